@@ -1,0 +1,113 @@
+"""Denoising score matching and its weightings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ncsn.errors import unknown_name
+from ncsn.score import ScoreModel, expand_sigma, noise_from_score
+
+__all__ = ["WEIGHTINGS", "denoising_score_matching", "ncsn_loss"]
+
+WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigma2": lambda sigma: sigma.square(),
+    "uniform": torch.ones_like,
+    "inverse": lambda sigma: sigma.square().reciprocal(),
+    "edm": lambda sigma: sigma.square() * (1 + sigma.square()),
+}
+"""lambda(sigma), the weight of the squared score error; ``edm`` is Karras et al. 2022, table 1, at data of unit spread."""
+
+
+def denoising_score_matching(
+    score_model: ScoreModel,
+    samples: Tensor,
+    sigma: Tensor,
+    noise: Tensor,
+    *,
+    weighting: str = "sigma2",
+    exact: ScoreModel | None = None,
+    exact_from: float = 0.0,
+    **condition: Any,
+) -> Tensor:
+    """Return each row's weighted squared distance between the score and the denoising target -noise/sigma.
+
+    Args:
+        score_model: Called as ``score_model(x, sigma, **condition)``.
+        samples: Clean data, ``(N, *shape)``.
+        sigma: Noise level of each row, ``(N,)``, ascending where ``exact`` is given.
+        noise: Standard normal noise, the shape of ``samples``.
+        weighting: A name of `WEIGHTINGS`.
+        exact: The exact score of the data set (`exact.EmpiricalScore`), the mean of the denoising target over the data:
+            the same minimum with less variance (the stable target field; Xu, Tong & Jaakkola 2023). None for none.
+        exact_from: The level from which on it takes the target's place.
+        **condition: Tensors with one entry a row, passed to the model.
+
+    Returns:
+        Losses of shape ``(N,)``, averaged over a row's dimensions.
+
+    Raises:
+        ValueError: The weighting is unknown.
+
+    References:
+        Vincent 2011; Song & Ermon 2019, eq. 5 and 6.
+    """
+    if weighting not in WEIGHTINGS:
+        raise unknown_name("weighting", weighting, WEIGHTINGS)
+    level = expand_sigma(sigma, samples)
+    noisy = samples + level * noise
+    target = noise
+    if exact is not None:
+        start = int((sigma < exact_from).sum())
+        late = {name: value[start:] for name, value in condition.items()}
+        mean_noise = noise_from_score(sigma[start:], exact(noisy[start:], sigma[start:], **late))
+        target = torch.cat([noise[:start], mean_noise])
+    score = score_model(noisy, sigma, **condition)
+    # |s + noise/sigma|^2 = |sigma s + noise|^2 / sigma^2 keeps the target of order one at every level
+    error = torch.addcmul(target, level, score).flatten(1).square().mean(dim=1)
+    return WEIGHTINGS[weighting](sigma) / sigma.square() * error
+
+
+def ncsn_loss(
+    score_model: ScoreModel,
+    samples: Tensor,
+    sigmas: Tensor,
+    use_weighting: bool = True,
+    *,
+    weighting: str = "sigma2",
+    generator: torch.Generator | None = None,
+    **condition: Any,
+) -> Tensor:
+    """Return the loss of a noise-conditional score network: one random level a row, averaged.
+
+    Args:
+        score_model: Called as ``score_model(x, sigma, **condition)``.
+        samples: Clean data, ``(N, *shape)``.
+        sigmas: Noise levels, ``(L,)``, each as likely.
+        use_weighting: False is the same as ``weighting="uniform"``.
+        weighting: ``sigma2`` (balanced levels), ``uniform``, ``inverse`` (stresses small levels) or ``edm``.
+        generator: Source of randomness; torch's default when None.
+        **condition: Passed to the model.
+
+    Returns:
+        Scalar loss. A zero score has loss 1 under ``sigma2``.
+
+    Raises:
+        ValueError: The weighting is unknown.
+
+    References:
+        Song & Ermon 2019, eq. 6.
+
+    >>> zero = lambda x, sigma: torch.zeros_like(x)
+    >>> loss = ncsn_loss(zero, torch.zeros(100_000, 2), torch.tensor([5.0, 0.1]), generator=torch.Generator())
+    >>> round(loss.item(), 1)
+    1.0
+    """
+    index = torch.randint(0, len(sigmas), (len(samples),), generator=generator, device=samples.device)
+    sigma = sigmas.to(samples)[index]
+    noise = torch.randn(samples.shape, generator=generator, device=samples.device, dtype=samples.dtype)
+    weighting = weighting if use_weighting else "uniform"
+    return denoising_score_matching(score_model, samples, sigma, noise, weighting=weighting, **condition).mean()

@@ -1,0 +1,72 @@
+"""The table of methods: each is a row over the same parts, and nothing else asks which method it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ncsn.errors import unknown_name
+from ncsn.schedules import DiscreteLevels, LogNormalLevels, LogUniformLevels, TrainingLevels, create_noise_schedule
+from ncsn.tuning import Plan
+
+__all__ = ["METHODS", "Method", "method_named"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table.
+
+    Attributes:
+        preconditioning: A name of `preconditioning.PRECONDITIONINGS`.
+        levels: The noise levels that training draws from, given the plan.
+        weighting: A name of `losses.WEIGHTINGS`.
+        sampler: The sampler's name.
+        schedule: The kind of schedule that the sampler walks (`schedules.create_noise_schedule`).
+        steps: Number of levels walked; the plan's ``n_sigmas`` when None.
+        options: Options of the sampler.
+        reference: The paper.
+    """
+
+    preconditioning: str
+    levels: Callable[[Plan], TrainingLevels]
+    weighting: str
+    sampler: str
+    schedule: str
+    steps: int | None
+    reference: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _discrete(plan: Plan) -> TrainingLevels:
+    return DiscreteLevels.of(create_noise_schedule(plan.sigma_min, plan.sigma_max, plan.n_sigmas))
+
+
+def _log_uniform(plan: Plan) -> TrainingLevels:
+    return LogUniformLevels(plan.sigma_min, plan.sigma_max)
+
+
+def _log_normal(plan: Plan) -> TrainingLevels:
+    # Karras et al. chose the middle levels for images by hand; here the middle is that of the data's own levels
+    low, high = math.log(plan.sigma_min), math.log(plan.sigma_max)
+    return LogNormalLevels(plan.sigma_min, plan.sigma_max, (low + high) / 2, (high - low) / 4)
+
+
+METHODS: dict[str, Method] = {
+    "ncsn": Method("scaled_score", _discrete, "sigma2", "annealed_langevin", "geometric", None, "Song & Ermon 2019"),
+    "ve_sde": Method("scaled_score", _log_uniform, "sigma2", "heun", "geometric", 40, "Song et al. 2021"),
+    "edm": Method("edm", _log_normal, "edm", "heun", "karras", 18, "Karras et al. 2022"),
+}
+"""Every method by its name; to add one, add its row."""
+
+
+def method_named(name: str) -> Method:
+    """Look a method up.
+
+    Raises:
+        ValueError: The method is unknown; the message names the nearest ones.
+    """
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS[name]

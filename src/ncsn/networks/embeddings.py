@@ -1,0 +1,68 @@
+"""Embeddings of the noise level and of the input."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["FourierFeatures", "SinusoidalPositionEmbeddings"]
+
+
+class SinusoidalPositionEmbeddings(nn.Module):
+    """Sines and cosines of log sigma at geometric frequencies (Vaswani et al. 2017, section 3.5).
+
+    The logarithm gives every octave of noise the same room; raw sigma, from 0.01 to 50, would leave the small levels
+    indistinguishable.
+
+    Args:
+        dim: Length of the embedding, even and >= 4.
+        max_frequency: Highest frequency, in radians per unit of log sigma.
+        log_input: Whether the input is sigma (True) or already a logarithm or time (False).
+
+    Raises:
+        ValueError: ``dim`` is odd or below 4.
+
+    >>> SinusoidalPositionEmbeddings(8)(torch.tensor([0.1, 1.0, 10.0])).shape
+    torch.Size([3, 8])
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, dim: int, max_frequency: float = 8.0, *, log_input: bool = True) -> None:
+        super().__init__()
+        if dim < 4 or dim % 2:
+            raise ValueError(f"the embedding's dim must be even and at least 4, not {dim}")
+        self.dim = dim
+        self.log_input = log_input
+        # from one period over about 60 octaves to the highest frequency
+        exponents = torch.linspace(math.log(0.15), math.log(max_frequency), dim // 2)
+        self.register_buffer("frequencies", exponents.exp(), persistent=False)
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        """Return the embedding ``(*sigma.shape, dim)`` of noise levels > 0."""
+        coordinate = sigma.log() if self.log_input else sigma
+        angles = coordinate.unsqueeze(-1) * self.frequencies.to(sigma.dtype)
+        return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+class FourierFeatures(nn.Module):
+    """Sines and cosines of random projections, so that a small network can draw fine detail (Tancik et al. 2020).
+
+    Args:
+        dim: Width of the input.
+        n_features: Number of projections; 2 ``n_features`` values come out.
+        scale: Standard deviation of the projections' entries, in radians per unit of input.
+    """
+
+    projection: Tensor
+
+    def __init__(self, dim: int, n_features: int, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("projection", torch.randn(dim, n_features) * scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features ``(N, 2 n_features)`` of ``x`` of shape ``(N, dim)``."""
+        angles = x @ self.projection
+        return torch.cat([angles.sin(), angles.cos()], dim=-1)

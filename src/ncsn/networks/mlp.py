@@ -1,0 +1,74 @@
+"""Multilayer perceptrons: the page's score network, and the residual network that the estimator trains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings
+
+__all__ = ["ResidualMLP"]
+
+
+class ResidualMLP(nn.Module):
+    """Residual blocks whose hidden layer is scaled and shifted by the noise level (FiLM; Perez et al. 2018).
+
+    Args:
+        shape: Shape of one row, ``(D,)`` or an image's; images are flattened.
+        width: Width of the blocks.
+        n_blocks: Number of residual blocks.
+        n_fourier: Number of random Fourier projections of the input; 0 for none.
+        fourier_scale: Their standard deviation, in radians per unit of scaled input.
+        embedding_dim: Length of the noise level's embedding.
+        dropout: Share of each block's hidden units that training leaves out, against overfitting small data sets.
+        n_classes: Number of class labels; 0 for an unconditional network. Label -1 stands for no label.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        width: int = 128,
+        n_blocks: int = 4,
+        *,
+        n_fourier: int = 0,
+        fourier_scale: float = 2.0,
+        embedding_dim: int = 32,
+        dropout: float = 0.0,
+        n_classes: int = 0,
+    ) -> None:
+        super().__init__()
+        dim = math.prod(shape)
+        self.n_classes = n_classes
+        self.dropout = dropout
+        self.fourier = FourierFeatures(dim, n_fourier, fourier_scale) if n_fourier else None
+        self.input = nn.Linear(dim + 2 * n_fourier, width)
+        self.embedding = SinusoidalPositionEmbeddings(embedding_dim, log_input=False)
+        self.label_embedding = nn.Embedding(n_classes + 1, embedding_dim) if n_classes else None
+        self.modulation = nn.Linear(embedding_dim, 2 * width * n_blocks)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
+        self.residual = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
+        self.output = nn.Linear(width, dim)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return the network's output, of the shape ``(N, *shape)`` of ``x``; ``noise`` is ``()`` or ``(N,)``."""
+        flat = x.flatten(1)
+        features = flat if self.fourier is None else torch.cat([flat, self.fourier(flat)], dim=1)
+        embedding = self.embedding(noise)
+        if self.label_embedding is not None:
+            no_label = torch.full((), -1, device=x.device)
+            # the last row of the embedding stands for no label
+            embedding = embedding + self.label_embedding((no_label if label is None else label) % (self.n_classes + 1))
+        modulation = self.modulation(embedding)
+        scales_and_shifts = modulation.chunk(2 * len(self.hidden), dim=-1)
+        h = self.input(features)
+        for i, (hidden, residual) in enumerate(zip(self.hidden, self.residual, strict=True)):
+            scale, shift = scales_and_shifts[2 * i], scales_and_shifts[2 * i + 1]
+            units = functional.silu(torch.addcmul(shift, hidden(h), 1 + scale))
+            h = h + residual(functional.dropout(units, self.dropout, self.training))
+        return self.output(functional.silu(h)).reshape(x.shape)

@@ -1,0 +1,78 @@
+"""The contract of a score model, and the conversions between score, denoised and noise.
+
+A score model is anything callable as ``score_model(x, sigma, **condition) -> score`` that approximates the gradient of
+log p_sigma at x, where p_sigma is the data's distribution convolved with N(0, sigma^2 I). ``x`` has the shape
+``(N, *shape)``, ``sigma`` is a scalar tensor or ``(N,)``, the score has the shape of ``x``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "ScoreModel",
+    "denoised_from_score",
+    "expand_sigma",
+    "noise_from_score",
+    "score_from_denoised",
+    "score_from_noise",
+]
+
+
+class ScoreModel(Protocol):
+    """Anything that returns grad_x log p_sigma(x): a network, an exact mixture, a guided model."""
+
+    def __call__(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
+        """Return the score of shape ``(N, *shape)`` at ``x`` of that shape; ``sigma`` is a scalar or ``(N,)``."""
+        ...
+
+
+def expand_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:
+    """Give ``sigma`` the device and dtype of ``x`` and trailing axes, so that it broadcasts over a batch.
+
+    Args:
+        sigma: Noise level, a scalar or one per row, ``(N,)``.
+        x: Batch of shape ``(N, *shape)``.
+
+    Returns:
+        A scalar tensor, or ``(N, 1, ..., 1)``.
+
+    Raises:
+        ValueError: ``sigma`` is neither a scalar nor one value per row.
+
+    >>> expand_sigma(torch.ones(3), torch.zeros(3, 2, 2)).shape
+    torch.Size([3, 1, 1])
+    """
+    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    if sigma.ndim == 0:
+        return sigma
+    if sigma.shape != x.shape[:1]:
+        raise ValueError(f"sigma must be a scalar or one per row, ({len(x)},), not of shape {tuple(sigma.shape)}")
+    return sigma.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def denoised_from_score(x: Tensor, sigma: Tensor | float, score: Tensor) -> Tensor:
+    """Return the posterior mean E[x0 | x] = x + sigma^2 score (Tweedie's formula; Efron 2011).
+
+    >>> denoised_from_score(torch.tensor([[2.0]]), 1.0, torch.tensor([[-1.0]]))
+    tensor([[1.]])
+    """
+    return torch.addcmul(x, expand_sigma(sigma, x).square(), score)
+
+
+def score_from_denoised(x: Tensor, sigma: Tensor | float, denoised: Tensor) -> Tensor:
+    """Return the score (denoised - x) / sigma^2, the inverse of `denoised_from_score`."""
+    return (denoised - x) / expand_sigma(sigma, x).square()
+
+
+def noise_from_score(sigma: Tensor | float, score: Tensor) -> Tensor:
+    """Return the expected noise E[eps | x] = -sigma score, what DDPM's network predicts (Ho et al. 2020, eq. 12)."""
+    return -expand_sigma(sigma, score) * score
+
+
+def score_from_noise(sigma: Tensor | float, noise: Tensor) -> Tensor:
+    """Return the score -noise / sigma, the inverse of `noise_from_score`."""
+    return -noise / expand_sigma(sigma, noise)

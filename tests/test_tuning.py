@@ -1,0 +1,362 @@
+"""The settings chosen from the data, against the published constants, simulation and known geometry."""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from scipy.optimize import brentq
+from scipy.spatial.distance import pdist
+from scipy.stats import norm
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+
+from ncsn.errors import DataError, RunError
+from ncsn.tuning import (
+    MAX_LEVEL_RATIO,
+    Plan,
+    finest_scale,
+    langevin_step_size,
+    largest_distance,
+    level_ratio,
+    make_plan,
+    num_levels,
+    variance_ratio,
+)
+
+Array = npt.NDArray[np.float64]
+
+
+def standardised(x: Array) -> Array:
+    return (x - x.mean(0)) / x.std(0)
+
+
+def swiss_roll(n: int, seed: int = 0) -> tuple[Array, float]:
+    """Return the page's roll, and the standard deviation of its noise in the same units."""
+    rng = np.random.default_rng(seed)
+    t = 1.5 * np.pi * (1 + 2 * rng.random(n))
+    x = np.stack([t * np.cos(t), t * np.sin(t)], axis=1) + 0.1 * rng.standard_normal((n, 2))
+    return standardised(x), 0.1 / x.std()
+
+
+def normal(n: int, dim: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal((n, dim))
+
+
+# Largest distance
+
+
+@pytest.mark.parametrize(
+    "x", [swiss_roll(2000)[0], normal(1000, 10), load_digits().data], ids=["roll", "normal", "digits"]
+)
+def test_largest_distance_is_near_the_true_diameter(x: Array) -> None:
+    assert 0.9 * pdist(x).max() < largest_distance(x) <= pdist(x).max() * (1 + 1e-12)
+
+
+def test_largest_distance_of_a_circle_is_its_diameter() -> None:
+    angle = np.linspace(0, 2 * np.pi, 1000, endpoint=False)
+    assert largest_distance(np.stack([np.cos(angle), np.sin(angle)], axis=1)) == pytest.approx(2.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [100, 5000, 100_000])
+def test_one_wild_row_does_not_change_the_largest_distance(n: int) -> None:
+    x = swiss_roll(n)[0]
+    wild = x.copy()
+    wild[n // 3] = 1e4
+    assert largest_distance(wild) == pytest.approx(largest_distance(x), rel=0.05)
+
+
+# Finest scale
+
+
+@pytest.mark.parametrize("n", [500, 2000, 5000, 50_000])
+def test_finest_scale_of_the_roll_is_its_thickness(n: int) -> None:
+    x, noise = swiss_roll(n)
+    assert 0.75 * noise < finest_scale(x) < 1.2 * noise
+
+
+def test_finest_scale_sees_a_thin_band_in_any_direction() -> None:
+    rng = np.random.default_rng(0)
+    rotation = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    band = rng.uniform(-10, 10, (5000, 4)) * [1, 1, 1, 0] + 0.05 * rng.standard_normal((5000, 4)) * [0, 0, 0, 1]
+    assert finest_scale(band @ rotation) == pytest.approx(0.05, rel=0.1)
+
+
+def test_equal_rows_count_once() -> None:
+    x = swiss_roll(500)[0]
+    assert finest_scale(np.repeat(x, 10, axis=0)) == pytest.approx(finest_scale(x), rel=0.02)
+
+
+def test_grid_counts_as_no_finer_than_its_step() -> None:
+    pixels = load_digits().data
+    assert finest_scale(pixels) == pytest.approx(1.0, rel=0.01)
+    x = swiss_roll(5000)[0]
+    coin = np.random.default_rng(0).integers(0, 2, 5000)
+    assert finest_scale(np.column_stack([x, coin])) == pytest.approx(finest_scale(x), rel=0.1)
+    assert finest_scale(np.round(x, 3)) == pytest.approx(finest_scale(x), rel=0.05)
+
+
+def test_one_redundant_column_does_not_decide_in_many_dimensions() -> None:
+    x = normal(2000, 12)
+    doubled = np.column_stack([x, x[:, 0]])
+    assert finest_scale(doubled) > 0.5 * finest_scale(x)
+
+
+def test_flat_data_have_no_thickness_but_a_plan() -> None:
+    line = np.linspace(-1, 1, 1000)
+    x = standardised(np.stack([line, line], axis=1))
+    assert finest_scale(x) < 1e-6
+    assert make_plan(x).sigma_min == pytest.approx(0.002)
+
+
+# Ratio and number of levels
+
+
+@pytest.mark.parametrize("dim", [41, 64, 784, 3072, 196_608])
+def test_level_ratio_solves_technique_2(dim: int) -> None:
+    root = np.sqrt(2 * dim)
+
+    def uncovered(ratio: float) -> float:
+        return norm.cdf(root * (ratio - 1) + 3 * ratio) - norm.cdf(root * (ratio - 1) - 3 * ratio) - 0.5
+
+    assert level_ratio(dim) == pytest.approx(brentq(uncovered, 1.0, 2.0, xtol=1e-14), rel=1e-8)
+
+
+@pytest.mark.parametrize("dim", range(1, 41))
+def test_level_ratio_is_capped_in_few_dimensions(dim: int) -> None:
+    assert level_ratio(dim) == MAX_LEVEL_RATIO
+
+
+def test_cifar_has_219_levels_and_neighbours_keep_the_ratio() -> None:
+    assert num_levels(0.01, 50.0, 3072) == 219
+    assert (4 / 0.003) ** (1 / (num_levels(0.003, 4.0, 2) - 1)) == pytest.approx(MAX_LEVEL_RATIO, rel=0.02)
+    assert num_levels(1.0, 1.001, 2) == 2
+
+
+# Step size
+
+PUBLISHED = [  # data set, sigma_1, levels, steps per level, epsilon in the paper's convention; sigma_L = 0.01
+    ("CIFAR-10", 50, 232, 5, "6.2e-06"),
+    ("CelebA", 90, 500, 5, "3.3e-06"),
+    ("LSUN bedroom", 190, 1086, 3, "1.8e-06"),
+    ("FFHQ", 348, 2311, 3, "8.9e-07"),
+]
+
+
+@pytest.mark.parametrize(("name", "sigma_max", "levels", "steps", "epsilon"), PUBLISHED)
+def test_step_size_is_the_published_one_doubled(
+    name: str, sigma_max: float, levels: int, steps: int, epsilon: str
+) -> None:
+    step_size = langevin_step_size(0.01, (sigma_max / 0.01) ** (1 / (levels - 1)), steps)
+    assert f"{step_size / 2:.1e}" == epsilon
+
+
+@pytest.mark.parametrize("ratio", [1.001, 1.04, 1.5, 4.0, 100.0])
+@pytest.mark.parametrize("steps", [1, 3, 10, 100, 10_000])
+def test_step_size_is_the_global_minimum_of_the_variance_ratio_and_stable(ratio: float, steps: int) -> None:
+    step_size = langevin_step_size(0.5, ratio, steps)
+    assert 0 < step_size <= 2 * 0.5**2
+    best = variance_ratio(step_size, 0.5, ratio, steps)
+    grid = np.concatenate([np.geomspace(1e-9, 0.99, 3000), np.linspace(0.99, 1.99, 300)]) * 2 * 0.5**2
+    everywhere = np.array([variance_ratio(step, 0.5, ratio, steps) for step in grid])
+    assert best > 1.0
+    assert best <= everywhere.min() * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(("a", "ratio", "steps"), [(0.062, 1.0376, 5), (0.25, 1.5, 7), (0.9, 3.0, 2), (1.5, 2.0, 3)])
+def test_variance_ratio_is_that_of_simulated_chains(a: float, ratio: float, steps: int) -> None:
+    n, sigma = 400_000, 0.3
+    generator = torch.Generator().manual_seed(0)
+    x = ratio * sigma * torch.randn(n, generator=generator, dtype=torch.float64)
+    step_size = 2 * a * sigma**2
+    for _ in range(steps):
+        noise = torch.randn(n, generator=generator, dtype=torch.float64)
+        x = x + step_size / 2 * (-x / sigma**2) + step_size**0.5 * noise
+    expected = variance_ratio(step_size, sigma, ratio, steps)
+    standard_error = expected * (2 / n) ** 0.5
+    assert abs(float(x.square().mean()) / sigma**2 - expected) < 4 * standard_error
+
+
+def test_variance_ratio_is_the_same_at_every_level() -> None:
+    assert variance_ratio(0.1 * 9, 3.0, 1.5, 5) == pytest.approx(variance_ratio(0.1, 1.0, 1.5, 5), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: level_ratio(0),
+        lambda: num_levels(1.0, 1.0, 2),
+        lambda: num_levels(0.0, 1.0, 2),
+        lambda: langevin_step_size(0.0, 1.5, 5),
+        lambda: langevin_step_size(0.1, 1.0, 5),
+        lambda: langevin_step_size(0.1, 1.5, 0),
+        lambda: variance_ratio(0.041, 0.1, 1.5, 5),
+        lambda: variance_ratio(0.01, 0.1, 0.9, 5),
+    ],
+)
+def test_rules_refuse_values_out_of_range(call: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"must be|need"):
+        call()
+
+
+# The plan
+
+
+def test_plan_of_the_roll() -> None:
+    x, noise = swiss_roll(5000)
+    plan = make_plan(x)
+    assert 0.02 < (plan.sigma_min / noise) ** 2 < 0.05
+    assert plan.sigma_data == pytest.approx(1.0)
+    assert plan.sigma_max == pytest.approx(pdist(x).max(), rel=0.03)
+    assert plan.sigma_init == pytest.approx((plan.sigma_max**2 + 1) ** 0.5)
+    assert (plan.n_rows, plan.n_features) == (5000, 2)
+    assert 15 <= plan.n_sigmas <= 25
+    assert variance_ratio(plan.step_size, plan.sigma_min, MAX_LEVEL_RATIO, plan.n_steps_per_sigma) < 1.1
+
+
+@pytest.mark.parametrize(
+    ("x", "low", "high"),
+    [
+        (standardised(load_wine().data), 0.03, 0.1),
+        (standardised(load_breast_cancer().data), 0.002, 0.02),
+        (load_digits().data / load_digits().data.std(), 0.02, 0.05),
+        (normal(300, 1000), 0.05, 0.1 + 1e-3),
+    ],
+    ids=["wine", "breast_cancer", "digits", "more dimensions than rows"],
+)
+def test_sigma_min_of_real_and_wide_data(x: Array, low: float, high: float) -> None:
+    assert low < make_plan(x).sigma_min < high
+
+
+def test_doubled_data_double_the_noise_levels() -> None:
+    for x in (swiss_roll(1000)[0], normal(100, 5), load_digits().data[:500]):
+        one, two = make_plan(x), make_plan(2 * x)
+        for name in ("sigma_data", "sigma_min", "sigma_max", "sigma_init"):
+            assert getattr(two, name) == pytest.approx(2 * getattr(one, name), rel=1e-9)
+        assert two.step_size == pytest.approx(4 * one.step_size, rel=1e-6)
+        assert (two.n_sigmas, two.n_steps_per_sigma) == (one.n_sigmas, one.n_steps_per_sigma)
+
+
+def test_arrays_tensors_and_images_give_the_same_plan() -> None:
+    x = swiss_roll(600)[0]
+    plan = make_plan(x)
+    assert make_plan(torch.from_numpy(x)) == plan
+    assert make_plan(x.reshape(600, 1, 2)) == plan
+    assert make_plan(torch.from_numpy(x).float().requires_grad_()).sigma_min == pytest.approx(plan.sigma_min, rel=1e-3)
+    assert make_plan(x[::-1]).sigma_max == pytest.approx(plan.sigma_max)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        normal(5000, 1)[:, 0],
+        normal(5000, 1),
+        normal(2, 3),
+        normal(3, 1),
+        normal(10, 30),
+        normal(60, 10_000),
+        np.random.default_rng(0).integers(0, 2, (200, 20)).astype(bool),
+        normal(3, 13)[np.random.default_rng(0).integers(0, 3, 1000)],
+        np.random.default_rng(0).standard_cauchy((5000, 3)),
+    ],
+    ids=["vector", "D=1", "two rows", "three rows", "N<D", "D=10000", "binary", "three distinct rows", "heavy tails"],
+)
+def test_unusual_data_get_a_sound_plan(x: Array) -> None:
+    plan = make_plan(x)
+    assert 0 < plan.sigma_min < plan.sigma_max < np.inf
+    assert 0 < plan.step_size < 2 * plan.sigma_min**2
+    assert plan.n_sigmas >= 2
+    assert 5 <= plan.n_steps_per_sigma <= 100
+
+
+def test_a_million_rows_are_looked_at_in_part() -> None:
+    x, noise = swiss_roll(1_000_000)
+    plan = make_plan(torch.from_numpy(x).float())
+    assert plan.n_rows == 1_000_000
+    assert plan == make_plan(torch.from_numpy(x).float())
+    assert (plan.sigma_min / noise) ** 2 < 0.05
+
+
+def test_given_settings_are_taken_and_the_others_follow() -> None:
+    plan = make_plan(swiss_roll(500)[0], sigma_min=0.01, sigma_max=5, n_sigmas=np.int64(10), n_steps_per_sigma=None)
+    assert (plan.sigma_min, plan.sigma_max, plan.n_sigmas) == (0.01, 5.0, 10)
+    assert {c.name for c in plan.choices if c.rule == "given"} == {"sigma_min", "sigma_max", "n_sigmas"}
+    assert plan.n_steps_per_sigma == 30
+    assert plan.step_size == pytest.approx(langevin_step_size(0.01, 500 ** (1 / 9), 30))
+    assert make_plan(swiss_roll(500)[0], n_sigmas=1).n_sigmas == 1
+
+
+def test_plan_survives_json_and_prints_every_choice() -> None:
+    plan = make_plan(swiss_roll(500)[0], n_sigmas=np.int32(12), sigma_max=np.float32(5))
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    head, names, *lines = str(plan).splitlines()
+    assert head == "500 rows x 2 features"
+    assert names.split() == ["name", "value", "rule", "reason"]
+    assert [line.split()[0] for line in lines] == [choice.name for choice in plan.choices]
+    assert len({line.index(choice.rule) for line, choice in zip(lines, plan.choices, strict=True)}) == 1
+    assert all(choice.reason for choice in plan.choices)
+
+
+def test_damaged_saved_plan_is_refused() -> None:
+    saved = make_plan(swiss_roll(500)[0]).to_dict()
+    unknown = {"name": "sigma_mid", "value": 1.0, "rule": "given", "reason": "another version"}
+    negative = [{**choice, "value": -1} for choice in saved["choices"]]
+    for change in (
+        {"choices": saved["choices"][:-1]},
+        {"choices": [*saved["choices"], unknown]},
+        {"choices": negative},
+        {"choices": 3},
+    ):
+        with pytest.raises(RunError, match="damaged or another version"):
+            Plan.from_dict({**saved, **change})
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (normal(1, 3), "one row"),
+        (np.empty((0, 2)), "empty"),
+        (np.empty((5, 0)), "empty"),
+        (np.float64(3.0), "single value"),
+        (np.array([["a"], ["b"]]), "expected real numbers"),
+        (np.ones((3, 2), complex), "expected real numbers"),
+        (torch.ones(3, 2, dtype=torch.complex64), "expected real numbers"),
+        (np.array([[0.0, 1.0], [2.0, np.nan]]), "row 1, column 1"),
+        (torch.tensor([[0.0, torch.inf], [2.0, 1.0]]), "row 0, column 1"),
+        (np.ones((50, 3)), "all rows are equal"),
+        (np.tile([1.0, 2.0], (50, 1)), "all rows are equal"),
+        (np.eye(5000, 1), "all rows are equal"),
+        (standardised(np.vstack([normal(5000, 2), [[1e6, 1e6]]])), "nearly equal"),
+    ],
+)
+def test_unusable_data_are_refused_in_one_clear_line(x: Array, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        make_plan(x)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", [largest_distance, finest_scale])
+def test_rules_refuse_constant_data(rule: Callable[[Array], float]) -> None:
+    with pytest.raises(DataError, match="all rows are equal"):
+        rule(np.ones((50, 3)))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sigma_mn": 1.0}, "did you mean 'sigma_min'"),
+        ({"sigma_min": 5.0, "sigma_max": 1.0}, "sigma_min must be below sigma_max"),
+        ({"sigma_max": 0.001}, "sigma_min must be below sigma_max"),
+        ({"sigma_max": np.inf}, "sigma_max must be a positive finite number"),
+        ({"sigma_min": -0.1}, "sigma_min must be a positive finite number"),
+        ({"sigma_data": "1"}, "sigma_data must be a positive finite number"),
+        ({"n_sigmas": 0}, "n_sigmas must be a whole number"),
+        ({"n_sigmas": 2.5}, "n_sigmas must be a whole number"),
+        ({"n_steps_per_sigma": True}, "n_steps_per_sigma must be a whole number"),
+        ({"step_size": 1.0}, "diverges"),
+    ],
+)
+def test_given_settings_out_of_range_are_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_plan(swiss_roll(200)[0], **given)
