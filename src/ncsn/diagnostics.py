@@ -36,7 +36,7 @@ def score_error(model: ScoreModel, exact: ScoreModel, x: Tensor, sigma: Tensor) 
     Raises:
         ValueError: A score has not the shape of ``x``.
     """
-    gap = sigma * (_score(model, x, sigma) - _score(exact, x, sigma))
+    gap = sigma * (score_of(model, x, sigma) - score_of(exact, x, sigma))
     return gap.flatten(1).square().mean(1)
 
 
@@ -99,7 +99,7 @@ def loss_by_level(
     """
 
     def loss(x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-        return torch.addcmul(noise, sigma, _score(model, x, sigma)).flatten(1).square().mean(1)
+        return torch.addcmul(noise, sigma, score_of(model, x, sigma)).flatten(1).square().mean(1)
 
     return _by_level(loss, samples, sigmas, generator)
 
@@ -125,21 +125,29 @@ def _by_level(
 
 
 def checked_levels(sigmas: Tensor) -> Tensor:
-    """Return the levels as a 1-D tensor.
+    """Return the levels as a 1-D tensor of floating-point numbers.
 
     Raises:
         ValueError: They are none, or not positive and finite.
     """
     sigmas = torch.as_tensor(sigmas)
+    sigmas = sigmas if sigmas.is_floating_point() else sigmas.to(torch.get_default_dtype())
     if sigmas.ndim != 1 or len(sigmas) == 0 or not bool((sigmas.isfinite() & (sigmas > 0)).all()):
         raise ValueError(f"sigmas must be a 1-D tensor of positive, finite noise levels, not {sigmas.tolist()}")
     return sigmas
 
 
-def _score(model: ScoreModel, x: Tensor, sigma: Tensor) -> Tensor:
+def score_of(model: ScoreModel, x: Tensor, sigma: Tensor) -> Tensor:
+    """Return the score of a model in evaluation mode.
+
+    Raises:
+        ValueError: It has not the shape of ``x``.
+    """
     if isinstance(model, nn.Module):
         model.eval()
     score = model(x, sigma)
     if score.shape != x.shape:
-        raise ValueError(f"the score model returned the shape {tuple(score.shape)} for points of shape {tuple(x.shape)}")
+        raise ValueError(
+            f"the score model returned the shape {tuple(score.shape)} for points of shape {tuple(x.shape)}"
+        )
     return score

@@ -16,7 +16,6 @@ from accelerate import Accelerator
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from ncsn.data import Standardizer, as_float64, check_values
 from ncsn.errors import DataError, DivergenceError, RunError
@@ -29,7 +28,7 @@ from ncsn.networks import ResidualMLP
 from ncsn.preconditioning import PreconditionedScore
 from ncsn.samplers import State, annealed_langevin_dynamics, sample
 from ncsn.schedules import create_noise_schedule
-from ncsn.training import Progress, Recipe, Trainer, averaging, fingerprint
+from ncsn.training import MovingAverage, Progress, Recipe, Trainer, fingerprint
 from ncsn.tuning import Plan, make_plan
 
 __all__ = ["NCSN"]
@@ -337,7 +336,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             sampler = "annealed_langevin" if {"n_steps_per_sigma", "step_size"} & set(options) else method.sampler
         own = sampler == method.sampler
         if own:
-            options = {**method.options, **options}
+            options = {**method.options(self.plan_), **options}
         if sampler == "annealed_langevin":
             options.setdefault("n_steps_per_sigma", self.plan_.n_steps_per_sigma)
         sigmas = self._levels(sampler, steps, method)
@@ -362,13 +361,13 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return self._restored(rows)
 
     def _levels(self, sampler: str, steps: int | None, method: Method) -> Tensor:
+        plan = self.plan_
         if steps is not None:
             _check_count("steps", steps)
-        own = sampler == method.sampler
-        kind = method.schedule if own or sampler not in ("annealed_langevin", "langevin") else "geometric"
-        if sampler == "annealed_langevin" or method.steps is None:
-            return create_noise_schedule(self.plan_.sigma_min, self.plan_.sigma_max, steps or self.plan_.n_sigmas, kind)
-        return create_noise_schedule(self.plan_.sigma_min, self.plan_.sigma_max, steps or method.steps, kind)
+        kind, own = method.schedule, method.steps(plan)
+        if sampler != method.sampler and sampler in ("annealed_langevin", "langevin"):
+            kind, own = "geometric", plan.n_sigmas
+        return create_noise_schedule(plan.sigma_min, plan.sigma_max, steps or own, kind)
 
     def _start(self, n: int, sigmas: Tensor, generator: torch.Generator | None) -> Tensor:
         """Draw from the Gaussian that the data are at the largest noise level."""
@@ -511,7 +510,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("train_step needs a score_net: NCSN(NCSNScoreNetwork(input_dim=...)); or call fit(X)")
         if not hasattr(self, "_stepper"):
             optimizer = torch.optim.Adam(self.score_net.parameters(), lr=self._page_setting("lr"))
-            self._stepper = optimizer, AveragedModel(self.score_net, multi_avg_fn=averaging(0.999))
+            self._stepper = optimizer, MovingAverage(self.score_net, 0.999)
         optimizer, average = self._stepper
         self.score_net.train()
         optimizer.zero_grad()
@@ -521,7 +520,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             raise DivergenceError("the loss is not finite: check the batch for extreme values, or lower lr")
         loss.backward()
         optimizer.step()
-        average.update_parameters(self.score_net)
+        average.update()
         return {"loss": value}
 
     def _sample_stepped(
@@ -533,7 +532,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         denoise_last: bool,
         generator: torch.Generator | None,
     ) -> Tensor:
-        average = self._stepper[1].module
+        average = self._stepper[1].model
         input_dim = getattr(self.score_net, "input_dim", None)
         if input_dim is None:
             raise ValueError("sample needs score_net.input_dim, the number of columns; or call fit(X)")

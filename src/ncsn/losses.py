@@ -31,6 +31,7 @@ def denoising_score_matching(
     weighting: str = "sigma2",
     exact: ScoreModel | None = None,
     exact_from: float = 0.0,
+    exact_weight: float = 0.0,
     **condition: Any,
 ) -> Tensor:
     """Return each row's weighted squared distance between the score and the denoising target -noise/sigma.
@@ -44,6 +45,7 @@ def denoising_score_matching(
         exact: The exact score of the data set (`exact.EmpiricalScore`), the mean of the denoising target over the data:
             the same minimum with less variance (the stable target field; Xu, Tong & Jaakkola 2023). None for none.
         exact_from: The level from which on it takes the target's place.
+        exact_weight: How many times more the levels far above ``exact_from`` count, as their targets are free of noise.
         **condition: Tensors with one entry a row, passed to the model.
 
     Returns:
@@ -68,7 +70,10 @@ def denoising_score_matching(
     score = score_model(noisy, sigma, **condition)
     # |s + noise/sigma|^2 = |sigma s + noise|^2 / sigma^2 keeps the target of order one at every level
     error = torch.addcmul(target, level, score).flatten(1).square().mean(dim=1)
-    return WEIGHTINGS[weighting](sigma) / sigma.square() * error
+    weight = WEIGHTINGS[weighting](sigma) / sigma.square()
+    if exact is not None:
+        weight = weight * (1 + exact_weight * sigma.square() / (sigma.square() + exact_from**2))
+    return weight * error
 
 
 def ncsn_loss(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ncsn.errors import unknown_name
@@ -24,8 +24,8 @@ class Method:
         weighting: A name of `losses.WEIGHTINGS`.
         sampler: The sampler's name.
         schedule: The kind of schedule that the sampler walks (`schedules.create_noise_schedule`).
-        steps: Number of levels walked; the plan's ``n_sigmas`` when None.
-        options: Options of the sampler.
+        steps: Number of levels walked, given the plan.
+        options: Options of the sampler, given the plan.
         reference: The paper.
     """
 
@@ -34,9 +34,9 @@ class Method:
     weighting: str
     sampler: str
     schedule: str
-    steps: int | None
+    steps: Callable[[Plan], int]
     reference: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Callable[[Plan], dict[str, Any]] = lambda plan: {}
 
 
 def _discrete(plan: Plan) -> TrainingLevels:
@@ -53,10 +53,24 @@ def _log_normal(plan: Plan) -> TrainingLevels:
     return LogNormalLevels(plan.sigma_min, plan.sigma_max, (low + high) / 2, (high - low) / 4)
 
 
+def _levels_trained(plan: Plan) -> int:
+    return plan.n_sigmas
+
+
+def _own_steps(plan: Plan) -> int:
+    return plan.sampling_steps
+
+
+def _churn(plan: Plan) -> dict[str, Any]:
+    return {"churn": plan.churn}
+
+
 METHODS: dict[str, Method] = {
-    "ncsn": Method("scaled_score", _discrete, "sigma2", "annealed_langevin", "geometric", None, "Song & Ermon 2019"),
-    "ve_sde": Method("scaled_score", _log_uniform, "sigma2", "heun", "geometric", 40, "Song et al. 2021"),
-    "edm": Method("edm", _log_normal, "edm", "heun", "karras", 18, "Karras et al. 2022"),
+    "ncsn": Method(
+        "scaled_score", _discrete, "sigma2", "annealed_langevin", "geometric", _levels_trained, "Song & Ermon 2019"
+    ),
+    "ve_sde": Method("scaled_score", _log_uniform, "sigma2", "heun", "geometric", _own_steps, "Song et al. 2021"),
+    "edm": Method("edm", _log_normal, "edm", "heun", "karras", _own_steps, "Karras et al. 2022", _churn),
 }
 """Every method by its name; to add one, add its row."""
 

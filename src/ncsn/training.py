@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ncsn.errors import DivergenceError, RunError
 from ncsn.exact import EmpiricalScore
@@ -20,7 +20,7 @@ from ncsn.files import read_tensors, write_tensors
 from ncsn.losses import denoising_score_matching
 from ncsn.schedules import TrainingLevels
 
-__all__ = ["Progress", "Recipe", "Trainer", "averaging", "fingerprint"]
+__all__ = ["MovingAverage", "Progress", "Recipe", "Trainer", "fingerprint"]
 
 REPORT_EVERY = 50
 """Steps between two progress reports; the loss is checked to be finite at each."""
@@ -41,6 +41,7 @@ class Recipe:
         weighting: A name of `losses.WEIGHTINGS`.
         target_from: Level from which on the target is the data set's exact score (stable target field).
         target_rows: Most rows that this score is taken over; of more, each step draws some anew.
+        target_weight: How many times more the levels far above ``target_from`` count, as their targets are free of noise.
         label_dropout: Share of rows that are trained without their label.
         seed: Seed of every draw.
     """
@@ -54,7 +55,8 @@ class Recipe:
     clip_norm: float = 10.0
     weighting: str = "edm"
     target_from: float = math.inf
-    target_rows: int = 5000
+    target_rows: int = 2048
+    target_weight: float = 30.0
     label_dropout: float = 0.1
     seed: int = 0
 
@@ -110,7 +112,7 @@ class Trainer:
         self.data = data.to(device)
         self.labels = None if labels is None else labels.to(device)
         self.score_model = model.to(device)
-        self.average = AveragedModel(self.score_model, multi_avg_fn=averaging(recipe.ema_decay))
+        self.average = MovingAverage(self.score_model, recipe.ema_decay)
         optimizer = torch.optim.AdamW(
             self.score_model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
         )
@@ -173,20 +175,20 @@ class Trainer:
             weighting=recipe.weighting,
             exact=exact,
             exact_from=recipe.target_from,
+            exact_weight=recipe.target_weight,
             **condition,
         ).mean()
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.score_model.parameters(), recipe.clip_norm)
         self.optimizer.step()
-        self.average.update_parameters(self.score_model)
+        self.average.update()
         return loss.detach()
 
     @property
     def averaged_model(self) -> nn.Module:
         """The score model with averaged weights, the one to sample from."""
-        module: nn.Module = self.average.module
-        return module.eval()
+        return self.average.model.eval()
 
     def save_checkpoint(self, path: Path, identity: str, curve: Sequence[tuple[int, float]] = ()) -> None:
         """Write all that a later `resume` needs, atomically.
@@ -200,7 +202,7 @@ class Trainer:
             RunError: The file cannot be written.
         """
         tensors = {f"model.{name}": tensor for name, tensor in self.score_model.state_dict().items()}
-        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
         write_tensors(path, tensors, {"step": self.step, "identity": identity, "curve": list(curve)})
@@ -234,20 +236,32 @@ class Trainer:
         optimizer_state = self.optimizer.state_dict()
         optimizer_state["state"] = moments
         self.score_model.load_state_dict(parts["model"])
-        self.average.load_state_dict(parts["average"])
+        self.average.model.load_state_dict(parts["average"])
         self.optimizer.load_state_dict(optimizer_state)
-        self.step = int(metadata["step"])
+        self.step = self.average.updates = int(metadata["step"])
         return [(int(step), float(loss)) for step, loss in metadata["curve"]]
 
 
-def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
-    """Return a moving average for `AveragedModel` that forgets faster early on, so that no first weights stay in it."""
+class MovingAverage:
+    """Exponential moving average of a model's weights that forgets faster early on, so that no first weights stay in it.
 
-    def average(averages: Any, values: Any, count: Any) -> None:
-        n = int(count)
-        get_ema_multi_avg_fn(min(decay, (n + 1) / (n + 10)))(averages, values, count)
+    Args:
+        model: The model whose weights are averaged.
+        decay: Share of the average that each update keeps, once it is long.
+    """
 
-    return average
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self._pairs = list(self.model.parameters()), list(model.parameters())
+
+    def update(self) -> None:
+        """Take the model's present weights into the average."""
+        self.updates += 1
+        decay = min(self.decay, self.updates / (self.updates + 9))
+        with torch.no_grad():
+            get_ema_multi_avg_fn(decay)(*self._pairs, None)
 
 
 def fingerprint(data: Tensor, labels: Tensor | None, *settings: object) -> str:

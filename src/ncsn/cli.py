@@ -1,0 +1,145 @@
+"""The commands. PyTorch is imported only once a command runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from click.exceptions import ClickException, Exit
+from rich.console import Console
+from rich.markup import escape
+
+from ncsn.errors import DataError, DivergenceError, RunError
+
+app = typer.Typer(
+    help="Noise-conditional score networks: train on your data, sample, and see how good the samples are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A built-in set (swiss_roll moons eight_gaussians checkerboard pinwheel rings digits wine breast_cancer iris "
+        "diabetes), a .csv .parquet .npy .npz file, or a folder of images.",
+    ),
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run, as `ncsn train` wrote it.")]
+LabelOption = Annotated[
+    str | None,
+    typer.Option(help="The column (of an .npz: the array) of class labels; makes the model class-conditional."),
+]
+PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder for the report and figures.")] = Path("demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="Train for less than a minute in all.")] = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Train on the Swiss roll and on handwritten digits, and write a report."""
+    from ncsn.demo import run_demo
+
+    run_demo(out, quick=quick, seed=seed)
+
+
+@app.command()
+def plan(data: DataArgument, label: LabelOption = None, points: PointsOption = 5000, seed: SeedOption = 0) -> None:
+    """Show the settings that the data lead to, each with its rule and reason."""
+    from ncsn.runs import plan_for
+
+    # a table is read by machines too: no wrapping, no markup
+    typer.echo(str(plan_for(data, label=label, points=points, seed=seed)))
+
+
+@app.command()
+def train(
+    data: DataArgument,
+    out: Annotated[Path, typer.Option(help="The folder for the run.")],
+    method: Annotated[str, typer.Option(help="A method of the lineage.")] = "edm",
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; from the data when not given.")] = None,
+    label: LabelOption = None,
+    holdout: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="Share of the rows kept back to judge the model by.")
+    ] = 0.2,
+    points: PointsOption = 5000,
+    seed: SeedOption = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run left off.")] = False,
+) -> None:
+    """Fit a model to data, judge it on the rows held back, and write the run into a folder."""
+    from ncsn.methods import method_named
+    from ncsn.runs import RunSettings, train_run
+
+    try:
+        method_named(method)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--method") from error
+    settings = RunSettings(data, method, steps, label, holdout, points, seed)
+    train_run(settings, out, resume=resume)
+
+
+@app.command()
+def sample(
+    run: RunArgument,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="Number of samples.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .csv .parquet .npy .npz or .png file.")],
+    sampler: Annotated[str | None, typer.Option(help="The sampler; the method's own when not given.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Noise levels walked; the method's own when not given.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The class to draw, of a model trained with --label.")] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Draw samples from a trained model, in the units and columns of its data."""
+    from ncsn.runs import sample_run
+    from ncsn.samplers import SAMPLERS
+    from ncsn.errors import unknown_name
+
+    if sampler is not None and sampler not in SAMPLERS:
+        raise typer.BadParameter(str(unknown_name("sampler", sampler, SAMPLERS)), param_hint="--sampler")
+    sample_run(run, number, output, sampler=sampler, steps=steps, label=label, seed=seed)
+    Console(stderr=True).print(f"wrote {number:,} samples to {escape(str(output))}", highlight=False)
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None, typer.Option(help="Judge on these data; on the rows held back in training when not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Hold a model's samples against data that training never saw, each distance beside its floor."""
+    import json
+
+    from ncsn.runs import evaluate_run
+
+    evaluation = evaluate_run(run, data=data, seed=seed)
+    typer.echo(json.dumps(evaluation.to_dict(), indent=1) if as_json else str(evaluation))
+
+
+def main() -> None:
+    """Run a command; exit 0 done, 1 the data or the run is at fault, 2 the command line is."""
+    console = Console(stderr=True)
+    try:
+        code = app(standalone_mode=False)
+    except ClickException as error:
+        error.show()
+        code = 2
+    except Exit as error:
+        code = error.exit_code
+    except (DataError, RunError, DivergenceError) as error:
+        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        code = 1
+    except (KeyboardInterrupt, typer.Abort):
+        console.print("stopped", highlight=False)
+        code = 130
+    sys.exit(code or 0)
