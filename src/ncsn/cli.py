@@ -98,9 +98,9 @@ def sample(
     seed: SeedOption = 0,
 ) -> None:
     """Draw samples from a trained model, in the units and columns of its data."""
+    from ncsn.errors import unknown_name
     from ncsn.runs import sample_run
     from ncsn.samplers import SAMPLERS
-    from ncsn.errors import unknown_name
 
     if sampler is not None and sampler not in SAMPLERS:
         raise typer.BadParameter(str(unknown_name("sampler", sampler, SAMPLERS)), param_hint="--sampler")

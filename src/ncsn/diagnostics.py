@@ -48,7 +48,7 @@ def score_error_by_level(
     Args:
         model: The score model in question.
         exact: The exact score of the distribution that ``samples`` are drawn from.
-        samples: Clean rows, ``(N, *shape)``; each is used once a level.
+        samples: Clean rows, ``(N, *shape)``; each is used once a level, so repeat few rows for less variance.
         sigmas: Noise levels, ``(L,)``, in any order.
         generator: Source of the noise, the same at all levels; torch's default when None.
 
@@ -80,7 +80,7 @@ def loss_by_level(
 
     Args:
         model: Any score model.
-        samples: Clean rows, ``(N, *shape)``; each is used once a level.
+        samples: Clean rows, ``(N, *shape)``; each is used once a level, so repeat few rows for less variance.
         sigmas: Noise levels, ``(L,)``, in any order.
         generator: Source of the noise, the same at all levels; torch's default when None.
 

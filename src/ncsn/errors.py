@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["DataError", "DivergenceError", "RunError", "unknown_name"]
+__all__ = ["DataError", "DivergenceError", "RunError", "check_count", "unknown_name"]
 
 
 class DataError(ValueError):
@@ -18,6 +20,20 @@ class RunError(RuntimeError):
 
 class DivergenceError(RuntimeError):
     """Training or sampling left the finite numbers; the message names the step and the noise level."""
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse what is not a whole number of at least 1.
+
+    Args:
+        name: What the message calls the value.
+        value: The value.
+
+    Raises:
+        ValueError: It is not a whole number of at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:

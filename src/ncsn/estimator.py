@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import copy
-import json
-import numbers
+import math
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from ncsn.data import Standardizer, as_float64, check_values
-from ncsn.errors import DataError, DivergenceError, RunError
-from ncsn.files import read_json, read_tensors, write_bytes, write_tensors
-from ncsn.forms import Form
+from ncsn.data import Standardizer, check_values
+from ncsn.errors import DataError, RunError, check_count
+from ncsn.forms import Form, encode_labels, label_codes
 from ncsn.likelihood import log_density
-from ncsn.losses import ncsn_loss
 from ncsn.methods import Method, method_named
-from ncsn.networks import ResidualMLP
-from ncsn.preconditioning import PreconditionedScore
-from ncsn.samplers import State, annealed_langevin_dynamics, sample
+from ncsn.networks.contract import check_contract, trainable
+from ncsn.randomness import generator_of, reseed, restored_generators, seed_of
+from ncsn.samplers import State, sample
+from ncsn.saving import load_model, save_model
 from ncsn.schedules import create_noise_schedule
-from ncsn.training import MovingAverage, Progress, Recipe, Trainer, fingerprint
+from ncsn.stepping import Stepper, page_setting
+from ncsn.training import Progress, Recipe, Trainer, is_main_process, make_accelerator
 from ncsn.tuning import Plan, make_plan
 
 __all__ = ["NCSN"]
 
-PAGE_DEFAULTS = {"sigma_min": 0.01, "sigma_max": 10.0, "n_sigmas": 10, "lr": 1e-3}
-"""What None stands for where `NCSN.train_step` is called without `fit`, so without data to choose from."""
+COVARIANCE_UP_TO = 1024
+"""Columns up to which samples start from the data's whole covariance; above, and for images, from variances."""
 
 
 class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -47,7 +46,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     are, and `sample` then draws by annealed Langevin dynamics.
 
     Args:
-        score_net: A score model to train, called as ``score_net(x, sigma)``; a residual perceptron when None.
+        score_net: A score model to train, called as ``score_net(x, sigma)``, and with ``label=`` (-1 for none) where there
+            are labels; `fit` trains a copy. A residual perceptron when None.
         sigma_min: Smallest noise level.
         sigma_max: Largest noise level.
         n_sigmas: Number of discrete noise levels.
@@ -64,10 +64,13 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         plan_: The settings chosen, with rules and reasons.
-        score_model_: The trained score model, in standardised units.
+        score_model_: The trained score model, in standardised units, of the columns that vary.
         standardizer_: The scaling between the data's units and the standardised ones.
+        form_: The container, columns and types of the data, in which samples come back.
+        mean_: Mean of the standardised data.
+        covariance_: Their covariance; of images, the variance of each pixel.
         loss_curve_: Pairs of step and mean loss.
-        classes_: The labels, sorted, of a model fitted with labels.
+        classes_: The labels, sorted, of a model fitted with labels; else None.
         n_features_in_: Number of columns; of images, of pixels.
         feature_names_in_: Names of the columns of a data frame, where all are strings.
 
@@ -134,22 +137,23 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             The estimator itself.
 
         Raises:
-            DataError: The data are not finite, not numeric, too few or all equal.
+            DataError: The data are not finite, not numeric, too few or all equal, or the labels do not fit them.
             ValueError: A setting is out of range or unknown.
-            DivergenceError: The loss is not finite.
-            RunError: The checkpoint is damaged, or of other data or settings.
+            DivergenceError: The loss is not finite; the last good checkpoint stays.
+            RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
         """
         method = method_named(self.method)
+        path = None if checkpoint is None else self._checkpoint_path(checkpoint)
+        accelerator = make_accelerator(self.device, self.mixed_precision)
         values = self._checked(X, fitting=True)
         standardizer = Standardizer.fit(values)
         if bool(standardizer.constant.all()):
             raise DataError("every column is constant: there is nothing to learn")
-        varying = _varying(standardizer)
-        rows = standardizer.transform(values)
-        rows = (rows[:, varying] if rows.ndim == 2 else rows).float()
-        plan = make_plan(rows, **self._given())
-        classes, labels = self._encode_labels(y, len(rows))
-        seed = _seed(self.random_state)
+        rows = _varying(standardizer, standardizer.transform(values))
+        classes, labels = (None, None) if y is None else encode_labels(y, len(rows))
+        plan = make_plan(rows.float(), **self._given())
+        # without a seed, each of several processes would draw its own
+        seed = broadcast_object_list([seed_of(self.random_state)])[0]
         recipe = Recipe(
             levels=method.levels(plan),
             steps=plan.training_steps,
@@ -161,32 +165,21 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             target_from=plan.target_from,
             seed=seed,
         )
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            model = self._build(method, plan, tuple(rows.shape[1:]), 0 if classes is None else len(classes))
-            trainer = Trainer(model, rows, recipe, labels, self._accelerator())
-            curve: list[tuple[int, float]] = []
-            if checkpoint is not None:
-                checkpoint = Path(checkpoint)
-                identity = fingerprint(rows, labels, recipe, str(model))
-                if checkpoint.exists():
-                    curve = trainer.resume(checkpoint, identity)
-
-            def report(progress: Progress) -> None:
-                curve.append((progress.step, progress.loss))
-                if checkpoint is not None and (progress.step % 500 == 0 or progress.step == progress.steps):
-                    trainer.save_checkpoint(checkpoint, identity, curve)
-                if callback is not None:
-                    callback(progress)
-
-            trainer.run(report)
+        score_model = self._untrained(
+            method, plan, rows[:2].float(), None if labels is None else labels[:2], classes, seed
+        )
+        trainer = Trainer(score_model, rows.float(), recipe, labels, accelerator)
+        trainer.run(callback, path)
+        self.__dict__.pop("_stepper", None)
         self.form_ = Form.of(X)
         self.standardizer_ = standardizer
         self.plan_ = plan
         self.classes_ = classes
         self.score_model_ = trainer.averaged_model
-        self.loss_curve_ = curve
-        self._keep_moments(rows)
+        self.loss_curve_ = trainer.curve
+        self.mean_ = rows.mean(0)
+        whole = rows.ndim == 2 and rows.shape[1] <= COVARIANCE_UP_TO
+        self.covariance_ = rows.T.cov().reshape(rows.shape[1], -1) if whole else rows.var(0)
         return self
 
     def _given(self) -> dict[str, Any]:
@@ -202,84 +195,57 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             "dropout": self.dropout,
         }
 
-    def _build(self, method: Method, plan: Plan, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    def _untrained(
+        self,
+        method: Method,
+        plan: Plan,
+        rows: Tensor,
+        labels: Tensor | None,
+        classes: NDArray[Any] | None,
+        seed: int,
+    ) -> nn.Module:
+        """Return the score model to train: the method's, or a copy of the user's that passed on a few rows."""
         if self.score_net is not None:
-            return copy.deepcopy(self.score_net)
-        network = ResidualMLP(
-            shape,
-            plan.width,
-            plan.n_blocks,
-            n_fourier=plan.n_fourier,
-            dropout=plan.dropout,
-            n_classes=n_classes,
-        )
-        return PreconditionedScore(network, method.preconditioning, plan.sigma_data)
+            own = copy.deepcopy(trainable(self.score_net)).cpu()
+            check_contract(own, rows, labels)
+            return own
+        with restored_generators(rows.device):
+            reseed(rows.device, seed)
+            return method.build(plan, rows.shape[1:], 0 if classes is None else len(classes))
 
-    def _accelerator(self) -> Accelerator:
-        return Accelerator(cpu=self.device == "cpu", mixed_precision=self.mixed_precision)
-
-    def _keep_moments(self, rows: Tensor) -> None:
-        """Keep the mean and covariance of the standardised data, where samples start and densities end."""
-        model_device = next(self.score_model_.parameters()).device
-        self.mean_ = rows.mean(0).to(model_device)
-        flat = rows.flatten(1)
-        small = flat.shape[1] <= 1024 and rows.ndim == 2
-        self.covariance_ = (torch.cov(flat.T).reshape(flat.shape[1], -1) if small else rows.var(0)).to(model_device)
+    def _checkpoint_path(self, checkpoint: str | Path) -> Path:
+        if self.random_state is None:
+            raise ValueError("a checkpoint needs a random_state, such as 0, so that a later fit can go on from it")
+        path = Path(checkpoint)
+        if path.is_dir() or not path.parent.is_dir():
+            raise RunError(f"cannot write checkpoint {path}: name a file in a folder that exists")
+        return path
 
     def _checked(self, X: Any, fitting: bool = False) -> Tensor:
-        """Return the rows as float64, checked and with scikit-learn's attributes set or compared."""
-        ndim = getattr(X, "ndim", 2)
-        if isinstance(X, Tensor) or ndim > 2:
-            values = as_float64(X)
-            if values.ndim < 2:
-                raise DataError(
-                    f"expected rows, (N, D) or (N, *shape), not shape {tuple(values.shape)}; reshape to (-1, 1)"
-                )
-            n_features = values[0].numel() if len(values) else 0
-            if fitting:
-                self.n_features_in_ = n_features
-            elif tuple(values.shape[1:]) != self.standardizer_.shape:
-                raise DataError(
-                    f"rows of shape {tuple(values.shape[1:])} given; the model was fitted on {self.standardizer_.shape}"
-                )
-        else:
-            if not fitting:
-                self.form_.check_columns(X)
-            array = validate_data(
-                self,
-                X,
-                reset=fitting,
-                dtype=np.float64,
-                ensure_all_finite=False,
-                ensure_min_samples=2 if fitting else 1,
+        """Return the rows as float64 on the CPU, checked and with scikit-learn's attributes set or compared."""
+        form = Form.of(X)
+        values = X.detach().double().numpy(force=True) if isinstance(X, Tensor) else X
+        if getattr(values, "ndim", 2) < 2:
+            raise DataError(
+                f"expected rows, (N, D) or (N, *shape), not {values.ndim} axes. Reshape your data by X.reshape(-1, 1) if it "
+                "is one column, or by X.reshape(1, -1) if it is one row"
             )
-            values = torch.from_numpy(np.ascontiguousarray(array))
-        check_values("X", X if hasattr(X, "columns") else values.numpy(force=True), min_rows=2 if fitting else 1)
-        return values
-
-    def _encode_labels(self, y: Any, n_rows: int) -> tuple[np.ndarray[Any, Any] | None, Tensor | None]:
-        if y is None:
-            return None, None
-        labels = np.asarray(y).reshape(-1)
-        if len(labels) != n_rows:
-            raise DataError(f"{len(labels)} labels for {n_rows} rows; one label per row is needed")
-        classes, codes = np.unique(labels, return_inverse=True)
-        return classes, torch.from_numpy(codes)
-
-    def _label_codes(self, label: Any, n: int) -> Tensor | None:
-        """Return the index of each label, -1 for none."""
-        if label is None:
-            return None
-        if self.classes_ is None:
-            raise ValueError("the model was fitted without labels; fit(X, y) makes it class-conditional")
-        wanted = np.asarray(label).reshape(-1)
-        codes = np.searchsorted(self.classes_, wanted).clip(max=len(self.classes_) - 1)
-        unknown = wanted[self.classes_[codes] != wanted]
-        if len(unknown):
-            raise ValueError(f"unknown label {unknown[0]!r}; known: {', '.join(map(str, self.classes_))}")
-        if len(wanted) not in (1, n):
-            raise ValueError(f"{len(wanted)} labels for {n} samples; give one, or one for each")
-        return torch.from_numpy(codes).expand(n) if len(wanted) == 1 else torch.from_numpy(codes)
+        shape = tuple(np.asarray(values).shape[1:]) if form.kind != "frame" else (values.shape[1],)
+        if not fitting:
+            self.form_.check_columns(X)
+            if max(len(shape), len(self.standardizer_.shape)) > 1 and shape != self.standardizer_.shape:
+                raise DataError(f"rows of shape {shape} given; the model was fitted on {self.standardizer_.shape}")
+        array = validate_data(
+            self,
+            values.reshape(len(values), math.prod(shape)) if len(shape) > 1 else values,
+            reset=fitting,
+            dtype=np.float64,
+            ensure_all_finite=False,
+            ensure_min_samples=2 if fitting else 1,
+        )
+        array = np.ascontiguousarray(array).reshape(-1, *shape)
+        check_values("X", X if form.kind == "frame" else array, min_rows=1)
+        return torch.from_numpy(array)
 
     # Sampling
 
@@ -307,7 +273,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 ``annealed_langevin``.
             step_size: Langevin's epsilon, of alpha_i = epsilon (sigma_i / sigma_min)^2; by technique 4 when None.
             device: Where to sample; where the model is when None.
-            sampler: A name of `samplers.SAMPLERS`; the method's own when None.
+            sampler: A name of `samplers.SAMPLERS`; the method's own when None, and ``annealed_langevin`` after `train_step`.
             steps: Number of noise levels walked; the method's own when None.
             label: The class to draw, or one for each sample; None for any.
             denoise_last: Whether to end with the posterior mean at the last level.
@@ -322,78 +288,90 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             NotFittedError: Neither `fit` nor `train_step` was called.
             ValueError: Unknown sampler or label, or a count that is not positive.
+            TypeError: The sampler has no such option.
             DivergenceError: The samples left the finite numbers.
         """
+        check_count("n_samples", n_samples)
+        stepper: Stepper | None = vars(self).get("_stepper")
+        if stepper is None:
+            check_is_fitted(self, "score_model_")
         langevin = {"n_steps_per_sigma": n_steps_per_sigma, "step_size": step_size}
         options |= {name: value for name, value in langevin.items() if value is not None}
-        generator = _generator(self.random_state if random_state is None else random_state)
-        if not hasattr(self, "score_model_") and hasattr(self, "_stepper"):
-            return self._sample_stepped(n_samples, n_steps_per_sigma, step_size, device, denoise_last, generator)
-        check_is_fitted(self, "score_model_")
-        _check_count("n_samples", n_samples)
-        method = method_named(self.method)
+        method = method_named("ncsn" if stepper else self.method)
         if sampler is None:
-            sampler = "annealed_langevin" if {"n_steps_per_sigma", "step_size"} & set(options) else method.sampler
-        own = sampler == method.sampler
-        if own:
-            options = {**method.options(self.plan_), **options}
+            sampler = "annealed_langevin" if langevin.keys() & options.keys() else method.sampler
+        if stepper is None and sampler == method.sampler:
+            options = method.options(self.plan_) | options
         if sampler == "annealed_langevin":
-            options.setdefault("n_steps_per_sigma", self.plan_.n_steps_per_sigma)
+            options.setdefault("n_steps_per_sigma", 100 if stepper else self.plan_.n_steps_per_sigma)
+        generator = generator_of(self.random_state if random_state is None else random_state)
         sigmas = self._levels(sampler, steps, method)
-        model = self.score_model_ if device is None else self.score_model_.to(device)
-        mean = self.mean_.to(device or self.mean_.device)
-        x_init = self._start(int(n_samples), sigmas, generator).to(mean.device)
-        codes = self._label_codes(label, int(n_samples))
+        if stepper is None:
+            x_init = self._start(int(n_samples), sigmas, generator)
+            model, shape = self.score_model_, tuple(self.mean_.shape)
+        else:
+            model, shape, x_init = stepper.average.model, stepper.shape, None
+        if device is not None:
+            model = copy.deepcopy(model).to(device)
+        where = next(model.parameters()).device
+        codes = label_codes(vars(self).get("classes_"), label, int(n_samples))
         rows = sample(
             model,
             sigmas,
             int(n_samples),
-            tuple(mean.shape),
+            shape,
             sampler,
             x_init,
             denoise_last,
             generator,
             chunk_size=chunk_size,
             callback=callback,
-            condition=None if codes is None else {"label": codes.to(mean.device)},
+            device=where,
+            condition=None if codes is None else {"label": codes.to(where)},
             **options,
         )
-        return self._restored(rows)
+        if stepper:
+            return rows
+        return self.form_.restore(self.standardizer_.inverse(self._whole(rows)), device)
 
     def _levels(self, sampler: str, steps: int | None, method: Method) -> Tensor:
-        plan = self.plan_
+        """Return the levels that a sampler walks: the method's own, or the trained ones for Langevin dynamics."""
         if steps is not None:
-            _check_count("steps", steps)
-        kind, own = method.schedule, method.steps(plan)
-        if sampler != method.sampler and sampler in ("annealed_langevin", "langevin"):
-            kind, own = "geometric", plan.n_sigmas
-        return create_noise_schedule(plan.sigma_min, plan.sigma_max, steps or own, kind)
+            check_count("steps", steps)
+        sigma_min, sigma_max, n_sigmas = self._noise_range()
+        kind, own = "geometric", n_sigmas
+        fitted = hasattr(self, "plan_")
+        if fitted and (sampler == method.sampler or sampler not in ("annealed_langevin", "langevin")):
+            kind, own = method.schedule, method.steps(self.plan_)
+        return create_noise_schedule(sigma_min, sigma_max, steps or own, kind)
 
     def _start(self, n: int, sigmas: Tensor, generator: torch.Generator | None) -> Tensor:
         """Draw from the Gaussian that the data are at the largest noise level."""
-        covariance = self.covariance_.cpu().double()
         noise = torch.randn(n, *self.mean_.shape, generator=generator, dtype=torch.float64)
-        if covariance.ndim == 2 and self.mean_.ndim == 1:
-            total = covariance + float(sigmas[0]) ** 2 * torch.eye(len(covariance), dtype=torch.float64)
+        variance = float(sigmas[0]) ** 2
+        if self.covariance_.ndim == 2 and self.mean_.ndim == 1:
+            total = self.covariance_ + variance * torch.eye(len(self.covariance_), dtype=torch.float64)
             noise = noise @ torch.linalg.cholesky(total).T
         else:
-            noise = noise * (covariance + float(sigmas[0]) ** 2).sqrt()
-        return (noise + self.mean_.cpu()).float()
+            noise = noise * (self.covariance_ + variance).sqrt()
+        return (noise + self.mean_).float()
 
-    def _restored(self, rows: Tensor) -> Any:
+    def _whole(self, rows: Tensor) -> Tensor:
+        """Return rows of the model as float64 rows of all columns on the CPU, 0 in the constant ones."""
         rows = rows.cpu().double()
-        if rows.ndim == 2:
-            whole = torch.zeros(len(rows), len(self.standardizer_.constant), dtype=torch.float64)
-            whole[:, _varying(self.standardizer_)] = rows
-            rows = whole
-        return self.form_.restore(self.standardizer_.inverse(rows))
+        if rows.ndim > 2:
+            return rows
+        whole = torch.zeros(len(rows), len(self.standardizer_.constant), dtype=torch.float64)
+        whole[:, ~self.standardizer_.constant] = rows
+        return whole
 
     # Densities and scores
 
-    def score_samples(self, X: Any, *, label: Any = None, **options: Any) -> np.ndarray[Any, Any]:
+    def score_samples(self, X: Any, *, label: Any = None, **options: Any) -> NDArray[Any]:
         """Return the log-density of each row in nats, in the data's own units, by the probability-flow ODE.
 
-        Columns that were constant in training count as given: a row that differs there has log-density minus infinity.
+        Columns that were constant in training count as given: a row that differs there (in single precision, which the
+        network has) has log-density minus infinity.
 
         Args:
             X: Rows like those that were fitted.
@@ -406,12 +384,14 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             NotFittedError: The model is not fitted.
             DataError: The rows do not fit the model.
+            ValueError: The label or an option is unknown.
+            DivergenceError: A log-density is not finite.
         """
         check_is_fitted(self, "score_model_")
         values = self._checked(X)
-        rows, possible = self._standardised(values)
-        codes = self._label_codes(label, len(rows))
-        options.setdefault("generator", _generator(0 if self.random_state is None else self.random_state))
+        rows = self._rows(values)
+        codes = label_codes(self.classes_, label, len(rows))
+        options.setdefault("generator", generator_of(self.random_state))
         log_p = log_density(
             self.score_model_,
             rows,
@@ -423,7 +403,11 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             **options,
         )
         log_p = log_p.cpu().double() + self.standardizer_.log_det()
-        return torch.where(possible, log_p, -torch.inf).numpy()
+        if values.ndim == 2:
+            constant = self.standardizer_.constant
+            possible = values[:, constant].float() == self.standardizer_.mean[constant].float()
+            log_p[~possible.all(dim=1)] = -torch.inf
+        return log_p.numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood of the rows in nats: the mean of `score_samples`.
@@ -445,53 +429,42 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             label: The class, or one for each row; None for all.
 
         Returns:
-            Scores in the shape and form of ``X``; 0 in constant columns.
+            Scores in the shape of ``X``, 0 in constant columns: a tensor for a tensor, else an array.
 
         Raises:
             NotFittedError: The model is not fitted.
             DataError: The rows do not fit the model.
-            ValueError: ``sigma`` is not positive.
+            ValueError: ``sigma`` is not positive and finite, or the label is unknown.
         """
         check_is_fitted(self, "score_model_")
-        if not float(sigma) > 0:
-            raise ValueError(f"sigma must be positive, not {sigma}")
-        values = self._checked(X)
-        rows, _ = self._standardised(values)
-        codes = self._label_codes(label, len(rows))
+        if not 0 < float(sigma) < math.inf:
+            raise ValueError(f"sigma must be positive and finite, not {sigma}")
+        rows = self._rows(self._checked(X))
+        codes = label_codes(self.classes_, label, len(rows))
         condition = {} if codes is None else {"label": codes.to(rows.device)}
         with torch.no_grad():
             scores = self.score_model_(rows, torch.tensor(float(sigma), device=rows.device), **condition)
-        whole = torch.zeros_like(values)
-        if values.ndim == 2:
-            whole[:, _varying(self.standardizer_)] = scores.cpu().double()
-        else:
-            whole = scores.cpu().double()
-        whole = whole / self.standardizer_.scale
-        return whole.to(X.dtype) if isinstance(X, Tensor) and X.is_floating_point() else whole.numpy()
+        scores = self._whole(scores) / self.standardizer_.scale
+        if isinstance(X, Tensor):
+            return scores.to(X.device, X.dtype if X.is_floating_point() else torch.get_default_dtype())
+        return scores.numpy()
 
-    def _standardised(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the model's rows, and which of them have the constant columns' values."""
-        rows = self.standardizer_.transform(values.cpu())
-        possible = torch.ones(len(rows), dtype=torch.bool)
-        if rows.ndim == 2:
-            varying = _varying(self.standardizer_)
-            possible = (rows[:, ~varying] == 0).all(dim=1)
-            rows = rows[:, varying]
-        return rows.float().to(self.mean_.device), possible
+    def _rows(self, values: Tensor) -> Tensor:
+        """Return the rows that the model takes: standardised, of the columns that vary, on its device."""
+        device = next(self.score_model_.parameters()).device
+        return _varying(self.standardizer_, self.standardizer_.transform(values)).float().to(device)
 
     # The page's own loop
 
     @property
     def sigmas(self) -> Tensor:
         """The discrete noise levels, descending, ``(n_sigmas,)``."""
-        if hasattr(self, "plan_"):
-            return create_noise_schedule(self.plan_.sigma_min, self.plan_.sigma_max, self.plan_.n_sigmas)
-        sigma_min, sigma_max, n_sigmas = (self._page_setting(name) for name in ("sigma_min", "sigma_max", "n_sigmas"))
-        return create_noise_schedule(sigma_min, sigma_max, int(n_sigmas))
+        return create_noise_schedule(*self._noise_range())
 
-    def _page_setting(self, name: str) -> float:
-        value = getattr(self, name)
-        return PAGE_DEFAULTS[name] if value is None else value
+    def _noise_range(self) -> tuple[float, float, int]:
+        if hasattr(self, "plan_"):
+            return self.plan_.sigma_min, self.plan_.sigma_max, self.plan_.n_sigmas
+        return page_setting(self, "sigma_min"), page_setting(self, "sigma_max"), page_setting(self, "n_sigmas")
 
     def train_step(self, x: Tensor) -> dict[str, float]:
         """Take one step of Adam on a batch, at random discrete levels; the batch is used as it is, not standardised.
@@ -503,158 +476,52 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             The loss, ``{"loss": float}``.
 
         Raises:
-            ValueError: There is no ``score_net``.
+            ValueError: There is no ``score_net``, a setting is out of range, or the model was already fitted.
             DivergenceError: The loss is not finite; the weights are left as they were before the step.
         """
         if self.score_net is None:
             raise ValueError("train_step needs a score_net: NCSN(NCSNScoreNetwork(input_dim=...)); or call fit(X)")
+        if hasattr(self, "score_model_"):
+            raise ValueError("fit has trained this model; for a loop of your own, take a new NCSN(score_net)")
         if not hasattr(self, "_stepper"):
-            optimizer = torch.optim.Adam(self.score_net.parameters(), lr=self._page_setting("lr"))
-            self._stepper = optimizer, MovingAverage(self.score_net, 0.999)
-        optimizer, average = self._stepper
-        self.score_net.train()
-        optimizer.zero_grad()
-        loss = ncsn_loss(self.score_net, x, self.sigmas)
-        value = loss.item()
-        if not np.isfinite(value):
-            raise DivergenceError("the loss is not finite: check the batch for extreme values, or lower lr")
-        loss.backward()
-        optimizer.step()
-        average.update()
-        return {"loss": value}
-
-    def _sample_stepped(
-        self,
-        n_samples: int,
-        n_steps_per_sigma: int | None,
-        step_size: float | None,
-        device: torch.device | str | None,
-        denoise_last: bool,
-        generator: torch.Generator | None,
-    ) -> Tensor:
-        average = self._stepper[1].model
-        input_dim = getattr(self.score_net, "input_dim", None)
-        if input_dim is None:
-            raise ValueError("sample needs score_net.input_dim, the number of columns; or call fit(X)")
-        return annealed_langevin_dynamics(
-            average if device is None else average.to(device),
-            self.sigmas,
-            n_samples,
-            input_dim,
-            100 if n_steps_per_sigma is None else n_steps_per_sigma,
-            step_size,
-            device or next(average.parameters()).device,
-            denoise_last=denoise_last,
-            generator=generator,
-        )
+            self._stepper = Stepper(self.score_net, self.sigmas, page_setting(self, "lr"), self.random_state)
+        return {"loss": self._stepper.step(x)}
 
     # Saving
 
     def save(self, folder: str | Path) -> None:
         """Write ``model.safetensors`` and ``config.json`` into a folder, which is made if needed; nothing is a pickle.
 
+        A ``random_state`` that is an object and the ``score_net`` are not kept. Of several processes, the main one writes.
+
         Args:
             folder: The folder; what else it holds stays.
 
         Raises:
             NotFittedError: The model is not fitted.
-            RunError: The folder cannot be written.
+            RunError: The folder cannot be written, or a column's label has no plain form; what was there before stays.
         """
         check_is_fitted(self, "score_model_")
-        folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot make folder {folder}: {error.strerror or error}; choose another") from error
-        config = {
-            "ncsn_version": version("ncsn"),
-            "parameters": {k: _plain(v) for k, v in self.get_params(deep=False).items() if k != "score_net"},
-            "custom_network": self.score_net is not None,
-            "plan": self.plan_.to_dict(),
-            "standardizer": self.standardizer_.to_dict(),
-            "form": self.form_.to_dict(),
-            "classes": None if self.classes_ is None else self.classes_.tolist(),
-            "loss_curve": self.loss_curve_,
-            "n_features_in": self.n_features_in_,
-            "feature_names_in": getattr(self, "feature_names_in_", np.array([])).tolist() or None,
-            "shape": list(self.mean_.shape),
-        }
-        tensors = {f"model.{name}": tensor for name, tensor in self.score_model_.state_dict().items()}
-        write_tensors(folder / "model.safetensors", tensors | {"mean": self.mean_, "covariance": self.covariance_}, {})
-        write_bytes(folder / "config.json", json.dumps(config, indent=1).encode())
+        if is_main_process():
+            save_model(self, Path(folder))
 
     @classmethod
     def load(cls, folder: str | Path, *, score_net: nn.Module | None = None) -> Self:
-        """Read a model that `save` wrote.
+        """Read a model that `save` wrote, onto the CPU.
 
         Args:
             folder: The folder.
-            score_net: The network's own object, where the model was fitted with one; its weights are replaced.
+            score_net: The network's own object, where the model was fitted with one; a copy of it takes the weights.
 
         Returns:
             The fitted estimator.
 
         Raises:
-            RunError: The folder holds no model, or a damaged or foreign one.
+            RunError: The folder holds no model, or a damaged or foreign one, or ``score_net`` does not fit it.
         """
-        folder = Path(folder)
-        config = read_json(folder / "config.json")
-        tensors, _ = read_tensors(folder / "model.safetensors")
-        try:
-            if config["custom_network"] and score_net is None:
-                raise RunError(
-                    f"{folder} was trained with a network of its own; pass it: NCSN.load(folder, score_net=...)"
-                )
-            model = cls(score_net, **config["parameters"])
-            model.plan_ = Plan.from_dict(config["plan"])
-            model.standardizer_ = Standardizer.from_dict(config["standardizer"])
-            model.form_ = Form.from_dict(config["form"])
-            model.classes_ = None if config["classes"] is None else np.array(config["classes"])
-            model.loss_curve_ = [(int(step), float(loss)) for step, loss in config["loss_curve"]]
-            model.n_features_in_ = config["n_features_in"]
-            if config["feature_names_in"]:
-                model.feature_names_in_ = np.array(config["feature_names_in"], dtype=object)
-            model.mean_, model.covariance_ = tensors.pop("mean"), tensors.pop("covariance")
-            n_classes = 0 if model.classes_ is None else len(model.classes_)
-            with torch.random.fork_rng():
-                score_model = model._build(method_named(model.method), model.plan_, tuple(config["shape"]), n_classes)
-            score_model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items()})
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            if isinstance(error, RunError):
-                raise
-            raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
-        model.score_model_ = score_model.eval()
-        return model
+        return load_model(cls, Path(folder), score_net)
 
 
-def _varying(standardizer: Standardizer) -> Tensor:
-    return ~standardizer.constant
-
-
-def _check_count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-
-
-def _plain(value: Any) -> Any:
-    """Return a parameter as JSON knows it; a random state that is an object is not kept."""
-    return value if value is None or isinstance(value, str | int | float | bool) else None
-
-
-def _seed(random_state: Any) -> int:
-    if random_state is None or isinstance(random_state, torch.Generator):
-        return int(torch.randint(2**31, (), generator=random_state))
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31 - 1))
-    if isinstance(random_state, numbers.Integral) and int(random_state) >= 0:
-        return int(random_state)
-    raise ValueError(
-        f"random_state must be None, a whole number >= 0, a RandomState or a torch.Generator, not {random_state!r}"
-    )
-
-
-def _generator(random_state: Any) -> torch.Generator | None:
-    """Return a generator on the CPU for a random state, or None for torch's default."""
-    if random_state is None or isinstance(random_state, torch.Generator):
-        return random_state
-    return torch.Generator().manual_seed(_seed(random_state))
+def _varying(standardizer: Standardizer, rows: Tensor) -> Tensor:
+    """Leave the constant columns out; images stay whole."""
+    return rows[:, ~standardizer.constant] if rows.ndim == 2 else rows

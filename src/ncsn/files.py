@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from ncsn.errors import RunError
 
-__all__ = ["read_json", "read_tensors", "write_bytes", "write_tensors"]
+__all__ = ["digest_of", "pack_tensors", "read_json", "read_tensors", "write_bytes", "write_files"]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -23,46 +26,73 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RunError: The folder cannot be written or the disk is full; what was there before stays.
     """
-    temporary = None
+    write_files({path: content})
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: none takes its name before all are on the disk.
+
+    Raises:
+        RunError: A folder cannot be written or the disk is full; what was there before stays.
+    """
+    # a fixed name, so that what a killed process left behind goes with the next write
+    parts = {path: path.with_name(f".{path.name}.part") for path in contents}
+    path = Path()
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, content in contents.items():
+            with open(parts[path], "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, part in parts.items():
+            os.replace(part, path)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise RunError(
             f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
         ) from error
+    finally:
+        for part in parts.values():
+            with contextlib.suppress(OSError):
+                part.unlink()
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors as safetensors, atomically, with metadata.
+def digest_of(tensors: Mapping[str, Tensor], *facts: object) -> str:
+    """Return a digest of tensors and of the printed form of facts, the same in every process."""
+    digest = hashlib.sha256(repr(facts).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
-    Raises:
-        RunError: The file cannot be written.
-    """
-    content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_bytes(path, to_safetensors(content, {"ncsn": json.dumps(metadata)}))
+
+def pack_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> bytes:
+    """Return the content of a safetensors file with metadata and a digest of both, for `read_tensors`."""
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    text = json.dumps(metadata)
+    packed: bytes = to_safetensors(whole, {"ncsn": text, "sha256": digest_of(whole, text)})
+    return packed
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `write_tensors` wrote.
+    """Read the tensors and the metadata that `pack_tensors` packed.
 
     Raises:
-        RunError: The file is missing, damaged or not from here.
+        RunError: The file is missing, cannot be read, is damaged or not from here.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {})["ncsn"])
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+            header = file.metadata() or {}
+            # clones, because the tensors are the mapped file, and change with it
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: this folder holds no finished run") from error
-    except (SafetensorError, KeyError, OSError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is damaged or was not written by ncsn ({error}); restore it or train anew") from error
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path} cannot be read or is damaged ({error}); restore it or train anew") from error
+    if "ncsn" not in header:
+        raise RunError(f"{path} was not written by ncsn; name a file or folder that was")
+    if header.get("sha256") != digest_of(tensors, header["ncsn"]):
+        raise RunError(f"{path} is damaged (its digest differs); restore it or train anew")
+    return tensors, json.loads(header["ncsn"])
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -72,11 +102,11 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: The file is missing or damaged.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: this folder holds no finished run") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore it or train anew") from error
+        raise RunError(f"{path} cannot be read or is damaged ({error}); restore it or train anew") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} is not a run's configuration; name the folder of a run")
     return content

@@ -1,7 +1,8 @@
-"""What goes in comes out: the container, columns and types of the data that a model was fitted on."""
+"""What goes in comes out: the container, columns, types and labels of the data that a model was fitted on."""
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ncsn.errors import DataError
+from ncsn.errors import DataError, RunError, unknown_name
 
-__all__ = ["Form"]
+__all__ = ["Form", "encode_labels", "label_codes"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Form:
     """The outer form of data: an array, a tensor or a data frame.
 
@@ -24,37 +26,55 @@ class Form:
         kind: ``array``, ``tensor`` or ``frame``.
         dtypes: One type, or one for each column of a frame.
         columns: The frame's columns, or None.
+        device: Where a tensor was; a saved form comes back on the CPU.
     """
 
     kind: str
     dtypes: tuple[str, ...]
-    columns: tuple[Any, ...] | None = None
+    columns: pd.Index[Any] | None = None
+    device: str = "cpu"
 
     @classmethod
     def of(cls, values: Any) -> Form:
-        """Describe the form of ``values``; what is neither tensor nor frame counts as an array."""
+        """Describe the form of ``values``; what is neither tensor nor frame counts as an array.
+
+        Raises:
+            DataError: A column is not numeric or shares its name with another, or the values are complex numbers.
+        """
         if isinstance(values, pd.DataFrame):
-            return cls("frame", tuple(str(dtype) for dtype in values.dtypes), tuple(values.columns))
+            if not values.columns.is_unique:
+                twice = values.columns[values.columns.duplicated()][0]
+                raise DataError(f"there is more than one column {twice!r}; rename or drop all but one")
+            for position, name in enumerate(values.columns):
+                _check_numeric(name, values.iloc[:, position])
+            return cls("frame", tuple(str(dtype) for dtype in values.dtypes), values.columns)
         if isinstance(values, Tensor):
-            return cls("tensor", (str(values.dtype).removeprefix("torch."),))
+            if values.is_complex():
+                raise DataError("X holds complex numbers; give real ones, such as their real and imaginary parts")
+            return cls("tensor", (str(values.dtype).removeprefix("torch."),), device=str(values.device))
         return cls("array", (str(np.asarray(values).dtype),))
 
-    def restore(self, values: Tensor) -> Any:
-        """Give float64 rows this form: integers are rounded and kept within the type, booleans are true above a half."""
+    def restore(self, values: Tensor, device: torch.device | str | None = None) -> Any:
+        """Give float64 rows this form: integers are rounded and kept within the type, booleans are true above a half.
+
+        Args:
+            values: Rows, ``(N, *shape)``.
+            device: Where a tensor goes; where the data were when None.
+        """
         if self.kind == "tensor":
             dtype = getattr(torch, self.dtypes[0])
-            if dtype.is_floating_point:
-                return values.to(dtype)
-            return torch.from_numpy(_cast(values.cpu().numpy(), np.dtype(self.dtypes[0])))
-        array = values.cpu().numpy()
+            if not dtype.is_floating_point:
+                values = torch.from_numpy(_cast(values.numpy(force=True), np.dtype(self.dtypes[0])))
+            return values.to(device or self.device, dtype)
+        array = values.numpy(force=True)
         if self.kind == "array":
             return _cast(array, np.dtype(self.dtypes[0]))
-        columns = [
-            pd.array(_cast(array[:, i], np.dtype(dtype.lower())), dtype=dtype)  # type: ignore[call-overload]
-            for i, dtype in enumerate(self.dtypes)
-        ]
-        frame = pd.concat([pd.Series(column) for column in columns], axis=1)
-        frame.columns = pd.Index(self.columns or ())
+        columns = {}
+        for i, name in enumerate(self.dtypes):
+            dtype = pd.api.types.pandas_dtype(name)
+            columns[i] = pd.Series(_cast(array[:, i], _plain_type(dtype))).astype(dtype)
+        frame = pd.DataFrame(columns)
+        frame.columns = self.columns  # type: ignore[assignment]  # set where the kind is frame
         return frame
 
     def check_columns(self, values: Any) -> None:
@@ -63,33 +83,139 @@ class Form:
         Raises:
             DataError: Which columns are missing or not known, or that the order differs.
         """
-        if self.columns is None or not isinstance(values, pd.DataFrame):
+        if self.columns is None or not isinstance(values, pd.DataFrame) or values.columns.equals(self.columns):
             return
-        given = tuple(values.columns)
-        missing = [name for name in self.columns if name not in given]
-        extra = [name for name in given if name not in self.columns]
+        missing = [name for name in self.columns if name not in values.columns]
+        extra = [name for name in values.columns if name not in self.columns]
         if missing or extra:
             parts = [f"lack {missing}"] * bool(missing) + [f"have besides {extra}"] * bool(extra)
             raise DataError(f"the columns {' and '.join(parts)}; the model was fitted on {list(self.columns)}")
-        if given != self.columns:
-            raise DataError(f"the columns are in another order than fitted; reorder them as {list(self.columns)}")
+        raise DataError(f"the columns are in another order than fitted; reorder them as {list(self.columns)}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain strings and lists for JSON."""
-        columns = None if self.columns is None else [str(name) for name in self.columns]
+        """Return plain values for JSON.
+
+        Raises:
+            RunError: A column's label has no plain form.
+        """
+        columns = None
+        if self.columns is not None:
+            columns = {
+                "labels": [_plain_label(label) for label in self.columns],
+                "names": [_plain_label(name) for name in self.columns.names],
+            }
         return {"kind": self.kind, "dtypes": list(self.dtypes), "columns": columns}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Form:
         """Rebuild the form from what `to_dict` returned."""
-        columns = None if saved["columns"] is None else tuple(saved["columns"])
+        columns: pd.Index[Any] | None = None
+        if saved["columns"] is not None:
+            columns = pd.Index([_label_of(label) for label in saved["columns"]["labels"]])
+            columns.names = [_label_of(name) for name in saved["columns"]["names"]]
         return cls(saved["kind"], tuple(saved["dtypes"]), columns)
 
 
-def _cast(values: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def _plain_type(dtype: Any) -> np.dtype[Any]:
+    """Return NumPy's type for one of pandas, nullable and Arrow types included; that of objects where there is none."""
+    plain = getattr(dtype, "numpy_dtype", dtype)
+    return plain if isinstance(plain, np.dtype) else np.dtype(object)
+
+
+def _check_numeric(name: Any, column: pd.Series[Any]) -> None:
+    kind = _plain_type(column.dtype).kind
+    if kind in "biuf":
+        return
+    held = str(column.dtype)
+    # objects may be numbers, but text that reads as numbers is better converted by who knows what it means
+    if isinstance(column.dtype, np.dtype) and kind == "O":
+        others = [value for value in column if not isinstance(value, numbers.Real | None | type(pd.NA))]
+        if not others:
+            return
+        held = type(others[0]).__name__
+    raise DataError(f"column {name!r} holds {held}, not numbers; encode it, drop it, or pass it as y")
+
+
+def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind == "b":
         return values > 0.5
     if dtype.kind in "iu":
         bounds = np.iinfo(dtype)
-        return np.clip(np.rint(values), bounds.min, bounds.max).astype(dtype)
+        # the largest 64-bit integers are no float64, and the next one up overflows
+        low, high = float(bounds.min), float(bounds.max)
+        high = high if int(high) <= bounds.max else float(np.nextafter(high, 0))
+        return np.clip(np.rint(values), low, high).astype(dtype)
     return values.astype(dtype if dtype.kind == "f" else np.float64)
+
+
+def _plain_label(label: Any) -> Any:
+    if isinstance(label, tuple):
+        return {"tuple": [_plain_label(part) for part in label]}
+    if isinstance(label, pd.Timestamp):
+        return {"timestamp": label.isoformat()}
+    if isinstance(label, np.generic):
+        label = label.item()
+    if label is None or isinstance(label, str | bool | int | float):
+        return label
+    raise RunError(f"the column label {label!r} cannot be saved; name that column by text or a number")
+
+
+def _label_of(plain: Any) -> Any:
+    if not isinstance(plain, dict):
+        return plain
+    return tuple(map(_label_of, plain["tuple"])) if "tuple" in plain else pd.Timestamp(plain["timestamp"])
+
+
+# Labels
+
+
+def encode_labels(y: Any, n_rows: int) -> tuple[NDArray[Any], Tensor]:
+    """Return the classes, sorted, and the index of each row's class.
+
+    Args:
+        y: One label a row: numbers, booleans or text.
+        n_rows: Number of rows.
+
+    Raises:
+        DataError: There are more or fewer labels than rows, or a label is missing or of another or a mixed type.
+    """
+    labels = (y.numpy(force=True) if isinstance(y, Tensor) else np.asarray(y)).reshape(-1)
+    if len(labels) != n_rows:
+        raise DataError(f"{len(labels)} labels for {n_rows} rows; one label per row is needed")
+    missing = np.flatnonzero(pd.isna(labels))
+    if len(missing):
+        raise DataError(f"the label of row {missing[0] + 1} is missing; give it one, or drop the row")
+    kinds = {str if isinstance(label, str) else numbers.Real for label in labels.tolist()}
+    known = labels.dtype.kind in "biufU" or all(isinstance(label, str | numbers.Real) for label in labels.tolist())
+    if not known or len(kinds) > 1:
+        held = ", ".join(sorted({type(label).__name__ for label in labels.tolist()}))
+        raise DataError(f"labels must be all numbers or all text, not {held}; convert them first")
+    if labels.dtype.kind == "f" and bool((labels != np.rint(labels)).any()):
+        raise DataError("labels are fractions, as of a regression; bin them into classes, or leave y out")
+    classes, codes = np.unique(labels, return_inverse=True)
+    return classes, torch.from_numpy(codes)
+
+
+def label_codes(classes: NDArray[Any] | None, label: Any, n_rows: int) -> Tensor | None:
+    """Return the index of each row's label, or None for no label.
+
+    Args:
+        classes: The classes that were fitted, or None.
+        label: One label, or one for each row; None for none.
+        n_rows: Number of rows.
+
+    Raises:
+        ValueError: The model has no labels, a label is unknown, or there are too many or too few.
+    """
+    if label is None:
+        return None
+    if classes is None:
+        raise ValueError("the model was fitted without labels; fit(X, y) makes it class-conditional")
+    wanted = (label.numpy(force=True) if isinstance(label, Tensor) else np.asarray(label)).reshape(-1).tolist()
+    if len(wanted) not in (1, n_rows):
+        raise ValueError(f"{len(wanted)} labels for {n_rows} rows; give one, or one for each")
+    known = {value: code for code, value in enumerate(classes.tolist())}
+    for value in wanted:
+        if value not in known:
+            raise unknown_name("label", value, map(str, known))
+    return torch.tensor([known[value] for value in wanted]).expand(n_rows)

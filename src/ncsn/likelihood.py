@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,13 +12,19 @@ from torch import Tensor
 from torch.func import jvp, vmap
 from torchdiffeq import odeint
 
-from ncsn.errors import DivergenceError
-from ncsn.score import ScoreModel
+from ncsn.errors import DivergenceError, check_count, unknown_name
+from ncsn.schedules import check_levels
+from ncsn.score import ScoreModel, condition_rows
 
 __all__ = ["EXACT_TRACE_UP_TO", "log_density"]
 
 EXACT_TRACE_UP_TO = 32
 """Dimensions up to which ``trace="auto"`` takes the exact trace, one Jacobian product for each."""
+
+_TRACES = ("auto", "exact", "hutchinson")
+
+_CHUNK_ROWS, _CHUNK_VALUES = 2**16, 2**21
+"""Most Jacobian products, and values in them, that are computed together unless told."""
 
 
 def log_density(
@@ -39,7 +48,7 @@ def log_density(
     on the way the log-density changes by the integral of the divergence.
 
     Args:
-        score_model: Any score model that forward-mode differentiation can follow.
+        score_model: Any score model that forward-mode differentiation can follow; a module is put into evaluation mode.
         x: Rows, ``(N, *shape)``.
         sigma_min: The level whose density is asked for; small, so that it is the data's.
         sigma_max: The level where the density is taken as N(mean, covariance + sigma_max^2 I).
@@ -48,16 +57,16 @@ def log_density(
         trace: ``exact`` (one Jacobian product a dimension), ``hutchinson`` (random probes; unbiased), or ``auto``: exact up
             to 32 dimensions.
         n_probes: Hutchinson's probes, +-1 each, held fixed along the path.
-        tolerance: Relative and absolute tolerance of the adaptive solver (Dormand-Prince 5).
+        tolerance: Relative and absolute tolerance of the adaptive solver (Dormand-Prince 5), kept by every row.
         generator: Source of the probes; torch's default when None.
-        chunk_size: Rows solved together; about a million values of Jacobian products when None.
-        condition: Keyword arguments for the model, such as ``{"label": labels}``.
+        chunk_size: Rows solved together; 65,536 Jacobian products or 2 million values of them when None.
+        condition: Keyword arguments for the model, such as ``{"label": labels}``; a tensor has one entry a row.
 
     Returns:
         Log-densities of shape ``(N,)``.
 
     Raises:
-        ValueError: The levels are out of order or ``trace`` is unknown.
+        ValueError: Levels, counts, shapes or the tolerance do not fit, or ``trace`` is unknown.
         DivergenceError: A log-density is not finite.
 
     References:
@@ -67,81 +76,95 @@ def log_density(
     >>> log_density(standard_normal, torch.zeros(1, 2), 1e-3, 10.0, covariance=1.0)  # -log(2 pi)
     tensor([-1.8379])
     """
-    if not 0 < sigma_min < sigma_max:
-        raise ValueError(f"need 0 < sigma_min < sigma_max, not {sigma_min:g} and {sigma_max:g}")
-    if trace not in ("auto", "exact", "hutchinson"):
-        raise ValueError(f"trace must be 'auto', 'exact' or 'hutchinson', not {trace!r}")
+    check_levels(sigma_min, sigma_max)
+    if trace not in _TRACES:
+        raise unknown_name("trace", trace, _TRACES)
+    check_count("n_probes", n_probes)
+    if chunk_size is not None:
+        check_count("chunk_size", chunk_size)
+    if not 0 < tolerance < math.inf:
+        raise ValueError(f"tolerance must be positive and finite, not {tolerance}")
+    if x.ndim < 2 or not x.numel():
+        raise ValueError(f"x must hold rows of shape (N, *shape), not {tuple(x.shape)}")
     dim = x[0].numel()
     exact = trace == "exact" or (trace == "auto" and dim <= EXACT_TRACE_UP_TO)
     n_products = dim if exact else n_probes
     if chunk_size is None:
-        chunk_size = max(1, 2**21 // (dim * n_products))
+        chunk_size = max(1, min(_CHUNK_ROWS // n_products, _CHUNK_VALUES // (dim * n_products)))
     if isinstance(score_model, torch.nn.Module):
         score_model.eval()
+    centre, spread = torch.as_tensor(mean).to(x), torch.as_tensor(covariance).to(x)
     results = []
     for start in range(0, len(x), chunk_size):
         rows = x[start : start + chunk_size]
-        here = {
-            name: value[start : start + chunk_size] if isinstance(value, Tensor) and value.ndim else value
-            for name, value in (condition or {}).items()
-        }
+        chunk_condition = condition_rows(condition, len(x), slice(start, start + chunk_size))
         if exact:
-            probes = torch.eye(dim, dtype=x.dtype, device=x.device).reshape(dim, 1, *x.shape[1:])
-            probes = probes.expand(dim, *rows.shape)
+            units = torch.eye(dim, dtype=x.dtype, device=x.device).reshape(dim, 1, *x.shape[1:])
+            # the trace is dim times the mean product with a unit vector, as it is the mean product with +-1 probes
+            probes = math.sqrt(dim) * units.expand(dim, *rows.shape)
         else:
-            draws = torch.randint(0, 2, (n_probes, *rows.shape), generator=generator, device=x.device)
-            probes = (2 * draws - 1).to(x.dtype)
-        with torch.no_grad():
-            results.append(
-                _solve(score_model, rows, probes, exact, (sigma_min, sigma_max), mean, covariance, tolerance, here)
-            )
-    log_p = torch.cat(results)
-    if not bool(log_p.isfinite().all()):
-        raise DivergenceError(f"{int((~log_p.isfinite()).sum())} of {len(x)} log-densities are not finite")
-    return log_p
+            signs = torch.randint(0, 2, (n_probes, *rows.shape), generator=generator, device=x.device)
+            probes = (2 * signs - 1).to(x.dtype)
+        carried, gained = _carry(partial(score_model, **chunk_condition), rows, probes, sigma_min, sigma_max, tolerance)
+        results.append(_gaussian(carried - centre, spread, sigma_max) + gained)
+    return torch.cat(results)
 
 
-def _solve(
-    score_model: ScoreModel,
+@torch.no_grad()
+def _carry(
+    score_model: Callable[[Tensor, Tensor], Tensor],
     x: Tensor,
     probes: Tensor,
-    exact: bool,
-    levels: tuple[float, float],
-    mean: Tensor | float,
-    covariance: Tensor | float,
+    sigma_min: float,
+    sigma_max: float,
     tolerance: float,
-    condition: dict[str, Any],
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
+    """Carry rows from ``sigma_min`` to ``sigma_max``; return them, and the log-density that they lost on the way."""
     axes = tuple(range(2, probes.ndim))
 
     def derivative(log_sigma: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return d/dlog sigma of the rows and of the log-density collected on the way."""
-        sigma = log_sigma.exp().to(x.dtype)
+        """Return d/dlog sigma of the rows, and their divergence."""
+        sigma = log_sigma.exp()
 
         def velocity(y: Tensor) -> Tensor:
-            return -sigma.square() * score_model(y, sigma, **condition)
+            return -sigma.square() * score_model(y, sigma)
 
         def along(probe: Tensor) -> tuple[Tensor, Tensor]:
-            pushed: tuple[Tensor, Tensor] = jvp(velocity, (state[0],), (probe,))
-            return pushed
+            return jvp(velocity, (state[0],), (probe,))[:2]
 
         value, products = vmap(along, out_dims=(None, 0))(probes)  # type: ignore[arg-type]  # None is documented
-        divergences = (products * probes).sum(dim=axes)
-        return value, divergences.sum(0) if exact else divergences.mean(0)
+        return value, (products * probes).sum(dim=axes).mean(dim=0)
 
-    ends = torch.tensor(levels, dtype=torch.float64).log().to(x)
-    # the solver's own first step may leave the levels, and so may its last one unless told where to stop
-    options = {"first_step": float(ends[1] - ends[0]) / 64, "step_t": ends}
-    state = (x, x.new_zeros(len(x)))
-    path, gained = odeint(derivative, state, ends, method="dopri5", rtol=tolerance, atol=tolerance, options=options)
-    return _gaussian(path[-1] - mean, torch.as_tensor(covariance).to(x), levels[1]) + gained[-1]
+    def worst(errors: tuple[Tensor, Tensor]) -> Tensor:
+        # torchdiffeq's own norm is a mean over the rows, in which the error of one row drowns
+        return torch.maximum(errors[0].abs().max(), errors[1].abs().max())
+
+    ends = torch.tensor([math.log(sigma_min), math.log(sigma_max)], dtype=x.dtype, device=x.device)
+    span = float(ends[1] - ends[0])
+    options = {
+        # a step over a quiet stretch, where all is noise or none, must not leap into the middle of the data's scales
+        "first_step": span / 64,
+        "max_step": span / 16,
+        # without it the last step would leave the levels
+        "step_t": ends,
+        "norm": worst,
+    }
+    start = x, x.new_zeros(len(x))
+    try:
+        rows, gained = odeint(derivative, start, ends, method="dopri5", rtol=tolerance, atol=tolerance, options=options)
+    except AssertionError as error:
+        # torchdiffeq's own guard against steps of no length and states without number
+        raise DivergenceError(
+            "the log-density is not finite: the score is not, or it is too steep to follow"
+        ) from error
+    return rows[-1], gained[-1]
 
 
 def _gaussian(residual: Tensor, covariance: Tensor, sigma: float) -> Tensor:
     """Return the log-density of N(0, covariance + sigma^2 I)."""
     rows = residual.flatten(1)
     dim = rows.shape[1]
-    if covariance.shape == (dim, dim) and residual.ndim == 2:
+    if covariance.shape == (dim, dim):
         total = covariance + sigma**2 * torch.eye(dim).to(rows)
         return torch.distributions.MultivariateNormal(torch.zeros(dim).to(rows), total).log_prob(rows)
     total = (covariance + sigma**2).expand_as(residual).flatten(1)

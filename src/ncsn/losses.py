@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ncsn.errors import unknown_name
-from ncsn.score import ScoreModel, expand_sigma, noise_from_score
+from ncsn.score import ScoreModel, condition_rows, expand_sigma, noise_from_score
 
 __all__ = ["WEIGHTINGS", "denoising_score_matching", "ncsn_loss"]
 
@@ -39,20 +39,21 @@ def denoising_score_matching(
     Args:
         score_model: Called as ``score_model(x, sigma, **condition)``.
         samples: Clean data, ``(N, *shape)``.
-        sigma: Noise level of each row, ``(N,)``, ascending where ``exact`` is given.
+        sigma: Noise level of each row, ``(N,)``.
         noise: Standard normal noise, the shape of ``samples``.
         weighting: A name of `WEIGHTINGS`.
         exact: The exact score of the data set (`exact.EmpiricalScore`), the mean of the denoising target over the data:
             the same minimum with less variance (the stable target field; Xu, Tong & Jaakkola 2023). None for none.
         exact_from: The level from which on it takes the target's place.
-        exact_weight: How many times more the levels far above ``exact_from`` count, as their targets are free of noise.
-        **condition: Tensors with one entry a row, passed to the model.
+        exact_weight: How many times more the levels far above ``exact_from`` count, as their targets are free of noise;
+            nothing without ``exact``.
+        **condition: Passed to the model and to ``exact``; a tensor has one entry a row.
 
     Returns:
         Losses of shape ``(N,)``, averaged over a row's dimensions.
 
     Raises:
-        ValueError: The weighting is unknown.
+        ValueError: The weighting is unknown, or ``sigma`` or a condition has not one entry a row.
 
     References:
         Vincent 2011; Song & Ermon 2019, eq. 5 and 6.
@@ -61,19 +62,15 @@ def denoising_score_matching(
         raise unknown_name("weighting", weighting, WEIGHTINGS)
     level = expand_sigma(sigma, samples)
     noisy = samples + level * noise
-    target = noise
+    target, weight = noise, WEIGHTINGS[weighting](sigma) / sigma.square()
     if exact is not None:
-        start = int((sigma < exact_from).sum())
-        late = {name: value[start:] for name, value in condition.items()}
-        mean_noise = noise_from_score(sigma[start:], exact(noisy[start:], sigma[start:], **late))
-        target = torch.cat([noise[:start], mean_noise])
-    score = score_model(noisy, sigma, **condition)
-    # |s + noise/sigma|^2 = |sigma s + noise|^2 / sigma^2 keeps the target of order one at every level
-    error = torch.addcmul(target, level, score).flatten(1).square().mean(dim=1)
-    weight = WEIGHTINGS[weighting](sigma) / sigma.square()
-    if exact is not None:
+        late = (sigma >= exact_from).nonzero()[:, 0]
+        score = exact(noisy[late], sigma[late], **condition_rows(condition, len(samples), late))
+        target = noise.index_copy(0, late, noise_from_score(sigma[late], score))
         weight = weight * (1 + exact_weight * sigma.square() / (sigma.square() + exact_from**2))
-    return weight * error
+    # |s + noise/sigma|^2 = |sigma s + noise|^2 / sigma^2 keeps the target of order one at every level
+    error = torch.addcmul(target, level, score_model(noisy, sigma, **condition))
+    return weight * error.flatten(1).square().mean(dim=1)
 
 
 def ncsn_loss(
@@ -101,7 +98,7 @@ def ncsn_loss(
         Scalar loss. A zero score has loss 1 under ``sigma2``.
 
     Raises:
-        ValueError: The weighting is unknown.
+        ValueError: The weighting is unknown, or ``sigmas`` is not a 1-D tensor of levels.
 
     References:
         Song & Ermon 2019, eq. 6.
@@ -111,6 +108,8 @@ def ncsn_loss(
     >>> round(loss.item(), 1)
     1.0
     """
+    if sigmas.ndim != 1 or not len(sigmas):
+        raise ValueError(f"sigmas must be a 1-D tensor of noise levels, not of shape {tuple(sigmas.shape)}")
     index = torch.randint(0, len(sigmas), (len(samples),), generator=generator, device=samples.device)
     sigma = sigmas.to(samples)[index]
     noise = torch.randn(samples.shape, generator=generator, device=samples.device, dtype=samples.dtype)

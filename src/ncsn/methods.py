@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ncsn.errors import unknown_name
+from ncsn.networks import ResidualMLP
+from ncsn.preconditioning import PreconditionedScore
 from ncsn.schedules import DiscreteLevels, LogNormalLevels, LogUniformLevels, TrainingLevels, create_noise_schedule
 from ncsn.tuning import Plan
 
@@ -37,6 +39,19 @@ class Method:
     steps: Callable[[Plan], int]
     reference: str
     options: Callable[[Plan], dict[str, Any]] = lambda plan: {}
+
+    def build(self, plan: Plan, shape: Sequence[int], n_classes: int = 0) -> PreconditionedScore:
+        """Make the untrained score model.
+
+        Args:
+            plan: The settings, of which the network's size and the data's spread count here.
+            shape: Shape of one row.
+            n_classes: Number of class labels; 0 for none.
+        """
+        network = ResidualMLP(
+            shape, plan.width, plan.n_blocks, n_fourier=plan.n_fourier, dropout=plan.dropout, n_classes=n_classes
+        )
+        return PreconditionedScore(network, self.preconditioning, plan.sigma_data)
 
 
 def _discrete(plan: Plan) -> TrainingLevels:

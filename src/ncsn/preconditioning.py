@@ -6,6 +6,7 @@ c_skip - 1 instead of c_skip, because the score needs (denoised - x) / sigma^2 w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -59,13 +60,15 @@ class PreconditionedScore(nn.Module):
             Gaussian of that spread (in the row ``edm``).
 
     Raises:
-        ValueError: The preconditioning is unknown.
+        ValueError: The preconditioning is unknown, or the spread is not positive and finite.
     """
 
     def __init__(self, network: nn.Module, preconditioning: str = "edm", spread: float = 1.0) -> None:
         super().__init__()
         if preconditioning not in PRECONDITIONINGS:
             raise unknown_name("preconditioning", preconditioning, PRECONDITIONINGS)
+        if not 0 < spread < math.inf:
+            raise ValueError(f"spread must be positive and finite, not {spread}")
         self.network = network
         self.preconditioning = preconditioning
         self.spread = spread

@@ -7,6 +7,7 @@ log p_sigma at x, where p_sigma is the data's distribution convolved with N(0, s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 __all__ = [
     "ScoreModel",
+    "condition_rows",
     "denoised_from_score",
     "expand_sigma",
     "noise_from_score",
@@ -52,6 +54,32 @@ def expand_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:
     if sigma.shape != x.shape[:1]:
         raise ValueError(f"sigma must be a scalar or one per row, ({len(x)},), not of shape {tuple(sigma.shape)}")
     return sigma.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def condition_rows(condition: Mapping[str, Any] | None, n: int, rows: slice | Tensor) -> dict[str, Any]:
+    """Select what a condition says of some rows: of a tensor with one entry a row these, of anything else all.
+
+    Args:
+        condition: Keyword arguments of a score model, or None for none.
+        n: Number of rows that it is about.
+        rows: The rows wanted, a slice or indices.
+
+    Returns:
+        Keyword arguments for these rows.
+
+    Raises:
+        ValueError: A tensor has neither one entry a row nor a single value.
+
+    >>> condition_rows({"label": torch.tensor([4, 5, 6]), "weight": 2.0}, 3, slice(1, 3))
+    {'label': tensor([5, 6]), 'weight': 2.0}
+    """
+    selected = dict(condition or {})
+    for name, value in selected.items():
+        if isinstance(value, Tensor) and value.ndim:
+            if len(value) != n:
+                raise ValueError(f"condition {name!r} must have one entry a row, {n}, not {len(value)}")
+            selected[name] = value[rows]
+    return selected
 
 
 def denoised_from_score(x: Tensor, sigma: Tensor | float, score: Tensor) -> Tensor:

@@ -3,27 +3,65 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from ncsn.errors import DivergenceError, RunError
+from ncsn.errors import DivergenceError, RunError, unknown_name
 from ncsn.exact import EmpiricalScore
-from ncsn.files import read_tensors, write_tensors
+from ncsn.files import digest_of, pack_tensors, read_tensors, write_bytes
 from ncsn.losses import denoising_score_matching
+from ncsn.randomness import reseed, restored_generators
 from ncsn.schedules import TrainingLevels
 
-__all__ = ["MovingAverage", "Progress", "Recipe", "Trainer", "fingerprint"]
+__all__ = ["CHECKPOINT_EVERY", "MovingAverage", "Progress", "Recipe", "Trainer", "is_main_process", "make_accelerator"]
 
 REPORT_EVERY = 50
 """Steps between two progress reports; the loss is checked to be finite at each."""
+
+CHECKPOINT_EVERY = 500
+"""Steps between two checkpoints, a multiple of `REPORT_EVERY`."""
+
+DEVICES = ("cpu", "cuda", "mps")
+PRECISIONS = ("no", "bf16", "fp16")
+
+
+def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> Accelerator:
+    """Return an Accelerator for a device and a precision, whatever this process used before.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``; the fastest there when None.
+        mixed_precision: ``no``, ``bf16`` or ``fp16``.
+
+    Raises:
+        ValueError: The device or the precision is unknown or not there, or this process is one of several, which keep what
+            they began with.
+    """
+    if device is not None and device not in DEVICES:
+        raise unknown_name("device", device, DEVICES)
+    if mixed_precision not in PRECISIONS:
+        raise unknown_name("mixed precision", mixed_precision, PRECISIONS)
+    # Accelerate keeps the first device and precision of a process for all later Accelerators
+    if PartialState._shared_state and PartialState().num_processes == 1:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision)
+    if device is not None and accelerator.device.type != device:
+        raise ValueError(f"device {device!r} is not there; device=None takes {accelerator.device.type!r}")
+    return accelerator
+
+
+def is_main_process() -> bool:
+    """Return whether this process is the only one, or the first of several: the one that writes files."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not distributed or torch.distributed.get_rank() == 0
 
 
 @dataclass(frozen=True)
@@ -84,17 +122,17 @@ class Progress:
 
 
 class Trainer:
-    """Trains a score model on data in memory.
+    """Trains a score model on data in memory, in one process or in several, each with its share of the batch.
 
-    Each step draws from a generator seeded by the recipe's seed, the step and the process alone, so that a resumed run
-    repeats an uninterrupted one, and PyTorch's global generator is left as it was.
+    Each step seeds PyTorch's global generators by the recipe's seed, the step and the process alone, so that a resumed run
+    repeats an uninterrupted one, a network's own draws (dropout) included. After `run` they are as they were.
 
     Args:
         model: The score model; it is trained in place.
         data: Clean rows, ``(N, *shape)``, in the units of the noise levels.
         recipe: How to train.
         labels: Class index of each row, ``(N,)``, or None.
-        accelerator: Where to run; a CPU or the GPU at hand when None.
+        accelerator: Where to run; the fastest device, in single precision, when None.
     """
 
     def __init__(
@@ -105,65 +143,78 @@ class Trainer:
         labels: Tensor | None = None,
         accelerator: Accelerator | None = None,
     ) -> None:
-        self.accelerator = accelerator or Accelerator()
+        self.accelerator = accelerator or make_accelerator()
         device = self.accelerator.device
         self.recipe = recipe
         self.step = 0
+        self.curve: list[tuple[int, float]] = []
         self.data = data.to(device)
         self.labels = None if labels is None else labels.to(device)
         self.score_model = model.to(device)
+        # a copy of the model before Accelerate wraps its forward
         self.average = MovingAverage(self.score_model, recipe.ema_decay)
         optimizer = torch.optim.AdamW(
             self.score_model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
         )
         self.prepared, self.optimizer = self.accelerator.prepare(self.score_model, optimizer)
-        self.generator = torch.Generator(device)
         self.exact = EmpiricalScore(self.data, self.labels) if len(self.data) <= recipe.target_rows else None
 
-    def run(self, callback: Callable[[Progress], None] | None = None) -> None:
+    def run(self, callback: Callable[[Progress], None] | None = None, checkpoint: Path | None = None) -> None:
         """Train from where the trainer stands to the recipe's end.
 
         Args:
             callback: Called every `REPORT_EVERY` steps and after the last one.
+            checkpoint: A file to go on from where it exists, written every `CHECKPOINT_EVERY` steps and after the last one.
 
         Raises:
-            DivergenceError: The loss is not finite.
+            DivergenceError: The loss or its gradient is not finite; the last good checkpoint stays.
+            RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
         """
+        identity = None if checkpoint is None else self.fingerprint()
+        if checkpoint is not None and checkpoint.exists():
+            self.resume(checkpoint, identity)
         self.prepared.train()
         running, since = torch.zeros((), device=self.data.device), self.step
-        while self.step < self.recipe.steps:
-            running += self._train_step()
-            self.step += 1
-            if self.step % REPORT_EVERY == 0 or self.step == self.recipe.steps:
-                loss = float(running) / (self.step - since)
-                if not math.isfinite(loss):
-                    raise DivergenceError(
-                        f"the loss is not finite between steps {since} and {self.step}: lower the learning rate "
-                        f"({self.recipe.learning_rate:g}), or check the data for extreme values"
-                    )
-                running, since = torch.zeros_like(running), self.step
-                if callback is not None:
-                    callback(Progress(self.step, self.recipe.steps, loss, self))
+        with restored_generators(self.data.device):
+            while self.step < self.recipe.steps:
+                running += self._train_step()
+                self.step += 1
+                if self.step % REPORT_EVERY == 0 or self.step == self.recipe.steps:
+                    self._record(running, since)
+                    running, since = torch.zeros_like(running), self.step
+                    if checkpoint is not None and (self.step % CHECKPOINT_EVERY == 0 or self.step == self.recipe.steps):
+                        self.save_checkpoint(checkpoint, identity)
+                    if callback is not None:
+                        callback(Progress(self.step, self.recipe.steps, self.curve[-1][1], self))
         self.prepared.eval()
 
+    def _record(self, running: Tensor, since: int) -> None:
+        """Add the mean loss since a step to the curve, or stop where it is not finite."""
+        # the mean over all processes, so that all of them stop where one diverges
+        loss = float(self.accelerator.reduce(running, "mean")) / (self.step - since)
+        if not math.isfinite(loss):
+            raise DivergenceError(
+                f"the loss or its gradient is not finite between steps {since} and {self.step}: lower the learning rate "
+                f"({self.recipe.learning_rate:g}), or check the data for extreme values"
+            )
+        self.curve.append((self.step, loss))
+
     def _train_step(self) -> Tensor:
-        recipe, generator, device = self.recipe, self.generator, self.data.device
-        processes = self.accelerator.num_processes
-        generator.manual_seed((recipe.seed << 40) % 2**62 + self.step * processes + self.accelerator.process_index)
-        n = max(1, recipe.batch_size // processes)
-        rows = torch.randint(len(self.data), (n,), generator=generator, device=device)
+        """Take one step and return its loss, NaN where the gradient is not finite."""
+        recipe, device = self.recipe, self.data.device
+        reseed(device, recipe.seed, self.step, self.accelerator.process_index)
+        n = max(1, recipe.batch_size // self.accelerator.num_processes)
+        rows = torch.randint(len(self.data), (n,), device=device)
         samples = self.data[rows]
-        sigma = recipe.levels.draw(n, generator, device)
-        noise = torch.randn(samples.shape, generator=generator, device=device)
+        sigma = recipe.levels.draw(n, device=device)
+        noise = torch.randn(samples.shape, device=device)
         exact, condition = self.exact, {}
         if exact is None:
-            others = torch.randint(
-                len(self.data), (max(0, recipe.target_rows - n),), generator=generator, device=device
-            )
+            others = torch.randint(len(self.data), (max(0, recipe.target_rows - n),), device=device)
             shown = torch.cat([rows, others])
             exact = EmpiricalScore(self.data[shown], None if self.labels is None else self.labels[shown])
         if self.labels is not None:
-            dropped = torch.rand(n, generator=generator, device=device) < recipe.label_dropout
+            dropped = torch.rand(n, device=device) < recipe.label_dropout
             condition["label"] = torch.where(dropped, -1, self.labels[rows])
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(self.step)
@@ -180,50 +231,63 @@ class Trainer:
         ).mean()
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.score_model.parameters(), recipe.clip_norm)
+        norm = self.accelerator.clip_grad_norm_(self.score_model.parameters(), recipe.clip_norm)
         self.optimizer.step()
         self.average.update()
-        return loss.detach()
+        # fp16's scaler leaves steps of an infinite gradient out by itself; elsewhere they would spoil the weights
+        return loss.detach() if self.accelerator.scaler is not None else loss.detach() + 0 * norm
 
     @property
     def averaged_model(self) -> nn.Module:
         """The score model with averaged weights, the one to sample from."""
         return self.average.model.eval()
 
-    def save_checkpoint(self, path: Path, identity: str, curve: Sequence[tuple[int, float]] = ()) -> None:
-        """Write all that a later `resume` needs, atomically.
+    def fingerprint(self) -> str:
+        """Return a digest of all that a checkpoint must have in common with this training."""
+        tensors = {"data": self.data} if self.labels is None else {"data": self.data, "labels": self.labels}
+        precision = self.accelerator.mixed_precision
+        return digest_of(tensors, version("ncsn"), self.recipe, str(self.score_model), precision)
+
+    def save_checkpoint(self, path: Path, identity: str | None = None) -> None:
+        """Write all that a later `resume` needs, atomically; of several processes, the main one does.
 
         Args:
             path: The file.
-            identity: What a later run must have in common, from `fingerprint`.
-            curve: Steps and losses so far.
+            identity: The `fingerprint`, if it is known.
 
         Raises:
             RunError: The file cannot be written.
         """
+        if not self.accelerator.is_main_process:
+            return
         tensors = {f"model.{name}": tensor for name, tensor in self.score_model.state_dict().items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-        write_tensors(path, tensors, {"step": self.step, "identity": identity, "curve": list(curve)})
+        scaler = self.accelerator.scaler
+        metadata = {
+            "identity": identity or self.fingerprint(),
+            "step": self.step,
+            "curve": self.curve,
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+        write_bytes(path, pack_tensors(tensors, metadata))
 
-    def resume(self, path: Path, identity: str) -> list[tuple[int, float]]:
+    def resume(self, path: Path, identity: str | None = None) -> None:
         """Continue from a checkpoint.
 
         Args:
             path: The file.
-            identity: What the checkpoint must have in common, from `fingerprint`.
-
-        Returns:
-            Steps and losses so far.
+            identity: The `fingerprint`, if it is known.
 
         Raises:
             RunError: The checkpoint is damaged, or of other data or settings.
         """
         tensors, metadata = read_tensors(path)
-        if metadata.get("identity") != identity:
+        if metadata.get("identity") != (identity or self.fingerprint()):
             raise RunError(
-                f"checkpoint {path} is of other data or settings; go on with those, or train in another folder"
+                f"{path} is no checkpoint of this training: its data, settings or version differ; go on with the same "
+                "ones, or train to another file"
             )
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for name, tensor in tensors.items():
@@ -233,17 +297,19 @@ class Trainer:
         for name, tensor in parts["optimizer"].items():
             index, _, moment = name.partition(".")
             moments.setdefault(int(index), {})[moment] = tensor
-        optimizer_state = self.optimizer.state_dict()
-        optimizer_state["state"] = moments
         self.score_model.load_state_dict(parts["model"])
         self.average.model.load_state_dict(parts["average"])
-        self.optimizer.load_state_dict(optimizer_state)
-        self.step = self.average.updates = int(metadata["step"])
-        return [(int(step), float(loss)) for step, loss in metadata["curve"]]
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(metadata["scaler"])
+        self.step = self.average.updates = metadata["step"]
+        self.curve = [(step, loss) for step, loss in metadata["curve"]]
 
 
 class MovingAverage:
-    """Exponential moving average of a model's weights that forgets faster early on, so that no first weights stay in it.
+    """Exponential moving average of a model's weights, which forgets its first values faster and the very first at once.
+
+    Buffers, such as batch statistics, are taken as they are.
 
     Args:
         model: The model whose weights are averaged.
@@ -254,20 +320,14 @@ class MovingAverage:
         self.decay = decay
         self.updates = 0
         self.model = copy.deepcopy(model).requires_grad_(False)
-        self._pairs = list(self.model.parameters()), list(model.parameters())
+        self._weights = list(self.model.parameters()), list(model.parameters())
+        self._buffers = list(self.model.buffers()), list(model.buffers())
 
     def update(self) -> None:
         """Take the model's present weights into the average."""
-        self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9))
+        self.updates += 1
         with torch.no_grad():
-            get_ema_multi_avg_fn(decay)(*self._pairs, None)
-
-
-def fingerprint(data: Tensor, labels: Tensor | None, *settings: object) -> str:
-    """Return a digest of data and settings, the same in every process."""
-    digest = hashlib.sha256(repr(settings).encode())
-    for tensor in (data, labels):
-        if tensor is not None:
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+            get_ema_multi_avg_fn(decay)(*self._weights, None)
+            for average, value in zip(*self._buffers, strict=True):
+                average.copy_(value)

@@ -461,7 +461,7 @@ def _rule_learning_rate(facts: _Facts) -> tuple[float, str, str]:
 
 
 def _rule_ema_decay(facts: _Facts) -> tuple[float, str, str]:
-    value = 1 - 6 / facts.chosen["training_steps"]
+    value = max(0.0, 1 - 6 / facts.chosen["training_steps"])
     return value, "a sixth of the training", "moving average of the weights (technique 5)"
 
 

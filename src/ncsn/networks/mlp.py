@@ -1,4 +1,4 @@
-"""Multilayer perceptrons: the page's score network, and the residual network that the estimator trains."""
+"""The residual perceptron that the estimator trains."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ResidualMLP(nn.Module):
         fourier_scale: Their standard deviation, in radians per unit of scaled input.
         embedding_dim: Length of the noise level's embedding.
         dropout: Share of each block's hidden units that training leaves out, against overfitting small data sets.
-        n_classes: Number of class labels; 0 for an unconditional network. Label -1 stands for no label.
+        n_classes: Number of class labels, which count from 0; 0 for an unconditional network. Label -1 stands for no label.
     """
 
     def __init__(
@@ -56,16 +56,30 @@ class ResidualMLP(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
-        """Return the network's output, of the shape ``(N, *shape)`` of ``x``; ``noise`` is ``()`` or ``(N,)``."""
+        """Return the network's output.
+
+        Args:
+            x: Scaled input, ``(N, *shape)``.
+            noise: The noise level's coordinate, ``()`` or ``(N,)``.
+            label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
+
+        Returns:
+            The shape of ``x``.
+
+        Raises:
+            ValueError: There is a label, but the network has no classes.
+            IndexError: A label is below -1 or not below ``n_classes`` (on a GPU torch's own assertion fails).
+        """
         flat = x.flatten(1)
         features = flat if self.fourier is None else torch.cat([flat, self.fourier(flat)], dim=1)
         embedding = self.embedding(noise)
         if self.label_embedding is not None:
-            no_label = torch.full((), -1, device=x.device)
-            # the last row of the embedding stands for no label
-            embedding = embedding + self.label_embedding((no_label if label is None else label) % (self.n_classes + 1))
-        modulation = self.modulation(embedding)
-        scales_and_shifts = modulation.chunk(2 * len(self.hidden), dim=-1)
+            # row 0 of the embedding stands for no label
+            row = 1 + torch.as_tensor(-1 if label is None else label, device=x.device)
+            embedding = embedding + self.label_embedding(row)
+        elif label is not None:
+            raise ValueError("a label was given to a network without classes; make it with n_classes")
+        scales_and_shifts = self.modulation(embedding).chunk(2 * len(self.hidden), dim=-1)
         h = self.input(features)
         for i, (hidden, residual) in enumerate(zip(self.hidden, self.residual, strict=True)):
             scale, shift = scales_and_shifts[2 * i], scales_and_shifts[2 * i + 1]

@@ -39,7 +39,8 @@ class _Perceptron(nn.Module):
         inplace = not torch.is_grad_enabled()
         # the first layer on [x, embedding], split so that a scalar level costs one row
         level = functional.linear(self.embedding(noise), self.first.weight[:, self.input_dim :], self.first.bias)
-        h = functional.linear(x, self.first.weight[:, : self.input_dim]).add_(level)
+        weight = self.first.weight[:, : self.input_dim]
+        h = functional.linear(x, weight, level) if level.ndim == 1 else functional.linear(x, weight) + level
         h = functional.silu(h, inplace=inplace)
         for layer in self.hidden:
             h = functional.silu(layer(h), inplace=inplace)
@@ -55,8 +56,11 @@ class NCSNScoreNetwork(PreconditionedScore):
 
     Args:
         input_dim: Dimension D of the data.
-        hidden_dims: Widths of the hidden layers.
-        sigma_embed_dim: Length of the level's embedding.
+        hidden_dims: Widths of the hidden layers, one or more.
+        sigma_embed_dim: Length of the level's embedding, even and >= 4.
+
+    Raises:
+        ValueError: There is no hidden layer, or the embedding's length is odd or below 4.
 
     >>> network = NCSNScoreNetwork(input_dim=2, hidden_dims=[64, 64])
     >>> network(torch.zeros(5, 2), torch.tensor(0.5)).shape
@@ -64,5 +68,7 @@ class NCSNScoreNetwork(PreconditionedScore):
     """
 
     def __init__(self, input_dim: int, hidden_dims: Sequence[int] = (256, 256, 256), sigma_embed_dim: int = 64) -> None:
+        if not hidden_dims:
+            raise ValueError("hidden_dims must name the width of at least one hidden layer")
         super().__init__(_Perceptron(input_dim, hidden_dims, sigma_embed_dim), "edm")
         self.input_dim = input_dim

@@ -18,7 +18,7 @@ from torch import Tensor
 from ncsn.data import Values
 from ncsn.diagnostics import checked_levels, score_error, score_of
 from ncsn.errors import DataError
-from ncsn.plots.style import Array, as_points, evenly, panels, square_window_of, styled
+from ncsn.plots.style import Array, as_points, evenly, panels, square_window_of, style_ticks, styled
 from ncsn.score import ScoreModel
 
 _MAGNITUDES = LogNorm(0.1, 100)
@@ -61,12 +61,12 @@ def plot_multiscale_scores(
     points = np.empty((0, 2)) if data is None else as_points(data, 2)
     window = np.array([xlim, ylim], dtype=np.float64)
     fields = [_field(model, sigma, window, n_arrows) for sigma in shown]
-    figure, axes = panels(1, len(shown), width=2.4, height=2.2)
-    for ax, sigma, field in zip(axes[0], shown, fields, strict=True):
+    figure, axes = _panels_and_bars(1, len(shown), width=2.4, height=2.2)
+    for ax, sigma, field in zip(axes[0, :-1], shown, fields, strict=True):
         _draw_field(ax, field, points, window)
         ax.set_title(f"σ = {float(sigma):.3g}")
     figure.suptitle("Score fields at different noise levels")
-    _magnitude_bar(figure, axes)
+    _magnitude_bar(figure, axes[:, -1])
     return figure
 
 
@@ -78,6 +78,7 @@ def plot_learned_and_exact(
     data: Values,
     *,
     generator: torch.Generator | None = None,
+    n_points: int = 20_000,
     n_arrows: int = 15,
 ) -> Figure:
     """Draw a learned and the exact score field at up to four noise levels, and where the learned one is wrong.
@@ -91,6 +92,7 @@ def plot_learned_and_exact(
         sigmas: Noise levels, ``(L,)``; four evenly spaced among them are shown.
         data: Clean points ``(N, 2)`` in the units of the models.
         generator: Source of the noise; torch's default when None.
+        n_points: Most rows of the data taken, evenly spaced among them.
         n_arrows: Arrows along each axis.
 
     Returns:
@@ -101,7 +103,8 @@ def plot_learned_and_exact(
         ValueError: The levels are not positive, or a score has not the shape of its input.
     """
     levels = checked_levels(sigmas)
-    clean = torch.from_numpy(as_points(data, 2)).to(levels)
+    rows = as_points(data, 2)
+    clean = torch.from_numpy(rows[evenly(len(rows), n_points)]).to(levels)
     if not bool(clean.isfinite().all()):
         raise DataError("data hold NaN or infinite values; leave those rows out")
     columns = []
@@ -114,22 +117,21 @@ def plot_learned_and_exact(
         window = square_window_of(points)
         fields = [_field(each, sigma, window, n_arrows) for each in (model, exact)]
         columns.append((float(sigma), points, window, fields, errors))
-    figure, axes = panels(3, len(columns), width=2.2, height=1.9)
-    for rows, (sigma, points, window, fields, errors) in zip(axes.T, columns, strict=True):
-        for ax, field in zip(rows, fields, strict=False):
+    figure, axes = _panels_and_bars(3, len(columns), width=2.3, height=1.95)
+    for column, (sigma, points, window, fields, errors) in zip(axes.T[:-1], columns, strict=True):
+        for ax, field in zip(column, fields, strict=False):
             _draw_field(ax, field, points, window)
             ax.tick_params(labelbottom=False)
         cells = {"gridsize": 36, "extent": window.ravel().tolist(), "norm": _ERRORS, "cmap": "cividis"}
-        rows[2].hexbin(*points.T, errors, linewidths=0.1, **cells)
-        rows[2].set(xlim=window[0], ylim=window[1], aspect="equal")
-        rows[0].set_title(f"σ = {sigma:.3g}")
-        rows[2].set_title(f"relative error {errors.mean():.2g}")
+        column[2].hexbin(*points.T, errors, linewidths=0.1, **cells)
+        column[2].set(xlim=window[0], ylim=window[1], aspect="equal")
+        column[0].set_title(f"σ = {sigma:.3g}")
+        column[2].set_title(f"relative error {errors.mean():.2g}")
     for ax, name in zip(axes[:, 0], ("learned", "exact", "error"), strict=True):
         ax.set_ylabel(name, fontsize=10.5)
     figure.suptitle("Learned and exact score by noise level")
-    _magnitude_bar(figure, axes[:2])
-    bar = figure.colorbar(ScalarMappable(_ERRORS, "cividis"), ax=axes[2:], extend="both", aspect=12)
-    bar.set_label("|s − s$_{exact}$|² σ² / D")
+    _magnitude_bar(figure, axes[:2, -1])
+    _colour_bar(figure, axes[2:, -1], ScalarMappable(_ERRORS, "cividis"), "|s − s$_{exact}$|² σ² / D")
     return figure
 
 
@@ -174,6 +176,28 @@ def _draw_field(ax: Axes, field: _Field, points: Array, window: Array) -> None:
     ax.set(xlim=window[0], ylim=window[1], aspect="equal")
 
 
-def _magnitude_bar(figure: Figure, axes: NDArray[Any]) -> None:
-    bar = figure.colorbar(ScalarMappable(_MAGNITUDES, _ARROWS), ax=axes, extend="both", aspect=12 * len(axes))
-    bar.set_label("σ|s|, in colour only\n(arrows: direction)")
+def _panels_and_bars(n_rows: int, n_columns: int, *, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
+    """Make panels, in inches each; the last column of the axes is a narrow one for colour bars.
+
+    With colour bars anywhere else than in the grid, a script's ``plt.tight_layout()`` would fail.
+    """
+    width_ratios = [1.0] * n_columns + [0.06]
+    figure, axes = panels(n_rows, n_columns + 1, width=width, height=height, width_ratios=width_ratios)
+    figure.set_layout_engine("tight", w_pad=0.4, h_pad=0.4)
+    return figure, axes
+
+
+def _magnitude_bar(figure: Figure, places: NDArray[Any]) -> None:
+    label = "σ|s|, in colour only\n(arrows: direction)"
+    _colour_bar(figure, places, ScalarMappable(_MAGNITUDES, _ARROWS), label)
+
+
+def _colour_bar(figure: Figure, places: NDArray[Any], values: ScalarMappable, label: str) -> None:
+    """Put one colour bar in the place of these axes, which stand one below the other."""
+    first, last = (place.get_subplotspec() for place in places[[0, -1]])
+    place = first.get_gridspec()[first.rowspan.start : last.rowspan.stop, first.colspan.start]
+    for ax in places:
+        ax.remove()
+    bar = figure.colorbar(values, cax=figure.add_subplot(place), extend="both")
+    bar.set_label(label)
+    style_ticks(bar.ax)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -22,6 +24,10 @@ styled = mpl.rc_context(
     {
         "figure.dpi": 110,
         "figure.facecolor": "white",
+        "axes.facecolor": "white",
+        "text.color": "black",
+        "axes.labelcolor": "black",
+        "axes.grid": False,
         "figure.titlesize": 11,
         "font.family": ["sans-serif"],
         "font.size": 9,
@@ -43,16 +49,29 @@ styled = mpl.rc_context(
 
 
 def panels(
-    n_rows: int, n_columns: int, *, width: float, height: float, gap: float = 0.08, **shared: Any
+    n_rows: int,
+    n_columns: int,
+    *,
+    width: float,
+    height: float,
+    gap: float = 0.08,
+    width_ratios: Sequence[float] | None = None,
+    **shared: Any,
 ) -> tuple[Figure, NDArray[Any]]:
     """Make a pyplot figure of panels, in inches each, a gap apart; the axes are ``(n_rows, n_columns)``."""
-    size = (n_columns * width + 0.6, n_rows * height + 0.5)
-    figure, axes = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, **shared)
+    size = (width * sum(width_ratios or [1] * n_columns) + 0.6, height * n_rows + 0.5)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, width_ratios=width_ratios, **shared)
     figure.set_layout_engine("constrained", w_pad=gap / 2, h_pad=0.05)
     for ax in axes.flat:
-        # ticks are made when the figure is drawn, when the style no longer holds
-        ax.tick_params(labelsize=8, color="#888888", width=0.7, length=3)
+        style_ticks(ax)
     return figure, axes
+
+
+def style_ticks(ax: Axes) -> None:
+    """Set the style of ticks, which are made when the figure is drawn and the style no longer holds."""
+    ax.tick_params(which="both", color="#888888", width=0.7, labelcolor="black", labelsize=8)
+    ax.tick_params(which="major", length=3)
+    ax.tick_params(which="minor", length=1.5)
 
 
 def evenly(n: int, most: int) -> NDArray[np.int64]:

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ncsn.errors import unknown_name
-from ncsn.samplers.driver import CountedModel, Noise, State, sample
-from ncsn.score import ScoreModel, denoised_from_score
+from ncsn.errors import check_count, unknown_name
+from ncsn.samplers.base import CountedModel, Noise, State
+from ncsn.score import denoised_from_score
 from ncsn.tuning import langevin_step_size
 
-__all__ = ["annealed_langevin", "annealed_langevin_dynamics", "langevin"]
+__all__ = ["STEP_RULES", "annealed_langevin", "langevin"]
 
 STEP_RULES = ("sigma", "score")
+"""What annealed Langevin's step follows: the noise level, or the magnitude of the score."""
+
+_SINGLE_LEVEL_STEP = 0.1
+"""alpha / sigma^2 of the default step at a single level: chains end with 4/(4 - 0.1), so 1.03 times, their variance."""
 
 
 def langevin(
@@ -24,7 +28,7 @@ def langevin(
     noise: Noise,
     *,
     n_steps: int = 1000,
-    step_size: float = 1e-2,
+    step_size: float | None = None,
 ) -> Iterator[State]:
     """Walk at the last level alone: x + (alpha/2) s + sqrt(alpha) z, the one that misplaces the modes' weights.
 
@@ -34,16 +38,22 @@ def langevin(
         sigmas: Levels; only the last is used.
         noise: Source of noise.
         n_steps: Number of steps.
-        step_size: alpha, the same at every step.
+        step_size: alpha, the same at every step; a tenth of sigma^2 when None.
 
     Yields:
         The state after each step.
+
+    Raises:
+        ValueError: The count or the step size is not positive.
     """
-    _check_steps(n_steps, step_size)
-    sigma = sigmas[-1]
+    level = float(sigmas[-1])
+    alpha = _SINGLE_LEVEL_STEP * level**2 if step_size is None else step_size
+    _check_steps(n_steps, alpha)
     for step in range(1, n_steps + 1):
-        x, denoised = _langevin_step(model, x, sigma, step_size, noise)
-        yield State(step, float(sigma), x, denoised, model.evaluations)
+        score = model.score(x, sigmas[-1])
+        denoised = denoised_from_score(x, sigmas[-1], score)
+        x = _move(x, score, alpha, noise)
+        yield State(step, level, x, denoised, model.evaluations)
 
 
 def annealed_langevin(
@@ -65,9 +75,13 @@ def annealed_langevin(
         noise: Source of noise.
         n_steps_per_sigma: Steps T at each level.
         step_size: epsilon, the step alpha at the last level, of x + (alpha/2) s + sqrt(alpha) z: twice the alpha of
-            Song & Ermon 2020. Chosen by their technique 4 when None (`langevin_step_size`).
-        step_rule: ``sigma`` (the formula above) or ``score``: alpha = step_size / sigma_min^2 * D / mean |s|^2, the same in
-            equilibrium and smaller where the score is larger.
+            Song & Ermon 2020. When None chosen by their technique 4 from the last two levels (`langevin_step_size`), or
+            a tenth of sigma^2 where there is but one.
+        step_rule: ``sigma`` (the formula above) or ``score``: alpha = step_size / sigma_min^2 * D / mean |s|^2, with the
+            mean over blocks of samples. Both are the same where the scores are those of noise around points; where the
+            data are wider than the noise, ``score`` takes larger steps, and it takes smaller ones where scores are larger
+            (it is the rule by signal-to-noise ratio r of Song et al. 2021, algorithm 4, with 4 r^2 = step_size /
+            sigma_min^2).
 
     Yields:
         The state after each step.
@@ -77,79 +91,47 @@ def annealed_langevin(
     """
     if step_rule not in STEP_RULES:
         raise unknown_name("step rule", step_rule, STEP_RULES)
+    levels = sigmas.tolist()
     if step_size is None:
-        ratio = float(sigmas[-2] / sigmas[-1]) if len(sigmas) > 1 else 1.0
-        step_size = langevin_step_size(float(sigmas[-1]), ratio, n_steps_per_sigma)
+        step_size = (
+            langevin_step_size(levels[-1], levels[-2] / levels[-1], n_steps_per_sigma)
+            if len(levels) > 1
+            else _SINGLE_LEVEL_STEP * levels[-1] ** 2
+        )
     _check_steps(n_steps_per_sigma, step_size)
-    relative = step_size / float(sigmas[-1]) ** 2
+    relative = step_size / levels[-1] ** 2
     step = 0
-    for sigma in sigmas:
-        level = float(sigma)
+    for sigma, level in zip(sigmas, levels, strict=True):
         for _ in range(n_steps_per_sigma):
             step += 1
-            alpha = relative * level**2 if step_rule == "sigma" else None
-            x, denoised = _langevin_step(model, x, sigma, alpha, noise, relative)
+            score = model.score(x, sigma)
+            denoised = denoised_from_score(x, sigma, score)
+            alpha = relative * level**2 if step_rule == "sigma" else relative * _inverse_square(score, level, noise)
+            x = _move(x, score, alpha, noise)
             yield State(step, level, x, denoised, model.evaluations)
 
 
-def _langevin_step(
-    model: CountedModel, x: Tensor, sigma: Tensor, alpha: float | None, noise: Noise, relative: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """Take one step; without ``alpha`` the step follows the score's magnitude."""
-    score = model.score(x, sigma)
-    if alpha is None:
-        alpha = relative / max(float(score.square().mean()), 1e-30)
-    denoised = denoised_from_score(x, sigma, score)
-    return torch.add(x, score, alpha=alpha / 2).add_(noise.like(x), alpha=alpha**0.5), denoised
+def _inverse_square(score: Tensor, level: float, noise: Noise) -> Tensor:
+    """Return D / mean |s|^2 of each row's block, broadcastable to the rows.
+
+    One more row is counted, with the score of noise around a point, so that few chains with next to no score do not leap.
+    """
+    one = score[0].numel()
+    blocks = [
+        ((rows.numel() + one) / (rows.square().sum() + one / level**2)).expand(len(rows))
+        for rows in score.split(noise.block)
+    ]
+    return torch.cat(blocks).reshape(-1, *[1] * (score.ndim - 1))
+
+
+def _move(x: Tensor, score: Tensor, alpha: float | Tensor, noise: Noise) -> Tensor:
+    """Return x + (alpha/2) score + sqrt(alpha) z."""
+    if isinstance(alpha, Tensor):
+        return torch.addcmul(x, alpha / 2, score).addcmul_(alpha.sqrt(), noise.like(x))
+    return torch.add(x, score, alpha=alpha / 2).add_(noise.like(x), alpha=alpha**0.5)
 
 
 def _check_steps(n_steps: int, step_size: float) -> None:
-    if n_steps < 1:
-        raise ValueError(f"the number of steps must be at least 1, not {n_steps}")
+    check_count("the number of steps", n_steps)
     if not 0 < step_size < float("inf"):
         raise ValueError(f"step_size must be positive and finite, not {step_size}")
-
-
-def annealed_langevin_dynamics(
-    score_model: ScoreModel,
-    sigmas: Tensor,
-    n_samples: int,
-    data_dim: int,
-    n_steps_per_sigma: int = 100,
-    step_size: float | None = None,
-    device: torch.device | str = "cpu",
-    *,
-    denoise_last: bool = True,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Draw samples by annealed Langevin dynamics: the page's call of ``sample(..., sampler="annealed_langevin")``.
-
-    Args:
-        score_model: Any score model.
-        sigmas: Noise levels, descending, ``(L,)``.
-        n_samples: Number of samples.
-        data_dim: Dimension of the data.
-        n_steps_per_sigma: Steps at each level.
-        step_size: epsilon of alpha_i = epsilon (sigma_i / sigma_min)^2; by technique 4 when None.
-        device: Where to sample.
-        denoise_last: Whether to end with the posterior mean at the last level.
-        generator: Source of randomness; torch's default when None.
-
-    Returns:
-        Samples of shape ``(n_samples, data_dim)``.
-
-    References:
-        Song & Ermon 2019, algorithm 1.
-    """
-    return sample(
-        score_model,
-        sigmas,
-        n_samples,
-        data_dim,
-        "annealed_langevin",
-        denoise_last=denoise_last,
-        generator=generator,
-        device=device,
-        n_steps_per_sigma=n_steps_per_sigma,
-        step_size=step_size,
-    )

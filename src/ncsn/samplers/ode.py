@@ -1,4 +1,4 @@
-"""Deterministic samplers: the probability-flow ODE dx/dsigma = -sigma s(x, sigma), solved in few evaluations."""
+"""Samplers by the probability-flow ODE dx/dsigma = -sigma s(x, sigma), solved in few evaluations."""
 
 from __future__ import annotations
 
@@ -9,27 +9,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ncsn.samplers.driver import CountedModel, Noise, State
+from ncsn.samplers.base import CountedModel, Noise, State
+from ncsn.score import denoised_from_score
 
-__all__ = ["dpmpp_2m", "euler", "heun"]
-
-
-def euler(model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise) -> Iterator[State]:
-    """Euler's method, one evaluation a step, first order: DDIM (Song, Meng & Ermon 2021) read in sigma.
-
-    Args:
-        model: The score model.
-        x: Start, ``(N, *shape)``.
-        sigmas: Levels, descending.
-        noise: Not used.
-
-    Yields:
-        The state after each step.
-    """
-    for step, (sigma, following) in enumerate(pairwise(sigmas), 1):
-        denoised = model.denoise(x, sigma)
-        x = torch.lerp(denoised, x, following / sigma)
-        yield State(step, float(following), x, denoised, model.evaluations)
+__all__ = ["dpmpp_2m", "heun"]
 
 
 def heun(
@@ -50,26 +33,32 @@ def heun(
         x: Start, ``(N, *shape)``.
         sigmas: Levels, descending.
         noise: Source of the churn's noise.
-        churn: S_churn: noise put back over the whole walk, at most a factor of sqrt(2) a step; 0 is deterministic.
+        churn: S_churn: noise put back over the whole walk, so that sigma rises by churn / L before each step, at most by
+            the factor sqrt(2); 0 is deterministic.
         churn_min: Lowest level that churns.
         churn_max: Highest level that churns.
         churn_noise: Standard deviation of the churned noise, slightly above 1 to make up for lost variance.
 
     Yields:
         The state after each step.
+
+    Raises:
+        ValueError: ``churn`` or ``churn_noise`` is negative.
     """
-    gamma = min(churn / max(1, len(sigmas) - 1), math.sqrt(2) - 1)
+    if not churn >= 0 or not churn_noise >= 0:
+        raise ValueError(f"churn and churn_noise must not be negative, but are {churn} and {churn_noise}")
+    levels = sigmas.tolist()
+    gamma = min(churn / len(levels), math.sqrt(2) - 1)
     for step, (sigma, following) in enumerate(pairwise(sigmas), 1):
-        if gamma > 0 and churn_min <= float(sigma) <= churn_max:
+        if gamma > 0 and churn_min <= levels[step - 1] <= churn_max:
             raised = sigma * (1 + gamma)
             x = x + churn_noise * (raised.square() - sigma.square()).sqrt() * noise.like(x)
             sigma = raised
-        denoised = model.denoise(x, sigma)
-        slope = (x - denoised) / sigma
+        slope = -sigma * model.score(x, sigma)
         predicted = x + (following - sigma) * slope
-        denoised = model.denoise(predicted, following)
-        x = x + (following - sigma) / 2 * (slope + (predicted - denoised) / following)
-        yield State(step, float(following), x, denoised, model.evaluations)
+        score = model.score(predicted, following)
+        x = x + (following - sigma) / 2 * (slope - following * score)
+        yield State(step, levels[step], x, denoised_from_score(predicted, following, score), model.evaluations)
 
 
 def dpmpp_2m(model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise) -> Iterator[State]:
@@ -84,14 +73,14 @@ def dpmpp_2m(model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise) -> It
     Yields:
         The state after each step.
     """
+    levels = sigmas.tolist()
+    log_steps = -sigmas.log().diff()
     earlier: Tensor | None = None
-    last_step = torch.zeros(())
     for step, (sigma, following) in enumerate(pairwise(sigmas), 1):
         denoised = model.denoise(x, sigma)
-        log_step = (sigma / following).log()
         extrapolated = denoised
         if earlier is not None:
-            extrapolated = torch.lerp(earlier, denoised, 1 + log_step / (2 * last_step))
+            extrapolated = torch.lerp(earlier, denoised, 1 + log_steps[step - 1] / (2 * log_steps[step - 2]))
         x = torch.lerp(extrapolated, x, following / sigma)
-        earlier, last_step = denoised, log_step
-        yield State(step, float(following), x, denoised, model.evaluations)
+        earlier = denoised
+        yield State(step, levels[step], x, denoised, model.evaluations)

@@ -1,0 +1,262 @@
+"""The commands as a user runs them: exit codes, one clear line for each fault, files whole or not there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from ncsn.cli import main
+
+Command = Callable[..., int]
+
+TABLE = pd.DataFrame(
+    {
+        "length": np.random.default_rng(0).normal(100.0, 5.0, 60),
+        "count": np.random.default_rng(1).integers(0, 9, 60),
+        "constant": 7.0,
+    }
+)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Return a function that runs a command in an empty folder and returns its exit code."""
+    monkeypatch.chdir(tmp_path)
+    # wide enough that no message is wrapped
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["ncsn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        assert isinstance(exit.value.code, int)
+        return exit.value.code
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run trained by the command on a table with labels."""
+    folder = tmp_path_factory.mktemp("finished")
+    labelled = TABLE.assign(kind=np.where(np.arange(60) % 3 == 0, "a", "b"))
+    labelled.to_csv(folder / "table.csv", index=False)
+    subprocess.run(
+        [sys.executable, "-m", "ncsn", "train", "table.csv", "--out", "run", "--steps", "40", "--label", "kind"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return folder / "run"
+
+
+def test_help_does_not_import_torch() -> None:
+    code = "import sys; sys.argv = ['ncsn', 'train', '--help']\nfrom ncsn.cli import main\ntry: main()\nexcept SystemExit as e: assert not e.code\nassert 'torch' not in sys.modules"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for option in ("--out", "--method", "--steps", "--label", "--seed", "--resume", "--holdout"):
+        assert option in result.stdout
+
+
+def test_plan_names_each_rule(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("plan", "wine") == 0
+    out = capsys.readouterr().out
+    assert "178 rows x 13 features" in out
+    for word in ("sigma_max", "technique 1", "technique 2", "technique 4", "training_steps", "reason"):
+        assert word in out
+
+
+def test_a_run_is_whole(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == {
+        "model.safetensors", "config.json", "metrics.jsonl", "report.html", "figures"
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["step"] == 40 and np.isfinite(lines[0]["loss"])
+    assert "comparison" in lines[-1]
+    report = (finished / "report.html").read_text()
+    assert "data:image/png;base64" in report and "http://" not in report and "https://" not in report
+    assert b"pickle" not in (finished / "model.safetensors").read_bytes()
+
+
+def test_samples_come_back_in_the_files_columns_and_units(finished: Path, command: Command) -> None:
+    assert command("sample", finished, "-n", 30, "-o", "out.csv", "--label", "a", "--seed", 3) == 0
+    out = pd.read_csv("out.csv")
+    assert list(out.columns) == ["length", "count", "constant", "kind"]
+    assert (out["constant"] == 7.0).all() and (out["kind"] == "a").all()
+    assert pd.api.types.is_integer_dtype(out["count"])
+    # an untrained model draws from the data's Gaussian: mean within five standard errors
+    assert abs(out["length"].mean() - 100.0) < 5 * 5.0 / np.sqrt(30) + 1.0
+    assert command("sample", finished, "-n", 30, "-o", "again.csv", "--label", "a", "--seed", 3) == 0
+    assert Path("again.csv").read_bytes() == Path("out.csv").read_bytes()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "npy", "npz"])
+def test_every_format_is_written(finished: Path, command: Command, ending: str) -> None:
+    assert command("sample", finished, "-n", 5, "-o", f"out.{ending}") == 0
+    if ending == "parquet":
+        assert pd.read_parquet("out.parquet").shape == (5, 3)
+    elif ending == "npy":
+        assert np.load("out.npy").shape == (5, 3)
+    else:
+        assert np.load("out.npz")["x"].shape == (5, 3)
+
+
+def test_evaluate_judges_on_the_rows_held_back(
+    finished: Path, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.parent)
+    assert command_in(finished.parent, command, "evaluate", finished, "--json") == 0
+    judged = json.loads(capsys.readouterr().out)
+    assert judged["comparison"]["n_held_out"] == 12
+    trained = json.loads((finished / "config.json").read_text())["evaluation"]
+    assert judged["log_likelihood"] == pytest.approx(trained["log_likelihood"], rel=1e-3)
+
+
+def command_in(folder: Path, command: Command, *arguments: object) -> int:
+    os.chdir(folder)
+    return command(*arguments)
+
+
+def _no_rows(path: Path) -> None:
+    TABLE.head(0).to_csv(path, index=False)
+
+
+def _one_row(path: Path) -> None:
+    TABLE.head(1).to_csv(path, index=False)
+
+
+def _not_a_number(path: Path) -> None:
+    TABLE.assign(count=[np.nan, *range(59)]).to_csv(path, index=False)
+
+
+def _infinite(path: Path) -> None:
+    TABLE.assign(length=[*range(59), np.inf]).to_csv(path, index=False)
+
+
+def _text_column(path: Path) -> None:
+    TABLE.assign(colour="red").to_csv(path, index=False)
+
+
+def _all_constant(path: Path) -> None:
+    TABLE[["constant"]].to_csv(path, index=False)
+
+
+BAD_TABLES: list[tuple[Callable[[Path], object], list[str]]] = [
+    (lambda path: None, ["no such file"]),
+    (lambda path: path.touch(), ["empty"]),
+    (_no_rows, ["row"]),
+    (_one_row, ["1 row"]),
+    (_not_a_number, ["row 1", "'count'"]),
+    (_infinite, ["row 60", "'length'"]),
+    (_text_column, ["'colour'", "--label"]),
+    (_all_constant, ["constant"]),
+    (lambda path: path.write_bytes(b"\x00\xff\x01"), ["table.csv"]),
+]
+
+
+@pytest.mark.parametrize(("write", "words"), BAD_TABLES, ids=range(len(BAD_TABLES)))
+def test_bad_data_get_one_line_and_leave_nothing(
+    write: Callable[[Path], object], words: list[str], command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(Path("table.csv"))
+    for arguments in (("plan", "table.csv"), ("train", "table.csv", "--out", "run", "--steps", 5)):
+        assert command(*arguments) == 1
+        error = capsys.readouterr().err.strip()
+        assert len(error.splitlines()) == 1, error
+        for word in words:
+            assert word in error
+    assert not Path("run").exists()
+
+
+BAD_LINES: list[tuple[list[str], int, str]] = [
+    (["train", "swis_roll", "--out", "run"], 1, "swiss_roll"),
+    (["train", "moons", "--out", "run", "--method", "edn"], 2, "edm"),
+    (["train", "moons", "--out", "run", "--steps", "0"], 2, "--steps"),
+    (["train", "moons", "--out", "run", "--steps", "-3"], 2, "--steps"),
+    (["train", "moons"], 2, "--out"),
+    (["train", "moons", "--out", "run", "--holdout", "1.5"], 2, "--holdout"),
+    (["train", "moons", "--out", "file"], 1, "file"),
+    (["train", "moons", "--out", "/proc/run", "--steps", "5"], 1, "/proc/run"),
+    (["train", "moons", "--out", "other", "--steps", "5"], 1, "not empty"),
+    (["train", "moons", "--out", "run", "--resume"], 1, "resume"),
+    (["sample", "RUN", "-n", "0", "-o", "x.csv"], 2, "-n"),
+    (["sample", "RUN", "-n", "3", "-o", "x.txt"], 1, ".csv"),
+    (["sample", "RUN", "-n", "3", "-o", "x.png"], 1, "two columns"),
+    (["sample", "RUN", "-n", "3", "-o", "x.csv", "--sampler", "hein"], 2, "heun"),
+    (["sample", "RUN", "-n", "3", "-o", "x.csv", "--label", "c"], 1, "a, b"),
+    (["sample", "RUN", "-n", "3", "-o", "no/such/x.csv"], 1, "no/such"),
+    (["sample", "missing", "-n", "3", "-o", "x.csv"], 1, "missing"),
+    (["sample", "other", "-n", "3", "-o", "x.csv"], 1, "config.json"),
+    (["evaluate", "RUN", "--data", "moons"], 1, "column"),
+    (["evaluate", "missing"], 1, "missing"),
+    (["fly"], 2, "fly"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "word"), BAD_LINES, ids=[" ".join(line[0]) for line in BAD_LINES])
+def test_bad_command_lines(
+    arguments: list[str], code: int, word: str, finished: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").touch()
+    Path("other").mkdir()
+    Path("other/thing").touch()
+    # what the run was trained on is named relative to its folder
+    Path("table.csv").write_bytes((finished.parent / "table.csv").read_bytes())
+    before = sorted(Path().rglob("*"))
+    assert command(*[str(finished) if argument == "RUN" else argument for argument in arguments]) == code
+    error = capsys.readouterr().err
+    assert word in error
+    assert "Traceback" not in error
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize("damage", ["truncate", "foreign", "json"])
+def test_a_damaged_run_is_refused(
+    damage: str, finished: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run").mkdir()
+    for name in ("model.safetensors", "config.json"):
+        Path("run", name).write_bytes((finished / name).read_bytes())
+    weights = Path("run/model.safetensors")
+    if damage == "truncate":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "foreign":
+        weights.write_bytes(b"PK\x03\x04 not safetensors")
+    else:
+        Path("run/config.json").write_text("{")
+    assert command("sample", "run", "-n", 3, "-o", "x.csv") == 1
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1 and "damaged" in error
+    assert not Path("x.csv").exists()
+
+
+def test_killed_and_resumed_ends_as_if_never_stopped(command: Command) -> None:
+    arguments = ["train", "moons", "--points", "300", "--steps", "1600", "--seed", "5"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def start(folder: str, *more: str) -> subprocess.Popen[bytes]:
+        line = [sys.executable, "-m", "ncsn", *arguments, "--out", folder, *more]
+        return subprocess.Popen(line, stderr=subprocess.DEVNULL, env=environment)
+
+    assert start("whole").wait() == 0
+    process = start("stopped")
+    checkpoint = Path("stopped/checkpoint.safetensors")
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists(), "the run ended before it could be killed"
+    assert start("stopped", "--resume").wait() == 0
+    whole, resumed = (load_file(f"{folder}/model.safetensors") for folder in ("whole", "stopped"))
+    assert whole.keys() == resumed.keys()
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], resumed[name])
+    assert Path("whole/metrics.jsonl").read_bytes() == Path("stopped/metrics.jsonl").read_bytes()

@@ -1,0 +1,249 @@
+"""Losses against closed forms, exact scores and each other."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ncsn.exact import EmpiricalScore, GaussianMixtureScore
+from ncsn.losses import WEIGHTINGS, denoising_score_matching, ncsn_loss
+from ncsn.networks import NCSNScoreNetwork
+from ncsn.schedules import create_noise_schedule
+
+SIGMAS = torch.tensor([5.0, 1.0, 0.2], dtype=torch.float64)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def points(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+
+
+def zero(x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
+    return torch.zeros_like(x)
+
+
+def wave(x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
+    """Return a score that depends on row and level, and is right nowhere."""
+    return (x / sigma.reshape(-1, *[1] * (x.ndim - 1))).sin()
+
+
+def test_a_zero_score_loses_the_noise_s_square() -> None:
+    noise, sigma = points(7, 3), torch.logspace(-2, 2, 7, dtype=torch.float64)
+    square = noise.square().mean(dim=1)
+    losses = {
+        name: denoising_score_matching(zero, points(7, 3, seed=1), sigma, noise, weighting=name) for name in WEIGHTINGS
+    }
+    torch.testing.assert_close(losses["sigma2"], square)
+    torch.testing.assert_close(losses["uniform"], square / sigma**2)
+    torch.testing.assert_close(losses["inverse"], square / sigma**4)
+    torch.testing.assert_close(losses["edm"], square * (1 + sigma**2))
+
+
+@pytest.mark.parametrize("sigma", SIGMAS.tolist())
+@pytest.mark.parametrize("spread", [0.5, 1.0, 2.0])
+def test_the_exact_score_of_a_gaussian_has_the_known_loss(sigma: float, spread: float) -> None:
+    n = 20_000
+    exact = GaussianMixtureScore([1.0], torch.zeros(1, 2, dtype=torch.float64), spread**2)
+    levels = torch.full((n,), sigma, dtype=torch.float64)
+    losses = denoising_score_matching(exact, spread * points(n, 2), levels, points(n, 2, seed=1))
+    standard_error = losses.std() / math.sqrt(n)
+    assert abs(losses.mean() - spread**2 / (spread**2 + sigma**2)) < 4 * standard_error
+    if spread == 1:
+        # Karras et al. 2022 weigh so that every level counts the same at the start, where the score is the Gaussian's
+        losses = denoising_score_matching(exact, points(n, 2), levels, points(n, 2, seed=1), weighting="edm")
+        assert abs(losses.mean() - 1) < 4 * losses.std() / math.sqrt(n)
+
+
+def test_the_exact_score_of_a_mixture_has_the_least_loss() -> None:
+    exact = GaussianMixtureScore([1.0, 2.0], torch.tensor([[-2.0, 0.0], [2.0, 1.0]], dtype=torch.float64), 0.3)
+    n = 20_000
+    samples, noise = exact.sample(n, generator()), points(n, 2, seed=1)
+    for sigma in SIGMAS.tolist():
+        levels = torch.full((n,), sigma, dtype=torch.float64)
+        least = denoising_score_matching(exact, samples, levels, noise)
+        for error in (0.05, -0.05):
+
+            def wrong(x: Tensor, sigma: Tensor, error: float = error) -> Tensor:
+                return exact(x, sigma) + error / sigma[:, None] * x.sin()
+
+            # the excess is the squared error itself (Vincent 2011)
+            excess = denoising_score_matching(wrong, samples, levels, noise) - least
+            expected = error**2 * (samples + sigma * noise).sin().square().mean()
+            assert expected > 1e-4
+            assert abs(excess.mean() - expected) < 4 * excess.std() / math.sqrt(n)
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_weightings_differ_by_their_factors(weighting: str) -> None:
+    samples, noise, sigma = points(7, 3), points(7, 3, seed=1), torch.logspace(-2, 2, 7, dtype=torch.float64)
+    factor = {"sigma2": sigma**0, "uniform": sigma**-2, "inverse": sigma**-4, "edm": 1 + sigma**2}[weighting]
+    loss = denoising_score_matching(wave, samples, sigma, noise, weighting=weighting)
+    torch.testing.assert_close(loss, factor * denoising_score_matching(wave, samples, sigma, noise))
+
+
+@pytest.mark.parametrize("shape", [(3,), (1,), (2, 3, 3)])
+def test_each_row_has_its_own_level(shape: tuple[int, ...]) -> None:
+    # as many rows as columns: a level of shape (N,) would silently go to the columns
+    samples, noise, sigma = points(3, *shape), points(3, *shape, seed=1), SIGMAS
+    together = denoising_score_matching(wave, samples, sigma, noise)
+    for i in range(3):
+        x = samples[i] + sigma[i] * noise[i]
+        target = -noise[i] / sigma[i]
+        by_hand = (sigma[i] ** 2 * ((x / sigma[i]).sin() - target) ** 2).mean()
+        assert together[i].item() == pytest.approx(by_hand.item(), rel=1e-12)
+
+
+# The stable target
+
+
+def test_the_exact_target_has_no_loss_at_the_exact_score() -> None:
+    data = points(30, 2)
+    exact = EmpiricalScore(data)
+    losses = denoising_score_matching(exact, data, torch.full((30,), 0.7).double(), points(30, 2, seed=1), exact=exact)
+    assert losses.max() < 1e-20
+
+
+def test_the_exact_target_has_the_same_gradient_with_less_variance() -> None:
+    data = points(40, 2)
+    exact, n = EmpiricalScore(data), 20_000
+    samples = data[torch.randint(40, (n,), generator=generator(1))]
+    noise = points(n, 2, seed=2)
+    for sigma in (0.3, 1.0, 3.0):
+        levels = torch.full((n,), sigma, dtype=torch.float64)
+        gradients = []
+        for target in (None, exact):
+            # a linear score of one weight a row, so that the gradient by the weights is that of each row's loss
+            weights = torch.full((n, 1), -0.4, dtype=torch.float64, requires_grad=True)
+            losses = denoising_score_matching(
+                lambda x, level, weights=weights: weights * x, samples, levels, noise, exact=target
+            )
+            gradients.append(torch.autograd.grad(losses.sum(), weights)[0][:, 0])
+        difference = gradients[0] - gradients[1]
+        assert difference.std() > 0.01
+        assert abs(difference.mean()) < 4 * difference.std() / math.sqrt(n)
+        assert gradients[1].var() < 0.95 * gradients[0].var()
+
+
+def test_the_exact_target_begins_at_its_level_in_any_order() -> None:
+    data, noise = points(6, 2), points(6, 2, seed=1)
+    exact, sigma = EmpiricalScore(data), torch.tensor([2.0, 0.1, 0.5, 0.4, 3.0, 0.6], dtype=torch.float64)
+    without = denoising_score_matching(wave, data, sigma, noise)
+    everywhere = denoising_score_matching(wave, data, sigma, noise, exact=exact)
+    both = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_from=0.5)
+    late = sigma >= 0.5
+    torch.testing.assert_close(both, torch.where(late, everywhere, without))
+    assert bool(((everywhere - without).abs() > 1e-3).all())
+    never = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_from=math.inf)
+    torch.testing.assert_close(never, without)
+
+
+def test_exact_levels_can_count_more() -> None:
+    data, noise, sigma = points(3, 2), points(3, 2, seed=1), torch.tensor([1e-4, 0.5, 1e4], dtype=torch.float64)
+    exact = EmpiricalScore(data)
+    plain = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_from=0.5)
+    heavy = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_from=0.5, exact_weight=8.0)
+    torch.testing.assert_close(heavy / plain, torch.tensor([1.0, 5.0, 9.0], dtype=torch.float64))
+    alone = denoising_score_matching(wave, data, sigma, noise, exact_weight=8.0)
+    torch.testing.assert_close(alone, denoising_score_matching(wave, data, sigma, noise))
+
+
+def test_conditions_go_to_the_model_and_with_its_rows_to_the_exact_score() -> None:
+    data, labels = points(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
+    exact, sigma = EmpiricalScore(data, labels), torch.tensor([0.1, 2.0, 3.0, 0.2, 1.0, 4.0], dtype=torch.float64)
+    losses = denoising_score_matching(
+        exact, data, sigma, points(6, 2, seed=1), exact=exact, exact_from=0.5, label=labels
+    )
+    assert losses[[1, 2, 4, 5]].max() < 1e-20
+    assert losses[[0, 3]].min() > 1e-6
+
+
+# The page's loss
+
+
+def test_the_page_s_loss_of_a_zero_score_is_one() -> None:
+    n = 20_000
+    loss = ncsn_loss(zero, points(n, 2), SIGMAS, generator=generator())
+    assert loss.ndim == 0
+    assert abs(loss - 1) < 4 * math.sqrt(2 / (2 * n))
+
+
+def test_levels_are_drawn_evenly_and_noise_has_their_size() -> None:
+    n, seen = 30_000, []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        seen.append((x, sigma))
+        return torch.zeros_like(x)
+
+    ncsn_loss(model, torch.full((n, 2), 3.0).double(), SIGMAS.float(), generator=generator())
+    x, sigma = seen[0]
+    assert sigma.dtype == torch.float64
+    for level in SIGMAS:
+        rows = (sigma - level).abs() < 1e-6
+        assert abs(rows.double().mean() - 1 / 3) < 4 * math.sqrt(2 / 9 / n)
+        noise = (x[rows] - 3) / level
+        assert abs(noise.mean()) < 4 / math.sqrt(noise.numel())
+        assert abs(noise.square().mean() - 1) < 4 * math.sqrt(2 / noise.numel())
+
+
+def test_without_weighting_is_uniform_weighting() -> None:
+    samples = points(100, 2)
+    plain = ncsn_loss(wave, samples, SIGMAS, False, generator=generator())
+    uniform = ncsn_loss(wave, samples, SIGMAS, weighting="uniform", generator=generator())
+    assert torch.equal(plain, uniform)
+    weighted = ncsn_loss(wave, samples, SIGMAS, generator=generator())
+    assert torch.equal(weighted, ncsn_loss(wave, samples, SIGMAS, True, weighting="sigma2", generator=generator()))
+    assert abs(weighted - plain) > 0.1
+
+
+def test_the_loss_follows_the_generator_alone() -> None:
+    samples, state = points(100, 2), torch.get_rng_state()
+    first, second = (ncsn_loss(wave, samples, SIGMAS, generator=generator(3)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(3)
+    assert torch.equal(ncsn_loss(wave, samples, SIGMAS), first)
+
+
+def test_training_finds_the_score_of_a_mixture() -> None:
+    exact = GaussianMixtureScore([1.0, 3.0], [[-1.2, 0.0], [0.4, 0.0]], 0.04)
+    sigmas, random = create_noise_schedule(0.1, 5.0, 8), generator()
+    torch.manual_seed(0)
+    network = NCSNScoreNetwork(2, [64, 64])
+    optimizer = torch.optim.Adam(network.parameters(), 4e-3)
+    steps = 600
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 4e-3 * (1 - step / steps)
+        loss = ncsn_loss(network, exact.sample(256, random), sigmas, generator=random)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for sigma in sigmas:
+        x = exact.sample(2000, random, sigma)
+        with torch.no_grad():
+            error = sigma**2 * (network(x, sigma) - exact(x, sigma)).square().mean()
+        # an untrained network is off by up to 0.9
+        assert error < 0.02
+
+
+# Bad input
+
+
+def test_bad_input() -> None:
+    samples, noise = points(4, 2), points(4, 2, seed=1)
+    with pytest.raises(ValueError, match="unknown weighting 'sigma'; did you mean 'sigma2'\\? known: sigma2, uniform"):
+        denoising_score_matching(zero, samples, torch.ones(4), noise, weighting="sigma")
+    with pytest.raises(ValueError, match="unknown weighting 'unifrm'; did you mean 'uniform'\\?"):
+        ncsn_loss(zero, samples, SIGMAS, weighting="unifrm")
+    for sigma in (torch.ones(3), torch.ones(4, 1)):
+        with pytest.raises(ValueError, match=r"sigma must be a scalar or one per row, \(4,\), not of shape"):
+            denoising_score_matching(zero, samples, sigma, noise)
+    with pytest.raises(ValueError, match="condition 'label' must have one entry a row, 4, not 3"):
+        denoising_score_matching(zero, samples, torch.ones(4), noise, exact=zero, label=torch.zeros(3))
+    for sigmas in (torch.tensor([]), torch.tensor(1.0), torch.ones(2, 1)):
+        with pytest.raises(ValueError, match="sigmas must be a 1-D tensor of noise levels, not of shape"):
+            ncsn_loss(zero, samples, sigmas)

@@ -1,0 +1,114 @@
+"""The rows of coefficients against the design's table, and the score that they make of a network."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ncsn.exact import GaussianMixtureScore
+from ncsn.preconditioning import PRECONDITIONINGS, PreconditionedScore
+from ncsn.score import denoised_from_score
+
+Row = Callable[[float, float], tuple[float, float, float, float]]
+
+TABLE: dict[str, Row] = {
+    "raw_score": lambda s, d: (1.0, s**2, 1.0, math.log(s)),
+    "scaled_score": lambda s, d: (1.0, s, 1.0, math.log(s)),
+    "edm": lambda s, d: (
+        d**2 / (s**2 + d**2),
+        s * d / math.sqrt(s**2 + d**2),
+        1 / math.sqrt(s**2 + d**2),
+        math.log(s) / 4,
+    ),
+}
+"""c_skip, c_out, c_in and c_noise at sigma and the data's spread, as published (Karras et al. 2022, table 1)."""
+
+
+class Wave(nn.Module):
+    """A network whose function is known: sin(x + noise), of each entry."""
+
+    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
+        offset = noise.reshape(-1, *[1] * (x.ndim - 1)) + (0 if label is None else label[:, None])
+        return (x + offset).sin()
+
+
+def points(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+def test_every_row_is_tested() -> None:
+    assert set(TABLE) == set(PRECONDITIONINGS)
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("sigma", [0.003, 0.7, 40.0])
+@pytest.mark.parametrize("spread", [0.5, 1.0, 3.0])
+def test_denoised_is_the_rows_formula(name: str, sigma: float, spread: float) -> None:
+    x = points(20, 3)
+    skip, out, scale, noise = TABLE[name](sigma, spread)
+    expected = skip * x + out * (scale * x + noise).sin()
+    score = PreconditionedScore(Wave(), name, spread)(x, torch.tensor(sigma))
+    # the level reaches the network in the type of x: 0.7 is not the float32 0.7
+    torch.testing.assert_close(denoised_from_score(x, torch.tensor(sigma), score), expected, rtol=1e-6, atol=1e-6)
+    exact_level = torch.tensor(sigma, dtype=torch.float64)
+    score = PreconditionedScore(Wave(), name, spread)(x, exact_level)
+    torch.testing.assert_close(denoised_from_score(x, exact_level, score), expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.0, 4.0])
+def test_a_zero_network_is_the_score_of_a_gaussian(spread: float) -> None:
+    class Zero(nn.Module):
+        def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+            return torch.zeros_like(x)
+
+    exact = GaussianMixtureScore([1.0], torch.zeros(1, 3, dtype=torch.float64), spread**2)
+    x = 5 * points(20, 3)
+    for sigma in torch.logspace(-3, 2, 11, dtype=torch.float64):
+        torch.testing.assert_close(PreconditionedScore(Zero(), "edm", spread)(x, sigma), exact(x, sigma))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_small_levels_do_not_cancel_in_single_precision(name: str) -> None:
+    model, x, sigma = PreconditionedScore(Wave(), name), points(100, 2, dtype=torch.float32), torch.tensor(1e-3)
+    single, double = model(x, sigma), model(x.double(), sigma.double())
+    # (denoised - x) / sigma^2 would be off by about 1e-7 / 1e-6
+    error = (single - double).abs().max() / double.abs().max()
+    assert error < 1e-6
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("shape", [(2,), (3, 4, 4)])
+def test_a_level_for_each_row_is_the_row_at_its_level(name: str, shape: tuple[int, ...]) -> None:
+    model, sigma = PreconditionedScore(Wave(), name, 0.7), torch.tensor([0.02, 1.5], dtype=torch.float64)
+    x = points(2, *shape)
+    rows = [model(x[i : i + 1], sigma[i]) for i in range(2)]
+    torch.testing.assert_close(model(x, sigma), torch.cat(rows), rtol=1e-12, atol=0)
+    torch.testing.assert_close(model(x, sigma[0].expand(2)), model(x, sigma[0]), rtol=1e-12, atol=0)
+    torch.testing.assert_close(model(x, 0.02), model(x, sigma[0]), rtol=1e-12, atol=0)
+
+
+def test_conditions_reach_the_network() -> None:
+    model, x = PreconditionedScore(Wave(), "scaled_score"), points(2, 3)
+    score = model(x, 1.0, label=torch.tensor([0.0, 2.0]))
+    torch.testing.assert_close(score, torch.stack([x[0].sin(), (x[1] + 2).sin()]))
+
+
+def test_unknown_rows_and_bad_spreads() -> None:
+    with pytest.raises(ValueError, match="unknown preconditioning 'edn'; did you mean 'edm'\\? known: raw_score, "):
+        PreconditionedScore(Wave(), "edn")
+    for spread in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="spread must be positive and finite"):
+            PreconditionedScore(Wave(), spread=spread)
+
+
+def test_a_level_of_the_wrong_shape() -> None:
+    with pytest.raises(ValueError, match=r"sigma must be a scalar or one per row, \(4,\), not of shape \(3,\)"):
+        PreconditionedScore(Wave())(points(4, 2), torch.ones(3))
+
+
+def test_the_repr_names_the_row() -> None:
+    representation: Any = repr(PreconditionedScore(Wave(), "scaled_score", 0.5))
+    assert "preconditioning='scaled_score', spread=0.5" in representation
