@@ -65,7 +65,7 @@ class NCSN:
         noise = torch.randn_like(x)
         score = self.network(x + sigma * noise, sigma[:, 0])
         loss = (sigma**2 * (score + noise / sigma) ** 2).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         return loss.item()
 

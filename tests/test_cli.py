@@ -195,7 +195,7 @@ BAD_LINES: list[tuple[list[str], int, str]] = [
     (["sample", "RUN", "-n", "3", "-o", "no/such/x.csv"], 1, "no/such"),
     (["sample", "missing", "-n", "3", "-o", "x.csv"], 1, "missing"),
     (["sample", "other", "-n", "3", "-o", "x.csv"], 1, "config.json"),
-    (["evaluate", "RUN", "--data", "moons"], 1, "column"),
+    (["evaluate", "RUN", "--data", "moons"], 1, "labels"),
     (["evaluate", "missing"], 1, "missing"),
     (["fly"], 2, "fly"),
 ]

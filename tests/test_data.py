@@ -291,7 +291,7 @@ BAD_CSV = {
     "x,y\n1,2\n3,\n": "a missing or infinite cell in row 2, column 'y'",
     "x,b\n1,True\n3,\n": "a missing or infinite cell in row 2, column 'b'",
     "x,y\n1,2\n": "1 row; at least 2 are needed",
-    "x,y\n": "no numeric column",
+    "x,y\n": "0 rows and 2 columns",
     "": "the file is empty",
     "\n\n": r"cannot be read as \.csv",
     "1.0,2.0\n3,4\n5,6\n": r"the first line holds numbers \(1.0, 2.0\); begin with the columns' names",

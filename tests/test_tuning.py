@@ -238,11 +238,13 @@ def test_doubled_data_double_the_noise_levels() -> None:
         assert (two.n_sigmas, two.n_steps_per_sigma) == (one.n_sigmas, one.n_steps_per_sigma)
 
 
-def test_arrays_tensors_and_images_give_the_same_plan() -> None:
+def test_arrays_and_tensors_give_the_same_plan_and_images_the_same_noise() -> None:
     x = swiss_roll(600)[0]
     plan = make_plan(x)
     assert make_plan(torch.from_numpy(x)) == plan
-    assert make_plan(x.reshape(600, 1, 2)) == plan
+    images = make_plan(x.reshape(600, 1, 2))
+    noise = ("sigma_data", "sigma_max", "sigma_min", "n_sigmas", "n_steps_per_sigma", "step_size", "sigma_init")
+    assert [getattr(images, name) for name in noise] == [getattr(plan, name) for name in noise]
     assert make_plan(torch.from_numpy(x).float().requires_grad_()).sigma_min == pytest.approx(plan.sigma_min, rel=1e-3)
     assert make_plan(x[::-1]).sigma_max == pytest.approx(plan.sigma_max)
 
@@ -317,7 +319,7 @@ def test_damaged_saved_plan_is_refused() -> None:
     [
         (normal(1, 3), "one row"),
         (np.empty((0, 2)), "empty"),
-        (np.empty((5, 0)), "empty"),
+        (np.empty((5, 0)), "no column"),
         (np.float64(3.0), "single value"),
         (np.array([["a"], ["b"]]), "expected real numbers"),
         (np.ones((3, 2), complex), "expected real numbers"),
@@ -360,3 +362,52 @@ def test_rules_refuse_constant_data(rule: Callable[[Array], float]) -> None:
 def test_given_settings_out_of_range_are_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_plan(swiss_roll(200)[0], **given)
+
+
+# The network and its training
+
+
+def test_moving_average_spans_a_sixth_of_the_training() -> None:
+    x = normal(100, 2)
+    for steps in (60, 6000):
+        assert 1 / (1 - make_plan(x, training_steps=steps).ema_decay) == pytest.approx(steps / 6)
+    # so few steps that their sixth is less than one
+    assert make_plan(x, training_steps=5).ema_decay == 0.0
+
+
+def test_few_rows_get_dropout_and_images_none() -> None:
+    plans = [make_plan(normal(n, 2)) for n in (20, 100, 400, 1600, 4000)]
+    dropout = [plan.dropout for plan in plans]
+    assert dropout == sorted(dropout, reverse=True)
+    assert (dropout[0], dropout[1], dropout[-1]) == (0.5, 0.5, 0.0)
+    assert make_plan(normal(100, 4).reshape(100, 2, 2)).dropout == 0.0
+
+
+def test_width_grows_with_the_features_and_the_learning_rate_falls_with_it() -> None:
+    plans = [make_plan(normal(50, dim)) for dim in (1, 16, 32, 64, 200)]
+    assert [plan.width for plan in plans] == [128, 128, 256, 512, 512]
+    assert len({round(plan.width * plan.learning_rate, 9) for plan in plans}) == 1
+    assert make_plan(normal(50, 2), width=64).learning_rate == 2 * plans[0].learning_rate
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n_fourier", -1, "n_fourier must be a whole number of at least 0, not -1"),
+        ("n_fourier", False, "n_fourier must be a whole number of at least 0, not False"),
+        ("churn", -0.5, "churn must be a finite number of at least 0, not -0.5"),
+        ("dropout", 1.0, "dropout must be at least 0 and below 1, not 1.0"),
+        ("training_steps", 0, "training_steps must be a whole number of at least 1, not 0"),
+        ("batch_size", 2.0, "batch_size must be a whole number of at least 1, not 2.0"),
+        ("learning_rate", float("nan"), "learning_rate must be a positive finite number, not nan"),
+        ("width", True, "width must be a whole number of at least 1, not True"),
+    ],
+)
+def test_settings_of_the_training_out_of_range_are_refused(name: str, value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_plan(normal(20, 2), **{name: value})
+
+
+def test_nothing_is_a_setting_of_its_own() -> None:
+    plan = make_plan(normal(20, 2), n_fourier=0, dropout=0, churn=0)
+    assert (plan.n_fourier, plan.dropout, plan.churn) == (0, 0.0, 0.0)

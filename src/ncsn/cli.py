@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from click.exceptions import ClickException, Exit
 from rich.console import Console
 from rich.markup import escape
 
@@ -128,18 +127,8 @@ def evaluate(
 
 def main() -> None:
     """Run a command; exit 0 done, 1 the data or the run is at fault, 2 the command line is."""
-    console = Console(stderr=True)
     try:
-        code = app(standalone_mode=False)
-    except ClickException as error:
-        error.show()
-        code = 2
-    except Exit as error:
-        code = error.exit_code
+        app()
     except (DataError, RunError, DivergenceError) as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-        code = 1
-    except (KeyboardInterrupt, typer.Abort):
-        console.print("stopped", highlight=False)
-        code = 130
-    sys.exit(code or 0)
+        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)

@@ -35,6 +35,9 @@ __all__ = ["NCSN"]
 COVARIANCE_UP_TO = 1024
 """Columns up to which samples start from the data's whole covariance; above, and for images, from variances."""
 
+GEOMETRIC_SAMPLERS = ("langevin", "annealed_langevin", "consistent_annealed")
+"""Samplers whose steps are meant for geometric levels, whatever the method's own schedule."""
+
 
 class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """Noise-conditional score network as a density estimator (Song & Ermon 2019; Karras et al. 2022).
@@ -243,7 +246,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             ensure_all_finite=False,
             ensure_min_samples=2 if fitting else 1,
         )
-        array = np.ascontiguousarray(array).reshape(-1, *shape)
+        array = np.require(array, requirements=("C", "W")).reshape(-1, *shape)
         check_values("X", X if form.kind == "frame" else array, min_rows=1)
         return torch.from_numpy(array)
 
@@ -335,13 +338,13 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return self.form_.restore(self.standardizer_.inverse(self._whole(rows)), device)
 
     def _levels(self, sampler: str, steps: int | None, method: Method) -> Tensor:
-        """Return the levels that a sampler walks: the method's own, or the trained ones for Langevin dynamics."""
+        """Return the levels that a sampler walks: the method's own, or geometric ones for a method's Langevin dynamics."""
         if steps is not None:
             check_count("steps", steps)
         sigma_min, sigma_max, n_sigmas = self._noise_range()
         kind, own = "geometric", n_sigmas
         fitted = hasattr(self, "plan_")
-        if fitted and (sampler == method.sampler or sampler not in ("annealed_langevin", "langevin")):
+        if fitted and (sampler == method.sampler or sampler not in GEOMETRIC_SAMPLERS):
             kind, own = method.schedule, method.steps(self.plan_)
         return create_noise_schedule(sigma_min, sigma_max, steps or own, kind)
 

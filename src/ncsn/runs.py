@@ -118,7 +118,10 @@ def plan_for(data: str, *, label: str | None = None, points: int = 5000, seed: i
     Raises:
         DataError: The data cannot be used.
     """
-    values = load(data, n=points, seed=seed, label=label).values
+    return _plan(load(data, n=points, seed=seed, label=label).values)
+
+
+def _plan(values: Any) -> Plan:
     standardizer = Standardizer.fit(values)
     rows = standardizer.transform(values)
     return make_plan(rows[:, ~standardizer.constant] if rows.ndim == 2 else rows)
@@ -145,6 +148,8 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False) -> E
     parts = split(dataset.values, labels, settings.holdout, settings.seed)
     if len(parts.train) < 2:
         raise DataError(f"{dataset.name}: only {len(parts.train)} row is left for training; lower --holdout")
+    # what the data lack shows here, before anything is written
+    _plan(parts.train)
     _claim(folder, settings, resume)
     checkpoint = folder / "checkpoint.safetensors"
     model = NCSN(method=settings.method, training_steps=settings.steps, random_state=settings.seed)
@@ -225,7 +230,11 @@ def judge(
     n = min(len(training), JUDGED_ROWS)
     samples = model.sample(n, random_state=seed, **sampling)
     comparison = compare(samples, held_out, training, generator=torch.Generator().manual_seed(seed))
-    density = float(np.mean(model.score_samples(held_out[:JUDGED_ROWS], n_probes=JUDGED_PROBES, tolerance=1e-4))) if log_likelihood else None
+    density = (
+        float(np.mean(model.score_samples(held_out[:JUDGED_ROWS], n_probes=JUDGED_PROBES, tolerance=1e-4)))
+        if log_likelihood
+        else None
+    )
     standardised = None if density is None else density - model.standardizer_.log_det()
     options = ", ".join(f"{name}={value}" for name, value in sampling.items()) or "the method's own sampler"
     return Evaluation(comparison, density, standardised, f"{n:,}, {options}")

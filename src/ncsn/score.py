@@ -27,7 +27,7 @@ __all__ = [
 class ScoreModel(Protocol):
     """Anything that returns grad_x log p_sigma(x): a network, an exact mixture, a guided model."""
 
-    def __call__(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
+    def __call__(self, x: Tensor, sigma: Tensor, /, *args: Any, **condition: Any) -> Tensor:
         """Return the score of shape ``(N, *shape)`` at ``x`` of that shape; ``sigma`` is a scalar or ``(N,)``."""
         ...
 

@@ -26,7 +26,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from ncsn.errors import DataError, RunError, unknown_name
+from ncsn.errors import DataError, RunError, check_count, unknown_name
 
 __all__ = [
     "MAX_LEVEL_RATIO",
@@ -72,6 +72,8 @@ def _as_tensor(x: npt.ArrayLike | Tensor) -> Tensor:
 def _as_rows(x: npt.ArrayLike | Tensor) -> Tensor:
     """Return the data as rows (N, D), or raise `DataError` where no rule could use them."""
     data = _as_tensor(x)
+    if data.ndim == 2 and len(data) and not data.shape[1]:
+        raise DataError("there is no column, or every column is constant: there is nothing to learn from them")
     if data.ndim == 0 or data.numel() == 0:
         raise DataError(f"expected rows of shape (N, ...), got an empty or single value of shape {tuple(data.shape)}")
     if len(data) < 2:
@@ -434,7 +436,9 @@ def _rule_training_steps(facts: _Facts) -> tuple[int, str, str]:
 
 
 def _rule_sampling_steps(facts: _Facts) -> tuple[int, str, str]:
-    return (25, "25 for images", "49 evaluations") if facts.images else (20, "20", "39 evaluations of the network")
+    if facts.images:
+        return 25, "25 for images", "49 evaluations of the network"
+    return 20, "20 for tables", "39 evaluations of the network"
 
 
 def _rule_churn(facts: _Facts) -> tuple[float, str, str]:
@@ -444,15 +448,9 @@ def _rule_churn(facts: _Facts) -> tuple[float, str, str]:
 
 
 def _rule_batch_size(facts: _Facts) -> tuple[int, str, str]:
-    return (
-        (512, "512", "many noise levels a step")
-        if facts.rows.shape[1] <= _LOW_DIMENSION
-        else (
-            128,
-            "128",
-            "more features teach more a row",
-        )
-    )
+    if facts.rows.shape[1] <= _LOW_DIMENSION:
+        return 512, f"512 up to {_LOW_DIMENSION} features", "many noise levels a step"
+    return 128, f"128 above {_LOW_DIMENSION} features", "more features teach more a row"
 
 
 def _rule_learning_rate(facts: _Facts) -> tuple[float, str, str]:
@@ -477,11 +475,15 @@ def _check_share(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
 
 
 def _check_not_negative(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
-    return 0.0 if value == 0 else _check_positive(name, value, chosen)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least 0, not {value!r}")
+    return float(value)
 
 
 def _check_whole(name: str, value: Any, chosen: Mapping[str, Any]) -> int:
-    return 0 if value == 0 else _check_count(name, value, chosen)
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, not {value!r}")
+    return int(value)
 
 
 def _check_positive(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
@@ -491,8 +493,7 @@ def _check_positive(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
 
 
 def _check_count(name: str, value: Any, chosen: Mapping[str, Any]) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    check_count(name, value)
     return int(value)
 
 

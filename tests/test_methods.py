@@ -1,0 +1,83 @@
+"""The table of methods: every name in it exists, its levels have the distribution that its paper states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest, truncnorm
+
+from ncsn.losses import WEIGHTINGS
+from ncsn.methods import METHODS, method_named
+from ncsn.preconditioning import PRECONDITIONINGS
+from ncsn.samplers import SAMPLERS, sample
+from ncsn.schedules import SCHEDULES, create_noise_schedule
+from ncsn.tuning import Plan, make_plan
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    data = np.random.default_rng(0).standard_normal((300, 2))
+    return make_plan(data, sigma_min=0.02, sigma_max=8.0, width=16, n_blocks=1)
+
+
+def drawn(method: str, plan: Plan, n: int = 20_000) -> torch.Tensor:
+    return METHODS[method].levels(plan).draw(n, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_name_what_exists(method: str, plan: Plan) -> None:
+    row = METHODS[method]
+    assert row.preconditioning in PRECONDITIONINGS
+    assert row.weighting in WEIGHTINGS
+    assert row.sampler in SAMPLERS
+    assert row.schedule in SCHEDULES
+    levels = create_noise_schedule(plan.sigma_min, plan.sigma_max, row.steps(plan), row.schedule)
+    gaussian = sample(lambda x, sigma: -x / (1 + sigma**2), levels, 5, 2, row.sampler, **row.options(plan))
+    assert gaussian.shape == (5, 2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_levels_stay_between_the_ends_and_reach_them(method: str, plan: Plan) -> None:
+    sigma = drawn(method, plan)
+    assert plan.sigma_min * (1 - 1e-6) <= float(sigma.min()) < 1.2 * plan.sigma_min
+    assert plan.sigma_max / 1.2 < float(sigma.max()) <= plan.sigma_max * (1 + 1e-6)
+
+
+def test_ncsn_draws_its_geometric_levels_each_as_often(plan: Plan) -> None:
+    values, counts = drawn("ncsn", plan).unique(return_counts=True)
+    expected = np.geomspace(plan.sigma_min, plan.sigma_max, plan.n_sigmas)
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    np.testing.assert_allclose(counts / counts.sum(), 1 / plan.n_sigmas, rtol=0.01)
+
+
+def test_ve_sde_draws_log_uniform_levels(plan: Plan) -> None:
+    low, high = np.log(plan.sigma_min), np.log(plan.sigma_max)
+    assert kstest(drawn("ve_sde", plan).log().numpy(), "uniform", args=(low, high - low)).statistic < 1e-3
+
+
+def test_edm_draws_log_normal_levels_with_the_ends_two_deviations_off(plan: Plan) -> None:
+    low, high = np.log(plan.sigma_min), np.log(plan.sigma_max)
+    middle, deviation = (low + high) / 2, (high - low) / 4
+
+    cut = truncnorm(-2, 2, loc=middle, scale=deviation)
+    assert kstest(drawn("edm", plan).log().double().numpy(), cut.cdf).statistic < 1e-3
+
+
+def test_untrained_edm_is_the_gaussian_of_the_data(plan: Plan) -> None:
+    model = METHODS["edm"].build(plan, (3,))
+    x, sigma = torch.randn(7, 3), torch.tensor(0.7)
+    expected = -x / (plan.sigma_data**2 + sigma**2)
+    torch.testing.assert_close(model(x, sigma), expected)
+
+
+def test_model_has_the_size_of_the_plan(plan: Plan) -> None:
+    model = METHODS["edm"].build(plan, (2, 3), n_classes=4)
+    x = torch.randn(5, 2, 3)
+    assert model(x, torch.rand(5) + 0.1, label=torch.tensor([-1, 0, 1, 2, 3])).shape == x.shape
+    assert model.network.get_parameter("output.weight").shape == (6, plan.width)
+
+
+def test_unknown_method_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"unknown method 'edn'; did you mean 'edm'.*\? known: ncsn, .*edm"):
+        method_named("edn")
