@@ -242,6 +242,17 @@ def residual(shape: Sequence[int] = (3,), **options: Any) -> ResidualMLP:
     return shaken(ResidualMLP(shape, 16, 2, embedding_dim=8, **options)).double()
 
 
+def test_blocks_add_to_their_input_what_the_level_scales_and_shifts() -> None:
+    network: Any = residual(n_fourier=4)
+    x, noise = points(5, 3, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64)
+    angles = x @ network.fourier.projection
+    h = network.input(torch.cat([x, angles.sin(), angles.cos()], dim=1))
+    modulation = network.modulation(network.embedding(noise)).reshape(2, 2, 16)
+    for hidden, out, (scale, shift) in zip(network.hidden, network.residual, modulation, strict=True):
+        h = h + out(nn.functional.silu(hidden(h) * (1 + scale) + shift))
+    torch.testing.assert_close(network(x, noise), network.output(nn.functional.silu(h)))
+
+
 def test_images_are_read_as_flat_rows() -> None:
     torch.manual_seed(0)
     image, flat = residual((2, 3, 4)), residual((24,))

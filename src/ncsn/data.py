@@ -517,7 +517,9 @@ def _array(path: Path, values: NDArray[Any]) -> NDArray[Any]:
 def _table(path: Path, frame: pd.DataFrame, label: str | None) -> Dataset:
     frame.columns = frame.columns.map(str)
     if frame.empty:
-        raise DataError(f"{path}: {len(frame)} rows and {frame.shape[1]} columns; at least 2 rows of numbers are needed")
+        raise DataError(
+            f"{path}: {len(frame)} rows and {frame.shape[1]} columns; at least 2 rows of numbers are needed"
+        )
     labels = None
     if label is not None:
         if label not in frame:

@@ -12,13 +12,16 @@ from ncsn.data import load, split
 from ncsn.errors import RunError
 from ncsn.estimator import NCSN
 from ncsn.report import RunSummary, write_run_report
-from ncsn.runs import facts_of, judge, progress_bar
+from ncsn.runs import JUDGED_ROWS, facts_of, judge, progress_bar
 from ncsn.summaries import summarise
 
 __all__ = ["run_demo"]
 
 QUICK_STEPS = {"swiss_roll": 500, "digits": 400}
 """Training steps of the quick demonstration, which shows the path and not the quality."""
+
+QUICK_ROWS = 500
+"""Samples that it is judged by."""
 
 INTRODUCTION = """A noise-conditional score network learns the score, the gradient of the log-density, of the data with
 noise of every level. Samplers follow it from noise back to data. Every figure below was made by this run.
@@ -66,10 +69,11 @@ def _summary(name: str, quick: bool, seed: int) -> RunSummary:
         model.fit(training, callback=advance)
     seconds = perf_counter() - start
     console.print(f"judging and drawing {name}", highlight=False)
-    evaluation = judge(model, training, held_out, seed=seed)
-    annealed = judge(model, training, held_out, seed=seed, sampler="annealed_langevin", log_likelihood=False)
+    rows = QUICK_ROWS if quick else JUDGED_ROWS
+    evaluation = judge(model, training, held_out, seed=seed, rows=rows)
+    annealed = judge(model, training, held_out, seed=seed, rows=rows, sampler="annealed_langevin", log_likelihood=False)
     console.print(f"{name}\n{evaluation}", highlight=False, markup=False)
-    rows = [
+    beside = [
         {
             "measure": measure.name.replace("_", " "),
             "annealed Langevin": langevin.value,
@@ -88,6 +92,6 @@ def _summary(name: str, quick: bool, seed: int) -> RunSummary:
         facts={"training seconds": seconds} | facts_of(model, evaluation, len(training), len(held_out)),
         comparison=evaluation.comparison,
         draw=dataset.draw,
-        tables={f"Annealed Langevin dynamics ({evaluations:,} evaluations) beside the default sampler": rows},
+        tables={f"Annealed Langevin dynamics ({evaluations:,} evaluations) beside the default sampler": beside},
         seed=seed,
     )

@@ -132,9 +132,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: Array, tensor or data frame, ``(N, D)``, or images as an array or tensor, ``(N, H, W)`` or ``(N, C, H, W)``.
             y: Class label of each row, for a class-conditional model; None for none.
-            callback: Called with a `training.Progress` every 50 steps.
+            callback: Called with a `training.Progress` every 50 steps and after the last one.
             checkpoint: A file to which the training's state is written every 500 steps, and from which training goes on
-                where it exists; the end is the same, bit for bit on a CPU, as without the break.
+                where it exists; the end is the same, bit for bit on a CPU, as without the break. It needs a random_state.
 
         Returns:
             The estimator itself.
@@ -228,6 +228,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Return the rows as float64 on the CPU, checked and with scikit-learn's attributes set or compared."""
         form = Form.of(X)
         values = X.detach().double().numpy(force=True) if isinstance(X, Tensor) else X
+        values = np.asarray(values) if isinstance(values, list | tuple) else values
         if getattr(values, "ndim", 2) < 2:
             raise DataError(
                 f"expected rows, (N, D) or (N, *shape), not {values.ndim} axes. Reshape your data by X.reshape(-1, 1) if it "
@@ -294,7 +295,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             TypeError: The sampler has no such option.
             DivergenceError: The samples left the finite numbers.
         """
-        check_count("n_samples", n_samples)
+        for name, count in (("n_samples", n_samples), ("n_steps_per_sigma", n_steps_per_sigma), ("steps", steps)):
+            if count is not None:
+                check_count(name, count)
         stepper: Stepper | None = vars(self).get("_stepper")
         if stepper is None:
             check_is_fitted(self, "score_model_")
@@ -339,8 +342,6 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _levels(self, sampler: str, steps: int | None, method: Method) -> Tensor:
         """Return the levels that a sampler walks: the method's own, or geometric ones for a method's Langevin dynamics."""
-        if steps is not None:
-            check_count("steps", steps)
         sigma_min, sigma_max, n_sigmas = self._noise_range()
         kind, own = "geometric", n_sigmas
         fitted = hasattr(self, "plan_")

@@ -50,9 +50,12 @@ class Form:
             return cls("frame", tuple(str(dtype) for dtype in values.dtypes), values.columns)
         if isinstance(values, Tensor):
             if values.is_complex():
-                raise DataError("X holds complex numbers; give real ones, such as their real and imaginary parts")
+                raise DataError("X holds complex numbers; give real ones")
             return cls("tensor", (str(values.dtype).removeprefix("torch."),), device=str(values.device))
-        return cls("array", (str(np.asarray(values).dtype),))
+        dtype = np.asarray(values).dtype
+        if dtype.kind == "c":
+            raise DataError("Complex data not supported: X holds complex numbers; give real ones")
+        return cls("array", (str(dtype),))
 
     def restore(self, values: Tensor, device: torch.device | str | None = None) -> Any:
         """Give float64 rows this form: integers are rounded and kept within the type, booleans are true above a half.

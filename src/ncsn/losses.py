@@ -110,7 +110,9 @@ def ncsn_loss(
     """
     if sigmas.ndim != 1 or not len(sigmas):
         raise ValueError(f"sigmas must be a 1-D tensor of noise levels, not of shape {tuple(sigmas.shape)}")
-    index = torch.randint(0, len(sigmas), (len(samples),), generator=generator, device=samples.device)
+    # each level as often as the others, in random order: less variance than independent draws
+    offset = torch.randint(len(sigmas), (), generator=generator, device=samples.device)
+    index = (torch.randperm(len(samples), generator=generator, device=samples.device) + offset) % len(sigmas)
     sigma = sigmas.to(samples)[index]
     noise = torch.randn(samples.shape, generator=generator, device=samples.device, dtype=samples.dtype)
     weighting = weighting if use_weighting else "uniform"

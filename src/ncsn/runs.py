@@ -31,6 +31,7 @@ from ncsn.training import Progress as TrainingProgress
 from ncsn.tuning import Plan, make_plan
 
 __all__ = [
+    "JUDGED_ROWS",
     "Evaluation",
     "RunSettings",
     "evaluate_run",
@@ -212,7 +213,14 @@ def _add_to_config(folder: Path, entries: dict[str, Any]) -> None:
 
 
 def judge(
-    model: NCSN, training: Any, held_out: Any, *, seed: int = 0, log_likelihood: bool = True, **sampling: Any
+    model: NCSN,
+    training: Any,
+    held_out: Any,
+    *,
+    seed: int = 0,
+    rows: int = JUDGED_ROWS,
+    log_likelihood: bool = True,
+    **sampling: Any,
 ) -> Evaluation:
     """Draw samples and hold them against data that training never saw.
 
@@ -221,17 +229,18 @@ def judge(
         training: The rows it was fitted on.
         held_out: Rows that it never saw.
         seed: Seed of the samples and of the measures.
+        rows: Most samples, and most held-out rows for the log-likelihood.
         log_likelihood: Whether to compute the held-out log-density, which takes the most time.
         **sampling: Passed to `NCSN.sample`.
 
     Returns:
         The judgement.
     """
-    n = min(len(training), JUDGED_ROWS)
+    n = min(len(training), rows)
     samples = model.sample(n, random_state=seed, **sampling)
     comparison = compare(samples, held_out, training, generator=torch.Generator().manual_seed(seed))
     density = (
-        float(np.mean(model.score_samples(held_out[:JUDGED_ROWS], n_probes=JUDGED_PROBES, tolerance=1e-4)))
+        float(np.mean(model.score_samples(held_out[:rows], n_probes=JUDGED_PROBES, tolerance=1e-4)))
         if log_likelihood
         else None
     )

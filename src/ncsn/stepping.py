@@ -73,7 +73,8 @@ class Stepper:
             raise DataError(f"train_step takes a tensor of floating-point rows, (N, D), not {given}")
         self.score_net.train()
         self.optimizer.zero_grad()
-        loss = ncsn_loss(self.score_net, x, self.sigmas, generator=self.generator)
+        # large levels place the mass among the modes: with sigma^2 alone they count too little to do it well
+        loss = ncsn_loss(self.score_net, x, self.sigmas, weighting="edm", generator=self.generator)
         value = loss.item()
         if not math.isfinite(value):
             raise DivergenceError("the loss is not finite: check the batch for extreme values, or lower lr")

@@ -32,7 +32,7 @@ __all__ = ["standardised", "summarise"]
 FIGURE_ROWS = 2000
 """Most rows that a figure or a loss is computed on."""
 
-TRUTH_ROWS = 100_000
+TRUTH_ROWS = 50_000
 """Fresh points that stand for the true distribution of a set that can be drawn from."""
 
 
@@ -89,14 +89,14 @@ def summarise(
     tables = dict(tables or {})
     if seen.ndim == 2 and seen.shape[1] == 2:
         figures["score_fields"] = plot_multiscale_scores(score_model, shown, data=seen)
-    levels = create_noise_schedule(plan.sigma_min, plan.sigma_max, 12).to(seen)
+    levels = create_noise_schedule(plan.sigma_min, plan.sigma_max, 10).to(seen)
     if draw is not None:
         fresh = standardised(model, draw(TRUTH_ROWS, torch.Generator().manual_seed(seed + 1)))
         truth = EmpiricalScore(fresh)
         figures["learned_and_exact"] = plot_learned_and_exact(
             score_model, truth, shown, unseen, generator=torch.Generator().manual_seed(seed)
         )
-        errors = score_error_by_level(score_model, truth, unseen, levels, torch.Generator().manual_seed(seed))
+        errors = score_error_by_level(score_model, truth, unseen[:1000], levels, torch.Generator().manual_seed(seed))
         tables["Relative score error by noise level"] = [
             {"sigma": float(level), "relative score error": float(error)}
             for level, error in zip(levels, errors, strict=True)

@@ -68,7 +68,7 @@ def trajectory(
     """Run a sampler and return its states, the start first.
 
     Args:
-        score_model: As in `sample`, like all other arguments but this:
+        score_model: Any score model; all arguments but ``chunk_size`` are those of `sample`.
         sigmas: Noise levels, descending, ``(L,)``.
         n_samples: Number of samples.
         data_dim: Dimension or shape of one sample.
@@ -262,9 +262,10 @@ def _sampler_named(name: str, options: dict[str, Any]) -> Sampler:
 
 
 def _shape(data_dim: int | Sequence[int]) -> tuple[int, ...]:
-    shape = tuple(data_dim) if isinstance(data_dim, Sequence) else (int(data_dim),)
-    if min(shape, default=0) < 1:
-        raise ValueError(f"data_dim must be a dimension of at least 1, or a shape of such, not {data_dim}")
+    shape = tuple(data_dim) if isinstance(data_dim, Sequence) else (data_dim,)
+    check_count("the number of axes in data_dim", len(shape))
+    for size in shape:
+        check_count("data_dim", size)
     return shape
 
 

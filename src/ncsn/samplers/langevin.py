@@ -78,10 +78,9 @@ def annealed_langevin(
             Song & Ermon 2020. When None chosen by their technique 4 from the last two levels (`langevin_step_size`), or
             a tenth of sigma^2 where there is but one.
         step_rule: ``sigma`` (the formula above) or ``score``: alpha = step_size / sigma_min^2 * D / mean |s|^2, with the
-            mean over blocks of samples. Both are the same where the scores are those of noise around points; where the
-            data are wider than the noise, ``score`` takes larger steps, and it takes smaller ones where scores are larger
-            (it is the rule by signal-to-noise ratio r of Song et al. 2021, algorithm 4, with 4 r^2 = step_size /
-            sigma_min^2).
+            mean over blocks of samples (the rule by signal-to-noise ratio r of Song et al. 2021, algorithm 4, with 4 r^2 =
+            step_size / sigma_min^2). In equilibrium around points both take nearly the same steps; ``score`` takes
+            larger ones where the data are wider than the noise, and smaller ones where scores are larger, as far out.
 
     Yields:
         The state after each step.
