@@ -60,7 +60,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_does_not_import_torch() -> None:
-    code = "import sys; sys.argv = ['ncsn', 'train', '--help']\nfrom ncsn.cli import main\ntry: main()\nexcept SystemExit as e: assert not e.code\nassert 'torch' not in sys.modules"
+    code = """
+import sys
+from ncsn.cli import main
+sys.argv = ["ncsn", "train", "--help"]
+try:
+    main()
+finally:
+    assert "torch" not in sys.modules
+"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for option in ("--out", "--method", "--steps", "--label", "--seed", "--resume", "--holdout"):
         assert option in result.stdout
@@ -239,7 +247,7 @@ def test_a_damaged_run_is_refused(
 
 
 def test_killed_and_resumed_ends_as_if_never_stopped(command: Command) -> None:
-    arguments = ["train", "moons", "--points", "300", "--steps", "1600", "--seed", "5"]
+    arguments = ["train", "moons", "--points", "300", "--steps", "1100", "--seed", "5"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def start(folder: str, *more: str) -> subprocess.Popen[bytes]:

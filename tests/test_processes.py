@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_ddpm_levels_follow_from_the_product_of_alphas(kind: str) -> None:
         betas = np.linspace(1e-4, 0.02, steps)
     else:
         alpha_bar = [math.cos((t / steps + 0.008) / 1.008 * math.pi / 2) ** 2 for t in range(steps + 1)]
-        betas = np.array([min(1 - b / a, 0.999) for a, b in zip(alpha_bar, alpha_bar[1:], strict=False)])
+        betas = np.array([min(1 - b / a, 0.999) for a, b in pairwise(alpha_bar)])
     products = np.cumprod(1 - betas)
     expected = np.sqrt((1 - products) / products)[::-1]
     np.testing.assert_allclose(ddpm_levels(steps, kind).numpy(), expected, rtol=1e-8)

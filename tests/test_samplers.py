@@ -74,11 +74,24 @@ def test_every_sampler_is_tested() -> None:
 # Convergence of the deterministic samplers
 
 
-def observed_order(sampler: str, model: Callable[..., Tensor], x: Tensor, end: Tensor, kind: str) -> float:
+def uneven(low: float, high: float, count: int) -> Tensor:
+    """Return levels whose steps of log sigma are in turns long and a third as long."""
+    steps = torch.tensor([3.0, 1.0], dtype=torch.float64).repeat(count // 2)[: count - 1]
+    way = torch.cat([torch.zeros(1, dtype=torch.float64), steps.cumsum(0) / steps.sum()])
+    return high * (low / high) ** way
+
+
+GRIDS: dict[str, Callable[[int], Tensor]] = {
+    "geometric": lambda count: levels(0.05, 10.0, count),
+    "karras": lambda count: levels(0.05, 10.0, count, "karras"),
+    "uneven": lambda count: uneven(0.05, 10.0, count),
+}
+
+
+def observed_order(sampler: str, model: Callable[..., Tensor], x: Tensor, end: Tensor, grid: str) -> float:
     """Return the order at which the error falls between 80 and 160 steps."""
     errors = [
-        float((sample(model, levels(0.05, 10.0, count, kind), len(x), 2, sampler, x, False) - end).norm())
-        for count in (81, 161)
+        float((sample(model, GRIDS[grid](count), len(x), 2, sampler, x, False) - end).norm()) for count in (81, 161)
     ]
     return math.log2(errors[0] / errors[1])
 
@@ -87,14 +100,14 @@ ORDERS = [("ddim", 1), ("heun", 2), ("dpmpp_2m", 2)]
 
 
 @pytest.mark.parametrize(("sampler", "order"), ORDERS)
-@pytest.mark.parametrize("kind", ["geometric", "karras"])
-def test_order_on_a_gaussian(sampler: str, order: int, kind: str) -> None:
+@pytest.mark.parametrize("grid", GRIDS)
+def test_order_on_a_gaussian(sampler: str, order: int, grid: str) -> None:
     mean, variances = torch.tensor([1.0, -2.0], dtype=torch.float64), torch.tensor([0.5, 2.0], dtype=torch.float64)
     x = 10 * points(20, 2)
     # the flow scales each axis by the standard deviations at its ends
     end = mean + (x - mean) * ((variances + 0.05**2) / (variances + 10**2)).sqrt()
     model = gaussian(mean.tolist(), variances.tolist())
-    assert observed_order(sampler, model, x, end, kind) == pytest.approx(order, abs=0.15)
+    assert observed_order(sampler, model, x, end, grid) == pytest.approx(order, abs=0.15)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +138,22 @@ def test_first_order_exponential_steps_are_exact_around_a_point(sampler: str) ->
     x = 10 * points(5, 2)
     end = sample(gaussian(centre.tolist(), [0.0, 0.0]), levels(0.1, 10.0, 3), 5, 2, sampler, x, False)
     torch.testing.assert_close(end, centre + (x - centre) / 100, rtol=1e-12, atol=1e-12)
+
+
+def test_dpmpp_2m_looks_ahead_to_the_middle_of_each_step() -> None:
+    # where the denoised point moves in a line with log sigma, so that two of them tell where it is in between
+    start, way = points(5, 2), points(5, 2, seed=1)
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        return (start + way * sigma.log() - x) / sigma**2
+
+    sigmas, x = uneven(0.05, 10.0, 7), 10 * points(5, 2, seed=2)
+    expected = x
+    for i, (sigma, following) in enumerate(itertools.pairwise(sigmas)):
+        middle = sigma if i == 0 else (sigma * following).sqrt()
+        denoised = start + way * middle.log()
+        expected = denoised + following / sigma * (expected - denoised)
+    torch.testing.assert_close(sample(model, sigmas, 5, 2, "dpmpp_2m", x, False), expected)
 
 
 # Distributions
@@ -219,9 +248,9 @@ def test_the_default_step_at_one_level_is_a_tenth_of_its_variance(sampler: str) 
     assert variance_is(x, 4 / 3.9 * 0.01**2)
 
 
-def test_the_default_step_is_technique_4_s() -> None:
-    sigmas = levels(0.1, 2.0, 6)
-    step_size = langevin_step_size(0.1, 20 ** (1 / 5), 7)
+def test_the_default_step_is_technique_4_s_for_the_last_two_levels() -> None:
+    sigmas = levels(0.1, 2.0, 6, "karras")
+    step_size = langevin_step_size(0.1, float(sigmas[-2]) / 0.1, 7)
     given, chosen = (
         sample(
             at_origin(2),
@@ -230,13 +259,14 @@ def test_the_default_step_is_technique_4_s() -> None:
             2,
             "annealed_langevin",
             None,
-            True,
+            False,
             generator(),
             n_steps_per_sigma=7,
             step_size=size,
         )
         for size in (step_size, None)
     )
+    assert given.abs().min() > 1e-4
     torch.testing.assert_close(given, chosen, rtol=1e-6, atol=1e-9)
 
 
@@ -264,6 +294,9 @@ def test_both_step_rules_agree_in_equilibrium_and_the_score_rule_walks_on_from_a
             n_steps_per_sigma=1, step_size=relative * sigma**2, step_rule=rule,
         )  # fmt: skip
 
+    # rows whose scores have exactly the size of the noise's
+    typical = sigma * points(n, 2, seed=1).sign()
+    torch.testing.assert_close(one_step(typical, "score"), one_step(typical, "sigma"), rtol=1e-12, atol=0)
     equilibrium = sigma * points(n, 2, seed=1)
     moves = [one_step(equilibrium, rule) - equilibrium for rule in ("sigma", "score")]
     # the same noise, and a step that differs by the standard error of mean |s|^2 among 2,048 rows

@@ -342,10 +342,12 @@ def other_trainer(difference: str) -> Trainer:
         recipe = replace(RECIPE, seed=6)
     elif difference == "precision":
         return Trainer(model, data, recipe, accelerator=make_accelerator("cpu", "bf16"))
+    elif difference == "settings":
+        return Trainer(model, data, recipe, settings={"dropout": 0.1})
     return Trainer(model, data, recipe, labels)
 
 
-@pytest.mark.parametrize("difference", ["data", "order", "labels", "network", "steps", "seed", "precision"])
+@pytest.mark.parametrize("difference", ["data", "order", "labels", "network", "steps", "seed", "precision", "settings"])
 def test_checkpoint_of_another_training_is_refused(tmp_path: Path, difference: str) -> None:
     path = tmp_path / "checkpoint"
     with pytest.raises(KeyboardInterrupt):
@@ -548,6 +550,12 @@ def test_unknown_and_absent_devices_are_refused() -> None:
     absent = "mps" if torch.cuda.is_available() or not torch.backends.mps.is_available() else "cuda"
     with pytest.raises(ValueError, match=rf"device '{absent}' is not there; device=None takes '(cpu|cuda|mps)'"):
         make_accelerator(absent)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has fp16")
+def test_precision_that_a_device_lacks_is_refused() -> None:
+    with pytest.raises(ValueError, match="cpu has no fp16; take mixed_precision='no'"):
+        make_accelerator(None, "fp16")
 
 
 def test_precision_can_change_within_a_process() -> None:

@@ -171,7 +171,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         score_model = self._untrained(
             method, plan, rows[:2].float(), None if labels is None else labels[:2], classes, seed
         )
-        trainer = Trainer(score_model, rows.float(), recipe, labels, accelerator)
+        trainer = Trainer(score_model, rows.float(), recipe, labels, accelerator, settings=plan)
         trainer.run(callback, path)
         self.__dict__.pop("_stepper", None)
         self.form_ = Form.of(X)
@@ -477,7 +477,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             x: Clean rows, ``(N, D)``, of about unit spread.
 
         Returns:
-            The loss, ``{"loss": float}``.
+            The loss, ``{"loss": float}``, under the weighting ``edm``.
 
         Raises:
             ValueError: There is no ``score_net``, a setting is out of range, or the model was already fitted.

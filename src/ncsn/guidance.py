@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ncsn.errors import DataError, check_count
 from ncsn.samplers.base import CountedModel, Noise, State
-from ncsn.samplers.driver import CHUNK_ROWS, CHUNK_VALUES, sample
+from ncsn.samplers.driver import sample
 from ncsn.score import ScoreModel, condition_rows
 
 __all__ = ["ClassGuidance", "imputation", "impute"]
@@ -94,7 +94,7 @@ def impute(
     """Fill the gaps of each row with a draw from the distribution of its missing values given its known ones.
 
     The draws have the right mean, spread and weights of modes, not only plausible values: see `imputation` for the method
-    and what it converges with. For several draws a row, repeat the row. It takes n_sweeps (L - 1) + 1 evaluations of the
+    and what it converges with. For several draws a row, repeat the row. It takes n_sweeps L + 1 evaluations of the
     model, each on n_particles points a row.
 
     Args:
@@ -108,7 +108,7 @@ def impute(
             it where known values are unusual (4 standard deviations out) or many.
         denoise_last: Whether to end with the posterior mean at the last level.
         generator: Source of randomness; torch's default when None.
-        chunk_size: Rows filled together, as in `samplers.sample`; 65,536 particles or 4 million values when None.
+        chunk_size: Rows filled together, as in `samplers.sample`. It does not change the draws.
         callback: Called with each `samplers.State`; its ``x`` are the particles, ``(rows, n_particles, *shape)``, and at
             the end of a sweep the one drawn for each row, ``(rows, 1, *shape)``.
         condition: Keyword arguments for the model, such as ``{"label": labels}``; a tensor has one entry a row.
@@ -130,7 +130,6 @@ def impute(
     (True, True)
     """
     check_count("n_particles", n_particles)
-    known, mask = torch.as_tensor(known), torch.as_tensor(mask)
     if not known.is_floating_point() or known.ndim < 2:
         raise DataError(f"known must be floating-point rows, (N, *shape), not {known.dtype} of {tuple(known.shape)}")
     if mask.dtype != torch.bool or mask.shape not in (known.shape, known.shape[1:]):
@@ -146,21 +145,19 @@ def impute(
     if not len(incomplete):
         return known.clone()
     rows = torch.where(mask, known, torch.nan)[incomplete]
-    if chunk_size is None:
-        chunk_size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // rows[0].numel()) // n_particles)
+    shape = (n_particles, *rows.shape[1:])
     drawn = sample(
         _EachParticle(score_model),
         sigmas,
         len(rows),
-        (1, *rows.shape[1:]),
+        shape,
         imputation,
-        rows.unsqueeze(1),
+        rows.unsqueeze(1).expand(-1, *shape),
         denoise_last,
         generator,
         chunk_size=chunk_size,
         callback=callback,
         condition=condition_rows(condition, len(known), incomplete),
-        n_particles=n_particles,
         n_sweeps=n_sweeps,
     )
     filled = known.clone()
@@ -174,7 +171,6 @@ def imputation(
     sigmas: Tensor,
     noise: Noise,
     *,
-    n_particles: int = 16,
     n_sweeps: int = 8,
 ) -> Iterator[State]:
     """Draw missing values given known ones by particle Gibbs on the paths of the noise.
@@ -194,37 +190,34 @@ def imputation(
     where the data are narrower and where they are wider than sigma.
 
     Args:
-        model: A score model of particles, ``(N, K, *shape)``.
-        x: Rows, ``(N, 1, *shape)``, NaN where a value is missing.
+        model: A score model of particles.
+        x: Each row as often as it has particles, ``(N, K, *shape)``, K at least 2; NaN where a value is missing.
         sigmas: Levels, descending, at least two.
         noise: Source of noise.
-        n_particles: Candidates K for each row, at least 2.
         n_sweeps: Walks down the levels.
 
     Yields:
-        The state after each step: the particles, and at the end of a sweep the rows, ``(N, 1, *shape)``.
+        The state after each step: the particles, and at the end of a sweep the one drawn for each row,
+        ``(N, 1, *shape)``.
 
     Raises:
-        ValueError: A count is too small, or there are fewer than two levels.
+        ValueError: There are no sweeps, or fewer than two particles or levels.
     """
     check_count("n_sweeps", n_sweeps)
-    check_count("n_particles", n_particles)
-    if n_particles < 2:
-        raise ValueError("n_particles must be at least 2: a single one cannot be weighed against another")
-    if len(sigmas) < 2:
-        raise ValueError("imputation needs at least two noise levels")
-    row, known = x, ~x.isnan()
-    cloud = x.expand(-1, n_particles, *x.shape[2:])
+    if min(x.shape[1], len(sigmas)) < 2:
+        raise ValueError(f"imputation needs two particles and two levels, not {x.shape[1]} and {len(sigmas)}")
+    row, known = x[:, :1], ~x.isnan()
     above_last = sigmas.square() - sigmas[-1].square()
     step = 0
     for sweep in range(n_sweeps):
         retained = min(sweep, 1)
-        follows = known.expand_as(cloud).clone()
+        follows = known.clone()
         follows[:, :retained] = True
         path = row + above_last[0].sqrt() * noise.like(row)
-        particles = torch.where(follows, path, sigmas[0] * noise.like(cloud))
+        particles = torch.where(follows, path, sigmas[0] * noise.like(x))
+        # the first level is not quite noise alone: its mean is that of the data
         centre = model.denoise(particles, sigmas[0])
-        particles = torch.where(follows, path, centre + sigmas[0] * noise.like(cloud))
+        particles = torch.where(follows, path, centre + sigmas[0] * noise.like(x))
         log_weights = particles.new_zeros(particles.shape[:2])
         for level, (sigma, following) in enumerate(pairwise(sigmas), 1):
             ratio = (following / sigma).square()
@@ -235,7 +228,7 @@ def imputation(
             path = torch.lerp(row, path, kept) + (above_last[level] * (1 - kept)).sqrt() * noise.like(row)
             surprise = torch.where(known, path - mean, 0).square().flatten(2).sum(2) / variance
             log_weights = log_weights - surprise / 2
-            particles = torch.where(follows, path, mean + variance.sqrt() * noise.like(cloud))
+            particles = torch.where(follows, path, mean + variance.sqrt() * noise.like(x))
             if level < len(sigmas) - 1:
                 particles, log_weights = _resample(particles, log_weights, noise, retained)
             else:
@@ -255,10 +248,13 @@ def _resample(particles: Tensor, log_weights: Tensor, noise: Noise, retained: in
 
 
 def _drawn(particles: Tensor, log_weights: Tensor, normal: Tensor) -> Tensor:
-    """Draw particles by weight, one for each standard normal number."""
+    """Draw particles by weight, one for each standard normal number; NaN where the weights are."""
     edges = log_weights.softmax(1).cumsum(1)
-    index = torch.searchsorted(edges, torch.special.ndtr(normal) * edges[:, -1:]).clamp(max=edges.shape[1] - 1)
-    return torch.take_along_dim(particles, index.reshape(*index.shape, *[1] * (particles.ndim - 2)), 1)
+    total = edges[:, -1:]
+    index = torch.searchsorted(edges, torch.special.ndtr(normal) * total).clamp(max=edges.shape[1] - 1)
+    trailing = [1] * (particles.ndim - 2)
+    drawn = torch.take_along_dim(particles, index.reshape(*index.shape, *trailing), 1)
+    return drawn.masked_fill(total.isnan().reshape(-1, 1, *trailing), torch.nan)
 
 
 class _EachParticle(nn.Module):

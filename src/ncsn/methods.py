@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,9 +62,7 @@ def _log_uniform(plan: Plan) -> TrainingLevels:
 
 
 def _log_normal(plan: Plan) -> TrainingLevels:
-    # Karras et al. chose the middle levels for images by hand; here the middle is that of the data's own levels
-    low, high = math.log(plan.sigma_min), math.log(plan.sigma_max)
-    return LogNormalLevels(plan.sigma_min, plan.sigma_max, (low + high) / 2, (high - low) / 4)
+    return LogNormalLevels(plan.sigma_min, plan.sigma_max, plan.log_sigma_mean, plan.log_sigma_spread)
 
 
 def _levels_trained(plan: Plan) -> int:

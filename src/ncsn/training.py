@@ -55,6 +55,8 @@ def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> 
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision)
     if device is not None and accelerator.device.type != device:
         raise ValueError(f"device {device!r} is not there; device=None takes {accelerator.device.type!r}")
+    if mixed_precision != "no" and not accelerator.native_amp:
+        raise ValueError(f"{accelerator.device.type} has no {mixed_precision}; take mixed_precision='no'")
     return accelerator
 
 
@@ -93,7 +95,7 @@ class Recipe:
     clip_norm: float = 10.0
     weighting: str = "edm"
     target_from: float = math.inf
-    target_rows: int = 2048
+    target_rows: int = 1024
     target_weight: float = 30.0
     label_dropout: float = 0.1
     seed: int = 0
@@ -133,6 +135,7 @@ class Trainer:
         recipe: How to train.
         labels: Class index of each row, ``(N,)``, or None.
         accelerator: Where to run; the fastest device, in single precision, when None.
+        settings: What a checkpoint must have in common besides, such as a model's settings that its print does not show.
     """
 
     def __init__(
@@ -142,8 +145,10 @@ class Trainer:
         recipe: Recipe,
         labels: Tensor | None = None,
         accelerator: Accelerator | None = None,
+        settings: object = None,
     ) -> None:
         self.accelerator = accelerator or make_accelerator()
+        self.settings = settings
         device = self.accelerator.device
         self.recipe = recipe
         self.step = 0
@@ -245,8 +250,8 @@ class Trainer:
     def fingerprint(self) -> str:
         """Return a digest of all that a checkpoint must have in common with this training."""
         tensors = {"data": self.data} if self.labels is None else {"data": self.data, "labels": self.labels}
-        precision = self.accelerator.mixed_precision
-        return digest_of(tensors, version("ncsn"), self.recipe, str(self.score_model), precision)
+        own = self.recipe, str(self.score_model), self.accelerator.mixed_precision
+        return digest_of(tensors, version("ncsn"), own, self.settings)
 
     def save_checkpoint(self, path: Path, identity: str | None = None) -> None:
         """Write all that a later `resume` needs, atomically; of several processes, the main one does.

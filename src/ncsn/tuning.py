@@ -401,6 +401,20 @@ def _rule_sigma_init(facts: _Facts) -> tuple[float, str, str]:
     return value, "sqrt(sigma_max^2 + sigma_data^2)", "standard deviation of the data at the highest noise"
 
 
+def _rule_log_sigma_mean(facts: _Facts) -> tuple[float, str, str]:
+    middle = math.log(facts.chosen["sigma_min"] * facts.chosen["sigma_max"]) / 2
+    if facts.rows.shape[1] <= _LOW_DIMENSION:
+        return middle + 0.8, "0.8 above the middle", "few features: these levels decide where the mass goes"
+    return middle, "the middle", "of the logarithms of the ends; where training draws levels most"
+
+
+def _rule_log_sigma_spread(facts: _Facts) -> tuple[float, str, str]:
+    width = math.log(facts.chosen["sigma_max"] / facts.chosen["sigma_min"])
+    if facts.rows.shape[1] <= _LOW_DIMENSION:
+        return width / 5, "a fifth of the range", "standard deviation of the log-normal levels"
+    return width / 4, "a quarter of the range", "standard deviation of the log-normal levels"
+
+
 def _rule_width(facts: _Facts) -> tuple[int, str, str]:
     dim = facts.rows.shape[1]
     value = int(2 ** min(9, max(7, round(math.log2(8 * dim)))))
@@ -468,6 +482,12 @@ def _rule_target_from(facts: _Facts) -> tuple[float, str, str]:
     return value, "0.2 sigma_data", "from here on targets are averaged over the data (stable target field)"
 
 
+def _check_finite(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(float(value)):
+        raise ValueError(f"{name} must be a finite number, not {value!r}")
+    return float(value)
+
+
 def _check_share(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
         raise ValueError(f"{name} must be at least 0 and below 1, not {value!r}")
@@ -526,6 +546,8 @@ class Plan:
         n_steps_per_sigma: Langevin steps per level.
         step_size: Langevin step at sigma_min, in this library's convention (twice the paper's alpha).
         sigma_init: Standard deviation that samplers start from.
+        log_sigma_mean: Mean of the logarithm of the levels that training draws, where they are log-normal.
+        log_sigma_spread: Its standard deviation.
         width: Width of the network.
         n_blocks: Number of its residual blocks.
         n_fourier: Number of random Fourier projections of its input.
@@ -549,6 +571,8 @@ class Plan:
     n_steps_per_sigma: Annotated[int, _rule_n_steps_per_sigma, _check_count]
     step_size: Annotated[float, _rule_step_size, _check_step_size]
     sigma_init: Annotated[float, _rule_sigma_init, _check_positive]
+    log_sigma_mean: Annotated[float, _rule_log_sigma_mean, _check_finite]
+    log_sigma_spread: Annotated[float, _rule_log_sigma_spread, _check_positive]
     width: Annotated[int, _rule_width, _check_count]
     n_blocks: Annotated[int, _rule_n_blocks, _check_count]
     n_fourier: Annotated[int, _rule_n_fourier, _check_whole]

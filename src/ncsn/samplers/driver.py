@@ -54,7 +54,7 @@ def trajectory(
     sigmas: Tensor,
     n_samples: int,
     data_dim: int | Sequence[int],
-    sampler: str = "heun",
+    sampler: str | Sampler = "heun",
     x_init: Tensor | None = None,
     denoise_last: bool = True,
     generator: torch.Generator | None = None,
@@ -72,7 +72,7 @@ def trajectory(
         sigmas: Noise levels, descending, ``(L,)``.
         n_samples: Number of samples.
         data_dim: Dimension or shape of one sample.
-        sampler: A name of `SAMPLERS`.
+        sampler: A name of `SAMPLERS`, or a sampler of your own.
         x_init: Start at the first level, ``(n_samples, *shape)``.
         denoise_last: Whether to end with the posterior mean at the last level.
         generator: Source of randomness.
@@ -131,7 +131,7 @@ def sample(
     sigmas: Tensor,
     n_samples: int,
     data_dim: int | Sequence[int],
-    sampler: str = "heun",
+    sampler: str | Sampler = "heun",
     x_init: Tensor | None = None,
     denoise_last: bool = True,
     generator: torch.Generator | None = None,
@@ -150,7 +150,7 @@ def sample(
         sigmas: Noise levels, descending, ``(L,)``; exactly these are walked.
         n_samples: Number of samples.
         data_dim: Dimension or shape of one sample.
-        sampler: A name of `SAMPLERS`.
+        sampler: A name of `SAMPLERS`, or a sampler of your own.
         x_init: Start at the first level, ``(n_samples, *shape)``; N(0, sigmas[0]^2 I) when None.
         denoise_last: Whether to end with the posterior mean at the last level (Jolicoeur-Martineau et al. 2021).
         generator: Source of randomness; torch's default when None.
@@ -251,14 +251,16 @@ def annealed_langevin_dynamics(
     )
 
 
-def _sampler_named(name: str, options: dict[str, Any]) -> Sampler:
-    if name not in SAMPLERS:
-        raise unknown_name("sampler", name, SAMPLERS)
-    known = list(inspect.signature(SAMPLERS[name]).parameters)[4:]
+def _sampler_named(sampler: str | Sampler, options: dict[str, Any]) -> Sampler:
+    """Return the sampler of a name, or the one given, once it is known to have the options."""
+    if isinstance(sampler, str) and sampler not in SAMPLERS:
+        raise unknown_name("sampler", sampler, SAMPLERS)
+    steps = SAMPLERS[sampler] if isinstance(sampler, str) else sampler
+    known = list(inspect.signature(steps).parameters)[4:]
     for option in options:
         if option not in known:
-            raise TypeError(f"sampler {name!r} has no option {option!r}; it has: {', '.join(known) or 'none'}")
-    return SAMPLERS[name]
+            raise TypeError(f"sampler {sampler!r} has no option {option!r}; it has: {', '.join(known) or 'none'}")
+    return steps
 
 
 def _shape(data_dim: int | Sequence[int]) -> tuple[int, ...]:
