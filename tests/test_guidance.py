@@ -105,7 +105,7 @@ def test_guided_samples_keep_away_from_the_other_class() -> None:
     label = torch.ones(2000, dtype=torch.long)
     drawn = {
         weight: sample(
-            ClassGuidance(model, weight), levels(20), 2000, 1, generator=generator(), condition={"label": label}
+            ClassGuidance(model, weight), levels(20, 80.0), 2000, 1, generator=generator(), condition={"label": label}
         )
         for weight in (1.0, 3.0)
     }

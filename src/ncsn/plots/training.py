@@ -47,12 +47,16 @@ def plot_loss_by_level(
         y = _curve("floor", floor, len(levels))[order]
         ax.plot(x, y, color=FLOOR, linestyle="--", linewidth=1.2, label=floor_name)
         ax.fill_between(x, y, 0, color="#EDEDED", linewidth=0)
-    ax.plot(x, _curve("training", training, len(levels))[order], color=DATA, marker="o", markersize=4, label="training")
+    y = _curve("training", training, len(levels))[order]
+    least = float(y.min())
+    ax.plot(x, y, color=DATA, marker="o", markersize=4, label="training")
     if held_out is not None:
         y = _curve("held_out", held_out, len(levels))[order]
         ax.plot(x, y, color=SAMPLES, marker="s", markersize=4, label="held out")
     ax.set(xlabel="noise level σ", ylabel="denoising loss (of a zero score: 1)", title="Loss by noise level")
     ax.set(xscale="log", yscale="log")
+    # few rows in many dimensions have a floor of about zero, which would flatten the rest
+    ax.set_ylim(bottom=least / 3)
     _label_decades(ax.xaxis)
     _label_decades(ax.yaxis)
     ax.grid(axis="y")
