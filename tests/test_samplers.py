@@ -163,8 +163,8 @@ def test_dpmpp_2m_looks_ahead_to_the_middle_of_each_step() -> None:
     ("sampler", "options"), [("ddim", {}), ("heun", {}), ("heun", {"churn": 10}), ("dpmpp_2m", {})]
 )
 def test_a_gaussian_is_sampled_in_mean_and_variance(sampler: str, options: dict[str, Any]) -> None:
-    n, mean, variances = 10_000, [1.0, -2.0], [0.3, 2.0]
-    sigmas = levels(0.05, 30.0, 200)
+    n, mean, variances = 8000, [1.0, -2.0], [0.3, 2.0]
+    sigmas = levels(0.05, 30.0, 150)
     x = sample(gaussian(mean, variances), sigmas, n, 2, sampler, None, False, generator(), **options)
     for axis in range(2):
         variance = variances[axis] + 0.05**2
@@ -310,7 +310,7 @@ def test_the_score_rule_does_not_leap_with_a_single_chain() -> None:
     sigma = 0.5
     states = trajectory(
         at_origin(1), torch.tensor([sigma], dtype=torch.float64), 1, 1, "annealed_langevin", None, False, generator(),
-        n_steps_per_sigma=2000, step_size=0.5 * sigma**2, step_rule="score",
+        n_steps_per_sigma=1000, step_size=0.5 * sigma**2, step_rule="score",
     )  # fmt: skip
     assert max(float(state.x.abs()) for state in states) < 6 * sigma
 
@@ -346,7 +346,7 @@ def test_the_toy_experiment_of_song_and_ermon_2019() -> None:
 
 
 def test_churn_makes_good_a_start_without_variance() -> None:
-    n, variance = 8000, 0.5
+    n, variance = 5000, 0.5
     model, sigmas, x = (
         gaussian([0.0, 0.0], [variance] * 2),
         levels(0.02, 10.0, 100),
@@ -477,7 +477,7 @@ def test_chunks_do_not_change_the_samples(sampler: str, options: dict[str, Any],
     n = 150
     results = [
         sample(model, levels(0.1, 8.0, 4), n, shape, sampler, generator=generator(), chunk_size=size, **options)
-        for size in (None, 1, 64, 100, n, 10_000)
+        for size in (None, 1, 100)
     ]
     for result in results[1:]:
         assert torch.equal(result, results[0])

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from torch import Tensor
 
 from ncsn.errors import RunError
 
-__all__ = ["digest_of", "pack_tensors", "read_json", "read_tensors", "write_bytes", "write_files"]
+__all__ = ["VERSION", "digest_of", "pack_tensors", "read_json", "read_tensors", "write_bytes", "write_files"]
+
+VERSION = version("ncsn")
+"""This library's version, read once: later the process may have lost the right to read where it is installed."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -15,7 +15,6 @@ import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ncsn.errors import RunError, unknown_name
-from ncsn.files import write_bytes
+from ncsn.files import VERSION, write_bytes
 from ncsn.metrics import Comparison
 from ncsn.plots import plot_training_curve
 from ncsn.tuning import Plan
@@ -358,7 +357,7 @@ def environment(device: torch.device | str | None = None) -> dict[str, str | int
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "ncsn": version("ncsn"),
+        "ncsn": VERSION,
         "platform": platform.platform(),
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),

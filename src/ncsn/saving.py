@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +13,7 @@ from torch import nn
 
 from ncsn.data import Standardizer
 from ncsn.errors import RunError
-from ncsn.files import digest_of, pack_tensors, read_json, read_tensors, write_files
+from ncsn.files import VERSION, digest_of, pack_tensors, read_json, read_tensors, write_files
 from ncsn.forms import Form
 from ncsn.methods import method_named
 from ncsn.networks.contract import trainable
@@ -32,7 +31,7 @@ __all__ = ["load_model", "save_model"]
 def save_model(model: NCSN, folder: Path) -> None:
     """Write a fitted model; the documentation is that of `NCSN.save`."""
     config = {
-        "ncsn_version": version("ncsn"),
+        "ncsn_version": VERSION,
         "parameters": {k: _plain(v) for k, v in model.get_params(deep=False).items() if k != "score_net"},
         "custom_network": model.score_net is not None,
         "plan": model.plan_.to_dict(),

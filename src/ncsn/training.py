@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ncsn.errors import DivergenceError, RunError, unknown_name
 from ncsn.exact import EmpiricalScore
-from ncsn.files import digest_of, pack_tensors, read_tensors, write_bytes
+from ncsn.files import VERSION, digest_of, pack_tensors, read_tensors, write_bytes
 from ncsn.losses import denoising_score_matching
 from ncsn.randomness import reseed, restored_generators
 from ncsn.schedules import TrainingLevels
@@ -251,7 +250,7 @@ class Trainer:
         """Return a digest of all that a checkpoint must have in common with this training."""
         tensors = {"data": self.data} if self.labels is None else {"data": self.data, "labels": self.labels}
         own = self.recipe, str(self.score_model), self.accelerator.mixed_precision
-        return digest_of(tensors, version("ncsn"), own, self.settings)
+        return digest_of(tensors, VERSION, own, self.settings)
 
     def save_checkpoint(self, path: Path, identity: str | None = None) -> None:
         """Write all that a later `resume` needs, atomically; of several processes, the main one does.
