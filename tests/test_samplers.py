@@ -574,7 +574,7 @@ def test_the_start_is_noise_at_the_first_level() -> None:
 def test_a_start_is_used_as_given() -> None:
     x = points(300, 64)
     kept = x.clone()
-    first, *_, last = trajectory(at_origin(64), levels(0.1, 8.0, 4), 300, 64, "annealed_langevin", x, step_size=1e-3)
+    first, *_, last = trajectory(at_origin(64), levels(0.1, 8.0, 4), 300, 64, "heun", x)
     assert torch.equal(first.x, x)
     assert torch.equal(x, kept)
     assert not torch.equal(last.x, x)
