@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow lint format clean
+.PHONY: install demo test test-slow notebooks test-notebooks lint format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,6 +19,13 @@ test: lint
 
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow
+
+notebooks: .venv/installed
+	$(BIN)/python notebooks/build.py
+
+test-notebooks: .venv/installed
+	$(BIN)/python notebooks/build.py --check
+	$(BIN)/pytest notebooks/test_notebooks.py
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

@@ -125,6 +125,22 @@ def evaluate(
     typer.echo(json.dumps(evaluation.to_dict(), indent=1) if as_json else str(evaluation))
 
 
+@app.command()
+def learn(
+    out: Annotated[Path, typer.Option(help="The folder for your copies of the notebooks.")] = Path("ncsn-notebooks"),
+    no_open: Annotated[bool, typer.Option("--no-open", help="Copy the notebooks, and open nothing.")] = False,
+    progress: Annotated[bool, typer.Option("--progress", help="Only show how far you have come.")] = False,
+) -> None:
+    """Copy the four notebooks of the learning path into a folder, open them, and show your progress."""
+    from ncsn.learn.command import learn as copy_and_open
+    from ncsn.learn.command import table
+
+    if progress:
+        typer.echo(table(out))
+    else:
+        copy_and_open(out, opens=not no_open)
+
+
 def main() -> None:
     """Run a command; exit 0 done, 1 the data or the run is at fault, 2 the command line is."""
     try:

@@ -1,0 +1,94 @@
+"""The notebooks run: with the solutions every check passes and every gate holds; as learners get them they run to the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import build
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from ncsn.learn.declarations import Lesson
+from ncsn.learn.lessons import LESSONS
+from ncsn.learn.progress import Progress
+
+PRESENT = [lesson for lesson in LESSONS if (build.SOURCES / f"{lesson.file}.py").exists()]
+NAMES = [lesson.file for lesson in PRESENT]
+
+
+def executed(lesson: Lesson, folder: Path, monkeypatch: pytest.MonkeyPatch, *, solved: bool) -> tuple[Any, Progress]:
+    """Run a notebook in a folder of its own, and return it with the progress that it wrote."""
+    monkeypatch.setenv("NCSN_PROGRESS", str(folder / "progress.json"))
+    # two cores, and no matplotlib window
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    notebook = nbformat.reads(build.build(build.SOURCES / f"{lesson.file}.py", solved=solved), as_version=4)
+    begun = time.perf_counter()
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
+    client.execute()
+    print(f"{lesson.file}, {'solved' if solved else 'learner'}: {time.perf_counter() - begun:.0f} s")  # noqa: T201
+    return notebook, Progress.read(folder / "progress.json")
+
+
+def printed(notebook: Any) -> str:
+    """Return everything that the cells put out as text."""
+    return json.dumps([cell.get("outputs", []) for cell in notebook.cells], ensure_ascii=False)
+
+
+@pytest.mark.parametrize("lesson", PRESENT, ids=NAMES)
+def test_with_solutions_every_check_passes(lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook, progress = executed(lesson, tmp_path, monkeypatch, solved=True)
+    for kind in ("exercises", "gates", "questions"):
+        numbers = [item.number for item in getattr(lesson, kind)]
+        assert [number for number in numbers if not progress.passed(kind, number)] == [], printed(notebook)[-5000:]
+    assert not any(output.get("name") == "stderr" for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize("lesson", PRESENT, ids=NAMES)
+def test_as_learners_get_it_it_runs_to_the_end(lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook, progress = executed(lesson, tmp_path, monkeypatch, solved=False)
+    assert progress.entries == {"exercises": {}, "gates": {}, "questions": {}}
+    text = printed(notebook)
+    for exercise in lesson.exercises:
+        assert f"{exercise.number} not attempted" in text
+    for gate in lesson.gates:
+        assert f"Gate {gate.number} holds" in text
+    for question in lesson.questions:
+        assert f"Question {question.number} waits for an answer" in text
+
+
+@pytest.mark.parametrize("lesson", PRESENT, ids=NAMES)
+def test_the_notebook_shows_no_solution_and_no_output(lesson: Lesson) -> None:
+    text = (build.HERE / f"{lesson.file}.ipynb").read_text(encoding="utf-8")
+    assert "SOLUTION" not in text
+    notebook = nbformat.reads(text, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    assert text == build.build(build.SOURCES / f"{lesson.file}.py")
+
+
+def test_markers() -> None:
+    code = 'def f(x):\n    """Say."""\n    ### BEGIN SOLUTION\n    y = 2 * x\n    return y\n    ### END SOLUTION\n'
+    assert build.without_solutions(code) == 'def f(x):\n    """Say."""\n    ...  # your code here\n'
+    assert build.with_solutions(code) == 'def f(x):\n    """Say."""\n    y = 2 * x\n    return y\n'
+    line = 'quiz("1.a", "b")  ### SOLUTION "b"'
+    assert build.without_solutions(line) == 'quiz("1.a", ...)'
+    assert build.with_solutions(line) == 'quiz("1.a", "b")'
+
+
+def test_a_marker_without_its_partner_is_an_error(tmp_path: Path) -> None:
+    source = tmp_path / "wrong.py"
+    source.write_text("# %%\n### BEGIN SOLUTION\nx = 1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"wrong\.py: a marker has no partner"):
+        build.build(source)
+
+
+def test_no_address_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "repository", lambda: None)
+    assert build.badge("01_any") == ""
+    assert "source = None" in build.setup_cell()
+    monkeypatch.setattr(build, "repository", lambda: "https://github.com/someone/something")
+    assert "github/someone/something/blob/main/notebooks/01_any.ipynb" in build.badge("01_any")
+    assert "source = 'git+https://github.com/someone/something'" in build.setup_cell()

@@ -1,0 +1,350 @@
+"""Checking a learner's function against an independent truth, and saying what is wrong with it.
+
+The first of these that applies is told: not attempted; raises an error; changes its input; wrong type or shape; wrong
+precision; NaN or infinite; wrong value. Where the answer equals that of a usual mistake on every case, it is named too.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import traceback
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncsn.learn.comparing import Outcome, call, call_truth, difference, equal, leaves, parts, show_value, tell_inputs
+from ncsn.learn.declarations import Case, Exercise, Function
+from ncsn.learn.display import Shown, as_text, box, show
+from ncsn.learn.lessons import exercise_numbered
+from ncsn.learn.progress import Progress
+
+__all__ = ["Result", "check", "examine", "stands_in"]
+
+_STAND_INS: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Result(Shown):
+    """What a check found.
+
+    Attributes:
+        exercise: The exercise.
+        passed: Whether every case agrees with the truth.
+        attempted: Whether there was an answer to check.
+        message: What was found, in a sentence.
+        notes: A counterexample, the mistake that it looks like, and how the lesson goes on.
+        use: The function to go on with: the learner's own if it passed, else the library's.
+    """
+
+    exercise: Exercise
+    passed: bool
+    attempted: bool
+    message: str
+    notes: tuple[str, ...]
+    use: Function
+
+    @property
+    def title(self) -> str:
+        """The exercise, the verdict and the message."""
+        verdict = "passed" if self.passed else "not yet" if self.attempted else "not attempted"
+        return f"{self.exercise.number} {verdict}: {self.message}"
+
+    def __str__(self) -> str:
+        return as_text(self.title, self.notes)
+
+    def __repr__(self) -> str:
+        return f"<Result {self.title}>"
+
+    def _repr_html_(self) -> str:
+        return box("good" if self.passed else "bad" if self.attempted else "open", self.title, self.notes)
+
+
+def check(number: str, function: Any) -> Result:
+    """Check a learner's function, show what was found, and write it down.
+
+    Args:
+        number: The exercise's number in the notebook.
+        function: The function itself, not what it returns.
+
+    Returns:
+        The result; its ``use`` is the function to go on with, so that no later cell waits for this one.
+
+    Raises:
+        ValueError: There is no exercise with this number.
+    """
+    exercise = exercise_numbered(number)
+    result = examine(exercise, function)
+    (_STAND_INS.discard if result.passed else _STAND_INS.add)(exercise.number)
+    if result.attempted:
+        Progress.read().record("exercises", exercise.number, result.passed)
+    show(result)
+    return result
+
+
+def stands_in(number: str) -> bool:
+    """Return whether the library's version stands in for the learner's, as far as checked in this process."""
+    return number in _STAND_INS
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A case with the truth and what the learner's function made of it."""
+
+    case: Case
+    truth: Any
+    outcome: Outcome
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What is wrong, where, and how it shows in numbers."""
+
+    message: str
+    example: str = ""
+
+
+def examine(exercise: Exercise, function: Any) -> Result:
+    """Check a function, without showing or writing down what was found.
+
+    Args:
+        exercise: The exercise.
+        function: The learner's function.
+
+    Returns:
+        The result.
+    """
+    if function is exercise.reference:
+        message = f"this is the library's {exercise.name}, which stands in for yours"
+        note = "Run the cell with your own function again, then this one."
+        return Result(exercise, False, False, message, (note,), exercise.reference)
+    stand_in = f"Until then the cells below go on with the library's {exercise.name}."
+    if not callable(function):
+        message = (
+            f"check takes the function {exercise.name} itself, not {_told(function)}; give its name, without (...)"
+        )
+        return Result(exercise, False, function is not None, message, (stand_in,), exercise.reference)
+    generator = torch.Generator().manual_seed(zlib.crc32(exercise.number.encode()))
+    trials = []
+    for case in exercise.cases(generator):
+        outcome = call(exercise, function, case)
+        trials.append(_Trial(case, call_truth(exercise, case), outcome, case.tolerance or exercise.tolerance))
+    if all(_is_missing(trial.outcome) for trial in trials):
+        message = f"{exercise.name} returns nothing yet"
+        return Result(exercise, False, False, message, (stand_in,), exercise.reference)
+    for stage in (_errors, _changes, _types, _precisions, _infinities, _values):
+        finding = next(stage(exercise, trials), None)
+        if finding is not None:
+            hints = [finding.example, _likeness(exercise, trials), stand_in]
+            notes = tuple(filter(None, hints))
+            return Result(exercise, False, True, finding.message, notes, exercise.reference)
+    largest = max(_worst(trial) for trial in trials)
+    found = f"{exercise.name} agrees with {exercise.against} on {len(trials)} inputs, to within {largest:.1g}"
+    return Result(exercise, True, True, found, (), function)
+
+
+def _is_missing(outcome: Outcome) -> bool:
+    if outcome.error is not None:
+        return isinstance(outcome.error, NotImplementedError)
+    return outcome.value is None or outcome.value is ... or outcome.value is NotImplemented
+
+
+def _errors(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+    for trial in trials:
+        error = trial.outcome.error
+        if error is not None:
+            place = _line_of(error, exercise.name)
+            inputs = tell_inputs(exercise, trial.case, None, 0)
+            text = f"{type(error).__name__}: {error}".strip().removesuffix(":")
+            yield _Finding(f"{exercise.name} raises {text}, for {trial.case.name}", f"{place}With {inputs}.")
+
+
+def _line_of(error: Exception, name: str) -> str:
+    """Return the learner's line that raised, if it can be found."""
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.name == name and frame.line]
+    return f"In the line: {lines[-1]}\n" if lines else ""
+
+
+def _changes(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+    for trial in trials:
+        if trial.outcome.changed:
+            yield _Finding(
+                f"{exercise.name} changes its input in place, so that whoever called it finds other numbers than before",
+                "Operations such as x += ... or x.clamp_(...) write into the tensor that was passed.",
+            )
+
+
+def _types(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+    for trial in trials:
+        yours, truth = parts(trial.outcome.value), parts(trial.truth)
+        inputs = f"With {tell_inputs(exercise, trial.case, None, 0)}."
+        where = f"for {trial.case.name}"
+        if yours.keys() != truth.keys():
+            expected = f"{len(truth)} values" if len(truth) > 1 else "one value"
+            yield _Finding(
+                f"{exercise.name} should return {expected}, not {_told(trial.outcome.value)}, {where}", inputs
+            )
+            continue
+        for name, right in truth.items():
+            problem = _type_problem(yours[name], right)
+            if problem:
+                yield _Finding(f"{_subject(exercise, name)} {problem}, {where}", inputs)
+
+
+def _type_problem(yours: Any, truth: Any) -> str:
+    """Return what is wrong with an answer's type or shape, or nothing."""
+    if yours is None or yours is ...:
+        return "is None: a way through it ends without a return"
+    if not isinstance(truth, Tensor):
+        is_number = isinstance(yours, numbers.Number | Tensor | np.ndarray) and _size(yours) == 1
+        return "" if is_number else f"should be a number, not {_told(yours)}"
+    if not isinstance(yours, Tensor):
+        return f"should be a torch.Tensor, not {_told(yours)}"
+    if yours.shape == truth.shape:
+        return ""
+    problem = f"should have the shape {tuple(truth.shape)}, not {tuple(yours.shape)}"
+    if yours.ndim > truth.ndim and yours.numel() > truth.numel():
+        problem += " (two tensors whose axes do not line up, such as (N,) and (N, 1), broadcast to all pairs)"
+    elif truth.ndim == 0:
+        problem += " (one number for the whole batch is needed)"
+    return problem
+
+
+def _size(value: Any) -> int:
+    return value.numel() if isinstance(value, Tensor) else np.size(value)
+
+
+def _precisions(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+    for trial in trials:
+        given = next((x.dtype for x in leaves(trial.case.arguments) if x.is_floating_point()), None)
+        for name, right in parts(trial.truth).items():
+            yours = parts(trial.outcome.value)[name]
+            if not isinstance(right, Tensor) or given is None:
+                continue
+            if right.is_floating_point() and yours.dtype != given:
+                message = f"is {yours.dtype} where the input is {given}, for {trial.case.name}"
+                yield _Finding(f"{_subject(exercise, name)} {message}", "Make new tensors of the input's dtype.")
+            if not right.is_floating_point() and yours.dtype.is_floating_point:
+                yield _Finding(f"{_subject(exercise, name)} is {yours.dtype}, and should be like {right.dtype}")
+
+
+def _infinities(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+    def broken(yours: Tensor, truth: Tensor) -> Tensor:
+        return ~yours.isfinite() & truth.isfinite()
+
+    for trial, name, row, rows in _rows_where(trials, broken):
+        yours = _entry(parts(trial.outcome.value)[name], row)
+        kind = "NaN" if "nan" in show_value(yours) else "infinite"
+        yield _Finding(
+            f"{_subject(exercise, name)} is {kind} for {trial.case.name}", _example(exercise, trial, name, row, rows)
+        )
+
+
+def _values(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+    for trial in trials:
+        for name, right in parts(trial.truth).items():
+            wrong = difference(parts(trial.outcome.value)[name], right)
+            if wrong.numel() and float(wrong.max()) > trial.tolerance:
+                rows = len(wrong) if wrong.ndim else 0
+                row = int(wrong.reshape(rows, -1).amax(1).argmax()) if rows else None
+                message = f"{_subject(exercise, name)} has another value than expected, for {trial.case.name}"
+                yield _Finding(message, _example(exercise, trial, name, row, rows))
+
+
+def _rows_where(
+    trials: list[_Trial], broken: Callable[[Tensor, Tensor], Tensor]
+) -> Iterator[tuple[_Trial, str, int | None, int]]:
+    """Yield the first row of each answer in which some entry is broken."""
+    for trial in trials:
+        for name, right in parts(trial.truth).items():
+            yours = torch.as_tensor(parts(trial.outcome.value)[name]).detach().cpu()
+            where = broken(yours, torch.as_tensor(right).cpu())
+            if bool(where.any()):
+                row = int(where.reshape(len(where), -1).any(1).int().argmax()) if where.ndim else None
+                yield trial, name, row, len(where) if where.ndim else 0
+
+
+def _entry(value: Any, row: int | None) -> Any:
+    return value if row is None else torch.as_tensor(value)[row]
+
+
+def _example(exercise: Exercise, trial: _Trial, name: str, row: int | None, rows: int) -> str:
+    inputs = tell_inputs(exercise, trial.case, row, rows)
+    yours = show_value(_entry(parts(trial.outcome.value)[name], row))
+    truth = show_value(_entry(parts(trial.truth)[name], row))
+    return f"With {inputs}:\nyours is {yours}, it should be near {truth}."
+
+
+def _likeness(exercise: Exercise, trials: list[_Trial]) -> str:
+    """Return what the answer looks like: a usual mistake, or the truth times a number."""
+    if any(trial.outcome.error is not None or _is_missing(trial.outcome) for trial in trials):
+        return ""
+    for mistake in exercise.mistakes:
+        wrong = [trial for trial in trials if not equal(trial.outcome.value, trial.truth, trial.tolerance)]
+        if mistake.sign is None:
+            found = all(_answers_like(exercise, mistake.function, trial) for trial in trials)
+        else:
+            found = bool(wrong) and all(
+                mistake.sign(trial.outcome.value, trial.truth, *trial.case.arguments) for trial in wrong
+            )
+        if found:
+            return f"This looks like {mistake.message}"
+    return _factor(trials)
+
+
+def _answers_like(exercise: Exercise, function: Function, trial: _Trial) -> bool:
+    outcome = call(exercise, function, trial.case)
+    return outcome.error is None and equal(trial.outcome.value, outcome.value, trial.tolerance)
+
+
+def _factor(trials: list[_Trial]) -> str:
+    """Say by which number the answer is off, if it is the same everywhere."""
+    ratios: list[float] = []
+    for trial in trials:
+        yours, truth = parts(trial.outcome.value), parts(trial.truth)
+        if yours.keys() != truth.keys():
+            return ""
+        for name, right in truth.items():
+            try:
+                a, b = torch.as_tensor(yours[name]).detach().double(), torch.as_tensor(right).double()
+            except (TypeError, ValueError, RuntimeError):
+                return ""
+            if a.shape != b.shape or not bool(a.isfinite().all()):
+                return ""
+            telling = b.abs() > 1e-3
+            ratios += (a[telling] / b[telling]).tolist()
+    if len(ratios) < 3 or math.isclose(ratios[0], 1, rel_tol=1e-3):
+        return ""
+    if max(abs(ratio - ratios[0]) for ratio in ratios) > 1e-3 * abs(ratios[0]):
+        return ""
+    if ratios[0] == 0:
+        return "Yours is 0 everywhere."
+    if math.isclose(ratios[0], -1, rel_tol=1e-3):
+        return "Everywhere yours is the expected answer with the sign turned round."
+    return f"Everywhere yours is {ratios[0]:.4g} times the expected answer."
+
+
+def _worst(trial: _Trial) -> float:
+    yours, truth = parts(trial.outcome.value), parts(trial.truth)
+    return max(
+        (float(difference(yours[name], truth[name]).amax()) for name in truth if _size(truth[name]) != 0), default=0
+    )
+
+
+def _subject(exercise: Exercise, name: str) -> str:
+    return f"{name} of {exercise.name}" if name else f"what {exercise.name} returns"
+
+
+def _told(value: Any) -> str:
+    """Return what a value is, shortly."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, tuple | list | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "None" if value is None else f"a {type(value).__module__}.{type(value).__name__}".replace("builtins.", "")

@@ -1,0 +1,174 @@
+"""Calling a function on a case, and what is wrong with its answer: type, shape, precision, NaN, value."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import numbers
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ncsn.learn.declarations import Case, Exercise, Function
+from ncsn.randomness import reseed, restored_generators
+
+__all__ = ["Outcome", "call", "call_truth", "difference", "equal", "leaves", "parts", "show_value", "tell_inputs"]
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call led to.
+
+    Attributes:
+        value: What was returned; None where it raised.
+        error: What it raised, or None.
+        changed: Whether it changed one of its arguments in place.
+    """
+
+    value: Any = None
+    error: Exception | None = None
+    changed: bool = False
+
+
+def call(exercise: Exercise, function: Function, case: Case) -> Outcome:
+    """Call a function on fresh copies of a case's arguments, with PyTorch's global generator seeded, and catch what it raises."""
+    arguments = tuple(_copied(argument) for argument in case.arguments)
+    with restored_generators(_CPU):
+        reseed(_CPU, 0)
+        try:
+            value = exercise.observe(function, *arguments)
+        except Exception as error:  # noqa: BLE001 - whatever a learner's function raises is an answer to reply to
+            return Outcome(error=error)
+    before, after = list(leaves(case.arguments)), list(leaves(arguments))
+    changed = len(before) != len(after) or not all(
+        a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(before, after, strict=True)
+    )
+    return Outcome(value, changed=changed)
+
+
+def call_truth(exercise: Exercise, case: Case) -> Any:
+    """Return the truth of a case, computed in double precision unless the exercise says otherwise."""
+    arguments = [_copied(argument) for argument in case.arguments]
+    if exercise.double_truth:
+        arguments = [_double(argument) for argument in arguments]
+    with restored_generators(_CPU):
+        reseed(_CPU, 0)
+        return exercise.observe(exercise.truth, *arguments)
+
+
+def parts(value: Any) -> dict[str, Any]:
+    """Return the values of an answer by what they are called: of a tuple by position, of a dictionary by key."""
+    if isinstance(value, dict):
+        return {str(key): each for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return {f"value {i} of {len(value)}": each for i, each in enumerate(value, 1)}
+    return {"": value}
+
+
+def leaves(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in a value."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from leaves(each)
+    elif isinstance(value, dict):
+        yield from leaves(list(value.values()))
+
+
+def difference(yours: Any, truth: Any) -> Tensor:
+    """Return |yours - truth| / (1 + |truth|), entry by entry; infinite where only one of them is not finite."""
+    a, b = _numbers(yours), _numbers(truth)
+    relative = (a - b).abs() / (1 + b.abs())
+    same = (a == b) | (a.isnan() & b.isnan())
+    return torch.where(same, 0.0, relative.nan_to_num(nan=torch.inf))
+
+
+def equal(yours: Any, wrong: Any, tolerance: float) -> bool:
+    """Return whether two answers are the same in shape and value, NaN being equal to NaN."""
+    a, b = parts(yours), parts(wrong)
+    if a.keys() != b.keys():
+        return False
+    for left, right in zip(a.values(), b.values(), strict=True):
+        try:
+            x, y = _numbers(left), _numbers(right)
+        except (TypeError, ValueError, RuntimeError):
+            return False
+        if x.shape != y.shape or (x.numel() and float(difference(left, right).max()) > tolerance):
+            return False
+    return True
+
+
+def show_value(value: Any) -> str:
+    """Return a short text for a number or a small tensor."""
+    if isinstance(value, Tensor):
+        if value.numel() > 8:
+            return f"a tensor of shape {tuple(value.shape)}"
+        value = value.detach().cpu().tolist()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(show_value, value))}]"
+    if isinstance(value, float | np.floating):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def tell_inputs(exercise: Exercise, case: Case, row: int | None, rows: int) -> str:
+    """Return a case's arguments as text: of those with an entry a row just that row, functions and generators left out.
+
+    Args:
+        exercise: The exercise, whose truth names the arguments.
+        case: The case.
+        row: The row in question, or None for none in particular.
+        rows: Number of rows of the answer.
+    """
+    names = [*inspect.signature(exercise.truth).parameters]
+    told = []
+    for i, argument in enumerate(case.arguments):
+        name = names[i] if i < len(names) else f"argument {i + 1}"
+        if isinstance(argument, Tensor):
+            if row is not None and argument.ndim and len(argument) == rows and rows > 1:
+                told.append(f"{name}[{row}] = {show_value(argument[row])}")
+            else:
+                told.append(f"{name} = {show_value(argument)}")
+        elif isinstance(argument, numbers.Number | str | list | tuple):
+            told.append(f"{name} = {show_value(argument)}")
+    return ", ".join(told)
+
+
+def _numbers(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach().cpu().to(torch.float64)
+    return torch.as_tensor(np.asarray(value, dtype=np.float64))
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if isinstance(value, torch.Generator):
+        return torch.Generator(value.device).set_state(value.get_state())
+    if isinstance(value, nn.Module):
+        return copy.deepcopy(value)
+    return _each(value, _copied)
+
+
+def _double(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    if isinstance(value, nn.Module):
+        return value.double()
+    return _each(value, _double)
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Apply a change to the members of a list, tuple or dictionary; return anything else as it is."""
+    if type(value) in (list, tuple):
+        return type(value)(map(change, value))
+    if type(value) is dict:
+        return {key: change(each) for key, each in value.items()}
+    return value

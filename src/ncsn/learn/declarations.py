@@ -1,0 +1,174 @@
+"""What a lesson consists of, as plain declarations: exercises, gates and questions. Nothing here checks anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+__all__ = ["Case", "Exercise", "Function", "Gate", "Lesson", "Mistake", "Option", "Question", "call_directly"]
+
+Function = Callable[..., Any]
+
+
+def call_directly(function: Function, *arguments: Any) -> Any:
+    """Return ``function(*arguments)``: how most exercises are observed."""
+    return function(*arguments)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input to try a function on.
+
+    Attributes:
+        name: What is special about it, as it reads after "for": ``"a batch of one"``.
+        arguments: What the function is called with, in order; tensors and generators are copied for each call.
+        tolerance: Replaces the exercise's tolerance; None keeps it.
+    """
+
+    name: str
+    arguments: tuple[Any, ...]
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A usual mistake, and how to recognise it.
+
+    Attributes:
+        message: What to tell, as a hint and never as code: it follows "This looks like ".
+        function: A function with that mistake; an answer that equals its answers on all cases is taken to be it.
+        sign: ``sign(yours, truth, *arguments)``, for a mistake that has many forms: the answer is taken to be it if this
+            holds on every case that went wrong. None compares with ``function`` alone.
+    """
+
+    message: str
+    function: Function
+    sign: Callable[..., bool] | None = None
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A function that a learner writes, and how it is checked.
+
+    Attributes:
+        number: The number in the notebook, such as ``"1.2"``.
+        title: A few words.
+        name: The name that the notebook gives the function.
+        cases: Makes the inputs from a seeded generator; each exercise has a few, odd ones included.
+        truth: The independent truth, with the arguments' names; called with everything in double precision.
+        reference: The library's version, which stands in for an answer that does not pass.
+        against: What the truth is, as it reads after "agrees with".
+        mistakes: The usual mistakes, the likeliest first.
+        tolerance: Largest difference allowed, relative to 1 + |truth|.
+        observe: Called as ``observe(function, *arguments)``, it returns what is compared: for functions with random
+            answers their statistics, for classes what their objects do. It sees the learner's function, the wrong ones
+            and the truth alike.
+        double_truth: False calls the truth in the precision of the case, for functions that draw random numbers
+            themselves, as draws differ by precision. PyTorch's global generator is seeded before each call.
+    """
+
+    number: str
+    title: str
+    name: str
+    cases: Callable[[torch.Generator], Iterable[Case]]
+    truth: Function
+    reference: Function
+    against: str
+    mistakes: tuple[Mistake, ...] = ()
+    tolerance: float = 1e-5
+    observe: Callable[..., Any] = call_directly
+    double_truth: bool = True
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A limit that a measured result has to keep.
+
+    Attributes:
+        number: The number in the notebook, such as ``"1.5a"``.
+        title: What is measured, with its unit if it has one.
+        at_least: Smallest value that passes.
+        at_most: Largest value that passes.
+        reference: What the library's own answer or the exact solution reaches, to be shown beside.
+        advice: What to look at where the limit is not kept.
+        needs: Numbers of the exercises that the value rests on.
+    """
+
+    number: str
+    title: str
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    reference: str = ""
+    advice: str = ""
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Option:
+    """One answer to choose, and what to say to whoever chooses it.
+
+    Attributes:
+        text: The answer.
+        reply: Why it is right, or where the thought goes wrong.
+        right: Whether it is the right one.
+    """
+
+    text: str
+    reply: str
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """A multiple-choice question; its options are called a, b, c in order.
+
+    Attributes:
+        number: The number in the notebook, such as ``"1.a"``.
+        text: The question, in Markdown.
+        options: The answers, exactly one of them right.
+    """
+
+    number: str
+    text: str
+    options: tuple[Option, ...]
+
+    @property
+    def letters(self) -> str:
+        """The letters of the options, in order."""
+        return "abcdefgh"[: len(self.options)]
+
+    @property
+    def answer(self) -> str:
+        """The letter of the right option."""
+        return next(letter for letter, option in zip(self.letters, self.options, strict=True) if option.right)
+
+    def markdown(self) -> str:
+        """Return the question and its options as Markdown, for the notebook."""
+        lines = [f"**Question {self.number}.** {self.text}", ""]
+        lines += [f"- **{letter}** {option.text}" for letter, option in zip(self.letters, self.options, strict=True)]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A notebook with its exercises, gates and questions.
+
+    Attributes:
+        number: 1 to 4.
+        title: The notebook's title.
+        file: The notebook's file name without its ending.
+        exercises: In the order of the notebook.
+        gates: In the order of the notebook.
+        questions: In the order of the notebook, predictions included.
+    """
+
+    number: int
+    title: str
+    file: str
+    exercises: tuple[Exercise, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    questions: tuple[Question, ...] = ()
