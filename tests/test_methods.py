@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.stats import kstest, truncnorm
 
-from ncsn.losses import WEIGHTINGS
+from ncsn.losses import WEIGHTINGS, DenoisingScoreMatching
 from ncsn.methods import METHODS, method_named
 from ncsn.preconditioning import PRECONDITIONINGS
+from ncsn.processes import PROCESSES, ddpm_levels
 from ncsn.samplers import SAMPLERS, sample
-from ncsn.schedules import SCHEDULES, create_noise_schedule
 from ncsn.tuning import Plan, make_plan
 
 
@@ -29,15 +29,64 @@ def drawn(method: str, plan: Plan, n: int = 20_000) -> torch.Tensor:
 def test_rows_name_what_exists(method: str, plan: Plan) -> None:
     row = METHODS[method]
     assert row.preconditioning in PRECONDITIONINGS
-    assert row.weighting in WEIGHTINGS
     assert row.sampler in SAMPLERS
-    assert row.schedule in SCHEDULES
-    levels = create_noise_schedule(plan.sigma_min, plan.sigma_max, row.steps(plan), row.schedule)
-    gaussian = sample(lambda x, sigma: -x / (1 + sigma**2), levels, 5, 2, row.sampler, **row.options(plan))
-    assert gaussian.shape == (5, 2)
+    objective = row.objective(plan, None)
+    assert not isinstance(objective, DenoisingScoreMatching) or objective.weighting in WEIGHTINGS
+
+
+@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.gives_score])
+def test_each_methods_sampler_on_its_grid_draws_a_gaussian(method: str, plan: Plan) -> None:
+    row = METHODS[method]
+    levels = row.grid(plan, row.steps(plan))
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(4000, 2, generator=generator) * (1 + levels[0] ** 2).sqrt()
+    drawn = sample(
+        lambda x, sigma: -x / (1 + sigma**2),
+        levels,
+        4000,
+        2,
+        row.sampler,
+        start,
+        generator=generator,
+        **row.options(plan),
+    )
+    # 4 standard errors of a standard deviation of 8,000 values, and the samplers' own bias: Langevin's steps leave more
+    bias = 0.1 if row.sampler == "annealed_langevin" else 0.03
+    assert float(drawn.std()) == pytest.approx(1, abs=bias + 4 / 16_000**0.5)
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_the_grid_has_the_levels_asked_for_within_those_that_are_trained(method: str, plan: Plan) -> None:
+    grid, trained = METHODS[method].grid(plan, 7), drawn(method, plan)
+    # seven leaps of a consistency model end at an eighth level
+    assert len(grid) == 7 + (not METHODS[method].gives_score)
+    assert bool((grid.diff() < 0).all())
+    torch.testing.assert_close(grid[[0, -1]], torch.stack([trained.max(), trained.min()]), rtol=0.2, atol=0)
+
+
+def test_ddpm_has_a_thousand_levels_and_no_more(plan: Plan) -> None:
+    torch.testing.assert_close(METHODS["ddpm"].grid(plan, 1000), ddpm_levels().float())
+    with pytest.raises(ValueError, match="DDPM has 1,000 levels; steps must not be above, but is 1,001"):
+        METHODS["ddpm"].grid(plan, 1001)
+
+
+@pytest.mark.parametrize("betas", ["linear", "cosine"])
+def test_ddpm_draws_each_of_its_levels_as_often(betas: str, plan: Plan) -> None:
+    values, counts = drawn("ddpm" if betas == "linear" else "ddpm_cosine", plan, 20_000).unique(return_counts=True)
+    torch.testing.assert_close(values, ddpm_levels(kind=betas).flip(0).float())
+    assert int(counts.min()) >= 19
+    assert int(counts.max()) <= 21
+
+
+@pytest.mark.parametrize(("method", "process"), [("vp_sde", "vp"), ("subvp_sde", "sub_vp")])
+def test_the_sdes_draw_times_uniformly(method: str, process: str, plan: Plan) -> None:
+    kind = PROCESSES[process]
+    start = float(kind.time(torch.tensor(plan.sigma_min, dtype=torch.float64)))
+    times = kind.time(drawn(method, plan).double()).numpy()
+    assert kstest(times, "uniform", args=(start, 1 - start)).statistic < 1e-3
+
+
+@pytest.mark.parametrize("method", ["ncsn", "ncsnv2", "ve_sde", "edm", "consistency"])
 def test_levels_stay_between_the_ends_and_reach_them(method: str, plan: Plan) -> None:
     sigma = drawn(method, plan)
     assert plan.sigma_min * (1 - 1e-6) <= float(sigma.min()) < 1.2 * plan.sigma_min

@@ -6,25 +6,55 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from ncsn.exact import GaussianMixtureScore
-from ncsn.preconditioning import PRECONDITIONINGS, PreconditionedScore
+from ncsn.preconditioning import PRECONDITIONINGS, ConsistencyModel, PreconditionedScore
 from ncsn.score import denoised_from_score
 
 Row = Callable[[float, float], tuple[float, float, float, float]]
 
+LOWEST = 0.002
+
+
+def integral_of_beta(time: float) -> float:
+    return 0.1 * time + 19.9 / 2 * time**2
+
+
+def vp_time(sigma: float) -> float:
+    return brentq(lambda t: math.sqrt(math.expm1(integral_of_beta(t))) - sigma, 0.0, 3.0, xtol=1e-15)
+
+
+def sub_vp_time(sigma: float) -> float:
+    # std / mean of the kernel, 1 - e^-B over e^(-B/2) (Song et al. 2021, eq. 29)
+    def noise_level(t: float) -> float:
+        b = integral_of_beta(t)
+        return -math.expm1(-b) / math.exp(-b / 2)
+
+    return brentq(lambda t: noise_level(t) - sigma, 0.0, 3.0, xtol=1e-15)
+
+
 TABLE: dict[str, Row] = {
     "raw_score": lambda s, d: (1.0, s**2, 1.0, math.log(s)),
     "scaled_score": lambda s, d: (1.0, s, 1.0, math.log(s)),
+    "noise_vp": lambda s, d: (1.0, -s, 1 / math.sqrt(1 + s**2), math.log(vp_time(s))),
+    "noise_sub_vp": lambda s, d: (1.0, -s, (math.sqrt(s**2 + 4) - s) / 2, math.log(sub_vp_time(s))),
     "edm": lambda s, d: (
         d**2 / (s**2 + d**2),
         s * d / math.sqrt(s**2 + d**2),
         1 / math.sqrt(s**2 + d**2),
         math.log(s) / 4,
     ),
+    "consistency": lambda s, d: (
+        d**2 / ((s - LOWEST) ** 2 + d**2),
+        d * (s - LOWEST) / math.sqrt(s**2 + d**2),
+        1 / math.sqrt(s**2 + d**2),
+        math.log(s) / 4,
+    ),
 }
-"""c_skip, c_out, c_in and c_noise at sigma and the data's spread, as published (Karras et al. 2022, table 1)."""
+"""c_skip, c_out, c_in and c_noise at sigma and the data's spread, as published (Karras et al. 2022, table 1; Song et al.
+2023, appendix C)."""
 
 
 class Wave(nn.Module):
@@ -50,11 +80,11 @@ def test_denoised_is_the_rows_formula(name: str, sigma: float, spread: float) ->
     x = points(20, 3)
     skip, out, scale, noise = TABLE[name](sigma, spread)
     expected = skip * x + out * (scale * x + noise).sin()
-    score = PreconditionedScore(Wave(), name, spread)(x, torch.tensor(sigma))
+    score = PreconditionedScore(Wave(), name, spread, LOWEST)(x, torch.tensor(sigma))
     # the level reaches the network in the type of x: 0.7 is not the float32 0.7
     torch.testing.assert_close(denoised_from_score(x, torch.tensor(sigma), score), expected, rtol=1e-6, atol=1e-6)
     exact_level = torch.tensor(sigma, dtype=torch.float64)
-    score = PreconditionedScore(Wave(), name, spread)(x, exact_level)
+    score = PreconditionedScore(Wave(), name, spread, LOWEST)(x, exact_level)
     torch.testing.assert_close(denoised_from_score(x, exact_level, score), expected, rtol=1e-11, atol=1e-11)
 
 
@@ -112,3 +142,20 @@ def test_a_level_of_the_wrong_shape() -> None:
 def test_the_repr_names_the_row() -> None:
     representation: Any = repr(PreconditionedScore(Wave(), "scaled_score", 0.5))
     assert "preconditioning='scaled_score', spread=0.5" in representation
+
+
+def test_a_consistency_model_returns_its_input_where_the_flow_ends() -> None:
+    x = points(20, 3)
+    model = ConsistencyModel(Wave(), "consistency", 0.5, LOWEST)
+    torch.testing.assert_close(model(x, torch.tensor(LOWEST, dtype=x.dtype)), x, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.7, 40.0])
+def test_a_consistency_model_is_the_rows_formula(sigma: float) -> None:
+    x = points(20, 3)
+    skip, out, scale, noise = TABLE["consistency"](sigma, 0.5)
+    level = torch.tensor(sigma, dtype=x.dtype)
+    expected = skip * x + out * (scale * x + noise).sin()
+    torch.testing.assert_close(
+        ConsistencyModel(Wave(), "consistency", 0.5, LOWEST)(x, level), expected, rtol=1e-9, atol=1e-9
+    )

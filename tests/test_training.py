@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ncsn import files, training
 from ncsn.errors import DivergenceError, RunError
 from ncsn.exact import EmpiricalScore
+from ncsn.losses import DenoisingScoreMatching
 from ncsn.networks import ResidualMLP
 from ncsn.preconditioning import PreconditionedScore
 from ncsn.schedules import LogUniformLevels
@@ -154,7 +155,14 @@ def test_moving_average_leaves_the_model_alone_and_takes_its_buffers() -> None:
 @pytest.mark.parametrize("target_from", [math.inf, 0.2], ids=["denoising", "stable targets"])
 def test_training_approaches_the_exact_score(target_from: float) -> None:
     data = two_clusters()
-    recipe = replace(RECIPE, steps=400, batch_size=128, ema_decay=0.98, target_from=target_from, learning_rate=1e-2)
+    recipe = replace(
+        RECIPE,
+        steps=400,
+        batch_size=128,
+        ema_decay=0.98,
+        objective=DenoisingScoreMatching("edm", target_from),
+        learning_rate=1e-2,
+    )
     trainer = Trainer(PreconditionedScore(ResidualMLP((2,), 32, 1)), data, recipe)
     untrained = small_model()
     trainer.run()
@@ -279,7 +287,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "dropout": {"dropout": 0.4},
     "labels": {"labels": True},
-    "some targets": {"recipe": replace(RECIPE, target_from=0.2, target_rows=50)},
+    "some targets": {"recipe": replace(RECIPE, objective=DenoisingScoreMatching("edm", 0.2), target_rows=50)},
 }
 
 

@@ -18,7 +18,10 @@ from torch import Tensor, nn
 
 from ncsn.data import Standardizer, check_values
 from ncsn.errors import DataError, RunError, check_count
+from ncsn.files import digest_of
+from ncsn.filling import fill
 from ncsn.forms import Form, encode_labels, label_codes
+from ncsn.guidance import ClassGuidance
 from ncsn.likelihood import log_density
 from ncsn.methods import Method, method_named
 from ncsn.networks.contract import check_contract, trainable
@@ -36,7 +39,10 @@ COVARIANCE_UP_TO = 1024
 """Columns up to which samples start from the data's whole covariance; above, and for images, from variances."""
 
 GEOMETRIC_SAMPLERS = ("langevin", "annealed_langevin", "consistent_annealed")
-"""Samplers whose steps are meant for geometric levels, whatever the method's own schedule."""
+"""Samplers whose steps are meant for geometric levels, whatever the method's own grid."""
+
+STEPS = {"consistent_annealed": 100, "predictor_corrector": 100, "ancestral": 250, "reverse_sde": 250, "ddim": 50}
+"""Levels that a sampler walks where it is not the method's own; the others walk as many as the plan says."""
 
 
 class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -124,6 +130,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         X: Any,
         y: Any = None,
         *,
+        teacher: NCSN | None = None,
         callback: Callable[[Progress], None] | None = None,
         checkpoint: str | Path | None = None,
     ) -> Self:
@@ -132,6 +139,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: Array, tensor or data frame, ``(N, D)``, or images as an array or tensor, ``(N, H, W)`` or ``(N, C, H, W)``.
             y: Class label of each row, for a class-conditional model; None for none.
+            teacher: A model fitted on the same data, which the method ``consistency`` distils; None to train from scratch.
             callback: Called with a `training.Progress` every 50 steps and after the last one.
             checkpoint: A file to which the training's state is written every 500 steps, and from which training goes on
                 where it exists; the end is the same, bit for bit on a CPU, as without the break. It needs a random_state.
@@ -141,7 +149,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             DataError: The data are not finite, not numeric, too few or all equal, or the labels do not fit them.
-            ValueError: A setting is out of range or unknown.
+            ValueError: A setting is out of range or unknown, or the teacher does not fit the data or the method.
             DivergenceError: The loss is not finite; the last good checkpoint stays.
             RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
         """
@@ -155,6 +163,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         rows = _varying(standardizer, standardizer.transform(values))
         classes, labels = (None, None) if y is None else encode_labels(y, len(rows))
         plan = make_plan(rows.float(), **self._given())
+        distilled = None if teacher is None else self._score_to_distil(teacher, standardizer, classes)
         # without a seed, each of several processes would draw its own
         seed = broadcast_object_list([seed_of(self.random_state)])[0]
         recipe = Recipe(
@@ -164,14 +173,14 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             learning_rate=plan.learning_rate,
             warm_up=min(200, plan.training_steps // 5),
             ema_decay=plan.ema_decay,
-            weighting=method.weighting,
-            target_from=plan.target_from,
+            objective=method.objective(plan, None if distilled is None else distilled.to(accelerator.device)),
             seed=seed,
         )
         score_model = self._untrained(
             method, plan, rows[:2].float(), None if labels is None else labels[:2], classes, seed
         )
-        trainer = Trainer(score_model, rows.float(), recipe, labels, accelerator, settings=plan)
+        lesson = None if distilled is None else digest_of(distilled.state_dict())
+        trainer = Trainer(score_model, rows.float(), recipe, labels, accelerator, settings=(plan, lesson))
         trainer.run(callback, path)
         self.__dict__.pop("_stepper", None)
         self.form_ = Form.of(X)
@@ -209,12 +218,30 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ) -> nn.Module:
         """Return the score model to train: the method's, or a copy of the user's that passed on a few rows."""
         if self.score_net is not None:
+            if not method.gives_score:
+                raise ValueError(
+                    f"method {self.method!r} makes its own network: leave score_net out, or take another method"
+                )
             own = copy.deepcopy(trainable(self.score_net)).cpu()
             check_contract(own, rows, labels)
             return own
         with restored_generators(rows.device):
             reseed(rows.device, seed)
             return method.build(plan, rows.shape[1:], 0 if classes is None else len(classes))
+
+    def _score_to_distil(self, teacher: NCSN, standardizer: Standardizer, classes: NDArray[Any] | None) -> nn.Module:
+        """Return a copy of the teacher's score model, once it is known to be of these data and of use."""
+        check_is_fitted(teacher, "score_model_")
+        teachers, own = method_named(teacher.method), method_named(self.method)
+        if not own.distils or not teachers.gives_score:
+            raise ValueError(f"method {self.method!r} cannot distil a teacher of method {teacher.method!r}")
+        if teacher.standardizer_.to_dict() != standardizer.to_dict():
+            raise ValueError("the teacher was fitted on other data: fit both on the same rows")
+        if not np.array_equal(
+            teacher.classes_ if teacher.classes_ is not None else [], [] if classes is None else classes
+        ):
+            raise ValueError("the teacher has other classes: fit both with the same labels, or both without")
+        return copy.deepcopy(teacher.score_model_).eval()
 
     def _checkpoint_path(self, checkpoint: str | Path) -> Path:
         if self.random_state is None:
@@ -224,8 +251,11 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             raise RunError(f"cannot write checkpoint {path}: name a file in a folder that exists")
         return path
 
-    def _checked(self, X: Any, fitting: bool = False) -> Tensor:
-        """Return the rows as float64 on the CPU, checked and with scikit-learn's attributes set or compared."""
+    def _checked(self, X: Any, fitting: bool = False, gaps: bool = False) -> Tensor:
+        """Return the rows as float64 on the CPU, checked and with scikit-learn's attributes set or compared.
+
+        With ``gaps`` values may be missing; they are NaN.
+        """
         form = Form.of(X)
         values = X.detach().double().numpy(force=True) if isinstance(X, Tensor) else X
         values = np.asarray(values) if isinstance(values, list | tuple) else values
@@ -248,7 +278,10 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             ensure_min_samples=2 if fitting else 1,
         )
         array = np.require(array, requirements=("C", "W")).reshape(-1, *shape)
-        check_values("X", X if form.kind == "frame" else array, min_rows=1)
+        shown = X if form.kind == "frame" else array
+        if gaps:
+            shown = X.fillna(0) if form.kind == "frame" else np.where(np.isnan(array), 0, array)
+        check_values("X", shown, min_rows=1)
         return torch.from_numpy(array)
 
     # Sampling
@@ -263,6 +296,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         sampler: str | None = None,
         steps: int | None = None,
         label: Any = None,
+        guidance: float | None = None,
         denoise_last: bool = True,
         random_state: Any = None,
         chunk_size: int | None = None,
@@ -278,8 +312,11 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             step_size: Langevin's epsilon, of alpha_i = epsilon (sigma_i / sigma_min)^2; by technique 4 when None.
             device: Where to sample; where the model is when None.
             sampler: A name of `samplers.SAMPLERS`; the method's own when None, and ``annealed_langevin`` after `train_step`.
-            steps: Number of noise levels walked; the method's own when None.
+            steps: Number of noise levels walked (by the sampler ``consistency``: of evaluations); the sampler's own when
+                None.
             label: The class to draw, or one for each sample; None for any.
+            guidance: Strength of classifier-free guidance, `guidance.ClassGuidance`: 1 is none, more keeps closer to what
+                tells the class apart.
             denoise_last: Whether to end with the posterior mean at the last level.
             random_state: As in the class; the estimator's own when None.
             chunk_size: Samples walked together; it does not change the samples.
@@ -291,7 +328,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             NotFittedError: Neither `fit` nor `train_step` was called.
-            ValueError: Unknown sampler or label, or a count that is not positive.
+            ValueError: Unknown sampler or label, one that the method does not take, guidance without a label, or a count that
+                is not positive.
             TypeError: The sampler has no such option.
             DivergenceError: The samples left the finite numbers.
         """
@@ -306,6 +344,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         method = method_named("ncsn" if stepper else self.method)
         if sampler is None:
             sampler = "annealed_langevin" if langevin.keys() & options.keys() else method.sampler
+        if method.gives_score == (sampler == "consistency"):
+            takes = "every sampler but 'consistency'" if method.gives_score else "the sampler 'consistency' alone"
+            raise ValueError(f"a model of method {self.method!r} takes {takes}, not {sampler!r}")
         if stepper is None and sampler == method.sampler:
             options = method.options(self.plan_) | options
         if sampler == "annealed_langevin":
@@ -321,6 +362,10 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             model = copy.deepcopy(model).to(device)
         where = next(model.parameters()).device
         codes = label_codes(vars(self).get("classes_"), label, int(n_samples))
+        if guidance is not None:
+            if codes is None:
+                raise ValueError("guidance needs a label to guide to: give label")
+            model = ClassGuidance(model, guidance)
         rows = sample(
             model,
             sigmas,
@@ -338,16 +383,19 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         )
         if stepper:
             return rows
-        return self.form_.restore(self.standardizer_.inverse(self._whole(rows)), device)
+        return self.form_.restore(self.standardizer_.inverse(self.whole_rows(rows)), device)
 
     def _levels(self, sampler: str, steps: int | None, method: Method) -> Tensor:
-        """Return the levels that a sampler walks: the method's own, or geometric ones for a method's Langevin dynamics."""
-        sigma_min, sigma_max, n_sigmas = self._noise_range()
-        kind, own = "geometric", n_sigmas
-        fitted = hasattr(self, "plan_")
-        if fitted and (sampler == method.sampler or sampler not in GEOMETRIC_SAMPLERS):
-            kind, own = method.schedule, method.steps(self.plan_)
-        return create_noise_schedule(sigma_min, sigma_max, steps or own, kind)
+        """Return the levels that a sampler walks: on the method's own grid, or geometric ones for Langevin dynamics."""
+        if not hasattr(self, "plan_"):
+            sigma_min, sigma_max, n_sigmas = self._noise_range()
+            return create_noise_schedule(sigma_min, sigma_max, steps or n_sigmas)
+        plan = self.plan_
+        if sampler == method.sampler:
+            return method.grid(plan, steps or method.steps(plan))
+        if sampler in GEOMETRIC_SAMPLERS:
+            return create_noise_schedule(plan.sigma_min, plan.sigma_max, steps or STEPS.get(sampler, plan.n_sigmas))
+        return method.grid(plan, steps or STEPS.get(sampler, plan.sampling_steps))
 
     def _start(self, n: int, sigmas: Tensor, generator: torch.Generator | None) -> Tensor:
         """Draw from the Gaussian that the data are at the largest noise level."""
@@ -360,7 +408,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             noise = noise * (self.covariance_ + variance).sqrt()
         return (noise + self.mean_).float()
 
-    def _whole(self, rows: Tensor) -> Tensor:
+    def whole_rows(self, rows: Tensor) -> Tensor:
         """Return rows of the model as float64 rows of all columns on the CPU, 0 in the constant ones."""
         rows = rows.cpu().double()
         if rows.ndim > 2:
@@ -368,6 +416,51 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         whole = torch.zeros(len(rows), len(self.standardizer_.constant), dtype=torch.float64)
         whole[:, ~self.standardizer_.constant] = rows
         return whole
+
+    def impute(
+        self,
+        X: Any,
+        *,
+        mask: Any = None,
+        label: Any = None,
+        steps: int = 50,
+        random_state: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Fill missing values by draws from their distribution given the known ones, in the data's own units.
+
+        The draws have the right mean, spread and weights of modes, not only plausible values (`guidance.imputation` says
+        how). For several draws a row, repeat the row.
+
+        Args:
+            X: Rows like those that were fitted, NaN (in a data frame also NA) where a value is missing; of images, pixels.
+            mask: True where a value is known, of the shape of ``X`` or of one row; the rest is filled, whatever it holds.
+                Where X is not NaN, when None.
+            label: The class of the rows, or one for each; None for any.
+            steps: Number of noise levels walked, from the largest to the smallest.
+            random_state: As in the class; the estimator's own when None.
+            **options: Options of `guidance.impute`: ``n_particles``, ``n_sweeps``, ``denoise_last``, ``chunk_size`` and
+                ``callback``.
+
+        Returns:
+            The rows in the form of ``X``, known values as given; of a data frame, in the types that were fitted.
+
+        Raises:
+            NotFittedError: The model is not fitted.
+            DataError: The rows or the mask do not fit the model.
+            ValueError: The label is unknown, a count is not positive, or the model is a consistency model.
+            DivergenceError: A score led out of the finite numbers.
+
+        References:
+            Trippe et al. 2023; Corenflos et al. 2025.
+        """
+        self._check_gives_score("conditional distribution")
+        check_count("steps", steps)
+        values = self._checked(X, gaps=True)
+        plan = self.plan_
+        sigmas = create_noise_schedule(plan.sigma_min, plan.sigma_max, steps)
+        seed = self.random_state if random_state is None else random_state
+        return fill(self, X, values, mask, label, sigmas, seed, options)
 
     # Densities and scores
 
@@ -391,7 +484,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: The label or an option is unknown.
             DivergenceError: A log-density is not finite.
         """
-        check_is_fitted(self, "score_model_")
+        self._check_gives_score("log-density")
         values = self._checked(X)
         rows = self._rows(values)
         codes = label_codes(self.classes_, label, len(rows))
@@ -440,7 +533,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             DataError: The rows do not fit the model.
             ValueError: ``sigma`` is not positive and finite, or the label is unknown.
         """
-        check_is_fitted(self, "score_model_")
+        self._check_gives_score("score")
         if not 0 < float(sigma) < math.inf:
             raise ValueError(f"sigma must be positive and finite, not {sigma}")
         rows = self._rows(self._checked(X))
@@ -448,10 +541,17 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         condition = {} if codes is None else {"label": codes.to(rows.device)}
         with torch.no_grad():
             scores = self.score_model_(rows, torch.tensor(float(sigma), device=rows.device), **condition)
-        scores = self._whole(scores) / self.standardizer_.scale
+        scores = self.whole_rows(scores) / self.standardizer_.scale
         if isinstance(X, Tensor):
             return scores.to(X.device, X.dtype if X.is_floating_point() else torch.get_default_dtype())
         return scores.numpy()
+
+    def _check_gives_score(self, wanted: str) -> None:
+        check_is_fitted(self, "score_model_")
+        if not method_named(self.method).gives_score:
+            raise ValueError(
+                f"a {self.method} model has no {wanted}: it knows where the flow ends; take another method"
+            )
 
     def _rows(self, values: Tensor) -> Tensor:
         """Return the rows that the model takes: standardised, of the columns that vary, on its device."""

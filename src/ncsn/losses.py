@@ -1,9 +1,11 @@
-"""Denoising score matching and its weightings."""
+"""What training minimises: denoising score matching with its weightings, and the consistency of a flow's end points."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -11,7 +13,15 @@ from torch import Tensor
 from ncsn.errors import unknown_name
 from ncsn.score import ScoreModel, condition_rows, expand_sigma, noise_from_score
 
-__all__ = ["WEIGHTINGS", "denoising_score_matching", "ncsn_loss"]
+__all__ = [
+    "WEIGHTINGS",
+    "Consistency",
+    "DenoisingScoreMatching",
+    "Objective",
+    "consistency_matching",
+    "denoising_score_matching",
+    "ncsn_loss",
+]
 
 WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigma2": lambda sigma: sigma.square(),
@@ -117,3 +127,160 @@ def ncsn_loss(
     noise = torch.randn(samples.shape, generator=generator, device=samples.device, dtype=samples.dtype)
     weighting = weighting if use_weighting else "uniform"
     return denoising_score_matching(score_model, samples, sigma, noise, weighting=weighting, **condition).mean()
+
+
+def consistency_matching(
+    model: ScoreModel,
+    samples: Tensor,
+    sigma: Tensor,
+    following: Tensor,
+    noise: Tensor,
+    *,
+    teacher: ScoreModel | None = None,
+    exact: ScoreModel | None = None,
+    exact_from: float = 0.0,
+    **condition: Any,
+) -> Tensor:
+    """Return each row's distance between the ends of the flow that a model sees from two neighbouring levels.
+
+    From x at ``sigma`` the flow dx/dsigma = -sigma score is followed down to the level ``following``, where the model's own
+    answer, held fixed, is the target. With a teacher's score in a step of Heun's this is distillation. Without one the
+    denoising target -noise/sigma stands for the score, which leads to samples + following noise, and this is consistency
+    training from scratch; as there, the data set's exact score takes its place where it is given.
+
+    Args:
+        model: A consistency model, called as ``model(x, sigma, **condition)``.
+        samples: Clean data, ``(N, *shape)``.
+        sigma: Noise level of each row, ``(N,)``.
+        following: The lower level of each row, ``(N,)``.
+        noise: Standard normal noise, the shape of ``samples``.
+        teacher: The score model to distil; None to train from scratch.
+        exact: The data set's exact score, as in `denoising_score_matching`; not used with a teacher.
+        exact_from: The level from which on it is used.
+        **condition: Passed to the model, to the teacher and to ``exact``; a tensor has one entry a row.
+
+    Returns:
+        Losses of shape ``(N,)``: pseudo-Huber distances over sigma - following, per unit of sigma.
+
+    References:
+        Song et al. 2023, algorithms 2 and 3; Song & Dhariwal 2024 for the distance, the weight and the fixed target.
+    """
+    level, lower = expand_sigma(sigma, samples), expand_sigma(following, samples)
+    x = samples + level * noise
+    with torch.no_grad():
+        if teacher is not None:
+            slope = noise_from_score(sigma, teacher(x, sigma, **condition))
+            ahead = noise_from_score(following, teacher(x + (lower - level) * slope, following, **condition))
+            slope = (slope + ahead) / 2
+        else:
+            slope = noise
+            if exact is not None:
+                late = (sigma >= exact_from).nonzero()[:, 0]
+                score = exact(x[late], sigma[late], **condition_rows(condition, len(samples), late))
+                slope = noise.index_copy(0, late, noise_from_score(sigma[late], score))
+        target = model(x + (lower - level) * slope, following, **condition)
+    difference = (model(x, sigma, **condition) - target).flatten(1)
+    softness = HUBER_SOFTNESS * math.sqrt(difference.shape[1])
+    distance = (difference.square().sum(dim=1) + softness**2).sqrt() - softness
+    return sigma / (sigma - following) * distance
+
+
+HUBER_SOFTNESS = 0.00054
+"""c / sqrt(D) of the pseudo-Huber distance sqrt(|d|^2 + c^2) - c, at data of unit spread (Song & Dhariwal 2024)."""
+
+
+class Objective(Protocol):
+    """What training minimises, given a batch of clean rows, levels and noise."""
+
+    def __call__(
+        self,
+        model: ScoreModel,
+        samples: Tensor,
+        sigma: Tensor,
+        noise: Tensor,
+        *,
+        exact: ScoreModel | None,
+        progress: float,
+        **condition: Any,
+    ) -> Tensor:
+        """Return the loss of each row, ``(N,)``; ``progress`` is the share of the training that is done."""
+
+
+@dataclass(frozen=True)
+class DenoisingScoreMatching:
+    """The objective of every score model: `denoising_score_matching`, whose arguments these are."""
+
+    weighting: str = "sigma2"
+    exact_from: float = math.inf
+    exact_weight: float = 30.0
+
+    def __call__(
+        self,
+        model: ScoreModel,
+        samples: Tensor,
+        sigma: Tensor,
+        noise: Tensor,
+        *,
+        exact: ScoreModel | None,
+        progress: float,
+        **condition: Any,
+    ) -> Tensor:
+        """Return the loss of each row; ``progress`` is not used."""
+        return denoising_score_matching(
+            model,
+            samples,
+            sigma,
+            noise,
+            weighting=self.weighting,
+            exact=exact,
+            exact_from=self.exact_from,
+            exact_weight=self.exact_weight,
+            **condition,
+        )
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """The objective of consistency models: `consistency_matching` with levels that draw nearer as training goes on.
+
+    Attributes:
+        sigma_min: Where the flow ends.
+        teacher: The score model to distil; None to train from scratch.
+        exact_from: As in `consistency_matching`.
+        first_gap: The share of sigma that lies between neighbouring levels at the beginning.
+        last_gap: The same at the end; in between it falls geometrically.
+    """
+
+    sigma_min: float
+    teacher: ScoreModel | None = field(default=None, repr=False)
+    exact_from: float = math.inf
+    first_gap: float = 0.5
+    last_gap: float = 0.05
+
+    def __call__(
+        self,
+        model: ScoreModel,
+        samples: Tensor,
+        sigma: Tensor,
+        noise: Tensor,
+        *,
+        exact: ScoreModel | None,
+        progress: float,
+        **condition: Any,
+    ) -> Tensor:
+        """Return the loss of each row."""
+        gap = self.first_gap * (self.last_gap / self.first_gap) ** progress
+        # the lowest levels have nothing below them: they are moved up to have a level of their own
+        sigma = sigma.clamp(min=self.sigma_min * (1 + gap))
+        following = (sigma * (1 - gap)).clamp(min=self.sigma_min)
+        return consistency_matching(
+            model,
+            samples,
+            sigma,
+            following,
+            noise,
+            teacher=self.teacher,
+            exact=exact,
+            exact_from=self.exact_from,
+            **condition,
+        )

@@ -6,13 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ncsn.errors import unknown_name
+from ncsn.losses import Consistency, DenoisingScoreMatching, Objective
 from ncsn.networks import ResidualMLP
-from ncsn.preconditioning import PreconditionedScore
+from ncsn.preconditioning import ConsistencyModel, PreconditionedScore
+from ncsn.processes import PROCESSES, ProcessLevels, ddpm_levels
 from ncsn.schedules import DiscreteLevels, LogNormalLevels, LogUniformLevels, TrainingLevels, create_noise_schedule
+from ncsn.score import ScoreModel
 from ncsn.tuning import Plan
 
 __all__ = ["METHODS", "Method", "method_named"]
+
+FINE_LEVELS = 100
+"""Least number of levels of NCSNv2, whose technique 2 asks for hundreds in many dimensions and for none in few."""
+
+SDE_LEVELS = 100
+"""Levels that the samplers of the Score SDE walk; with correction, two evaluations each."""
 
 
 @dataclass(frozen=True)
@@ -22,39 +34,59 @@ class Method:
     Attributes:
         preconditioning: A name of `preconditioning.PRECONDITIONINGS`.
         levels: The noise levels that training draws from, given the plan.
-        weighting: A name of `losses.WEIGHTINGS`.
+        objective: What training minimises, given the plan and the score model to distil, which only some methods take.
         sampler: The sampler's name.
-        schedule: The kind of schedule that the sampler walks (`schedules.create_noise_schedule`).
-        steps: Number of levels walked, given the plan.
-        options: Options of the sampler, given the plan.
+        grid: The levels that the sampler walks, given the plan and the number of steps.
+        steps: That number, given the plan.
         reference: The paper.
+        options: Options of the sampler, given the plan.
+        model: What is made of the network.
+        distils: Whether the method takes a teacher.
     """
 
     preconditioning: str
     levels: Callable[[Plan], TrainingLevels]
-    weighting: str
+    objective: Callable[[Plan, ScoreModel | None], Objective]
     sampler: str
-    schedule: str
+    grid: Callable[[Plan, int], Tensor]
     steps: Callable[[Plan], int]
     reference: str
     options: Callable[[Plan], dict[str, Any]] = lambda plan: {}
+    model: type[PreconditionedScore] = PreconditionedScore
+    distils: bool = False
+
+    @property
+    def gives_score(self) -> bool:
+        """Whether the model is a score model, so that it has a log-density and takes every sampler but ``consistency``."""
+        return self.model is not ConsistencyModel
 
     def build(self, plan: Plan, shape: Sequence[int], n_classes: int = 0) -> PreconditionedScore:
-        """Make the untrained score model.
+        """Make the untrained model.
 
         Args:
-            plan: The settings, of which the network's size and the data's spread count here.
+            plan: The settings, of which the network's size, the data's spread and sigma_min count here.
             shape: Shape of one row.
             n_classes: Number of class labels; 0 for none.
         """
         network = ResidualMLP(
             shape, plan.width, plan.n_blocks, n_fourier=plan.n_fourier, dropout=plan.dropout, n_classes=n_classes
         )
-        return PreconditionedScore(network, self.preconditioning, plan.sigma_data)
+        return self.model(network, self.preconditioning, plan.sigma_data, plan.sigma_min)
+
+
+# Levels to train on
 
 
 def _discrete(plan: Plan) -> TrainingLevels:
-    return DiscreteLevels.of(create_noise_schedule(plan.sigma_min, plan.sigma_max, plan.n_sigmas))
+    return DiscreteLevels.of(_geometric(plan, plan.n_sigmas))
+
+
+def _fine_discrete(plan: Plan) -> TrainingLevels:
+    return DiscreteLevels.of(_geometric(plan, _fine(plan)))
+
+
+def _ddpm(betas: str) -> Callable[[Plan], TrainingLevels]:
+    return lambda plan: DiscreteLevels.of(ddpm_levels(kind=betas))
 
 
 def _log_uniform(plan: Plan) -> TrainingLevels:
@@ -65,24 +97,153 @@ def _log_normal(plan: Plan) -> TrainingLevels:
     return LogNormalLevels(plan.sigma_min, plan.sigma_max, plan.log_sigma_mean, plan.log_sigma_spread)
 
 
+def _uniform_in_time(process: str) -> Callable[[Plan], TrainingLevels]:
+    return lambda plan: ProcessLevels(PROCESSES[process], plan.sigma_min)
+
+
+# What is minimised
+
+
+def _matching(weighting: str) -> Callable[[Plan, ScoreModel | None], Objective]:
+    return lambda plan, teacher: DenoisingScoreMatching(weighting, plan.target_from)
+
+
+def _consistency(plan: Plan, teacher: ScoreModel | None) -> Objective:
+    return Consistency(plan.sigma_min, teacher, plan.target_from)
+
+
+# Grids to sample on
+
+
+def _geometric(plan: Plan, n: int) -> Tensor:
+    return create_noise_schedule(plan.sigma_min, plan.sigma_max, n)
+
+
+def _karras(plan: Plan, n: int) -> Tensor:
+    return create_noise_schedule(plan.sigma_min, plan.sigma_max, n, "karras")
+
+
+def _leaps(plan: Plan, n: int) -> Tensor:
+    return _karras(plan, n + 1)
+
+
+def _some_of_ddpm(betas: str) -> Callable[[Plan, int], Tensor]:
+    def grid(plan: Plan, n: int) -> Tensor:
+        levels = ddpm_levels(kind=betas)
+        if n > len(levels):
+            raise ValueError(f"DDPM has {len(levels):,} levels; steps must not be above, but is {n:,}")
+        return levels[torch.linspace(0, len(levels) - 1, n).round().long()].float()
+
+    return grid
+
+
+def _even_times(process: str) -> Callable[[Plan, int], Tensor]:
+    def grid(plan: Plan, n: int) -> Tensor:
+        return ProcessLevels(PROCESSES[process], plan.sigma_min).quantile(torch.linspace(1, 0, n))
+
+    return grid
+
+
+# Numbers of steps, and options
+
+
 def _levels_trained(plan: Plan) -> int:
     return plan.n_sigmas
+
+
+def _fine(plan: Plan) -> int:
+    return max(FINE_LEVELS, plan.n_sigmas)
 
 
 def _own_steps(plan: Plan) -> int:
     return plan.sampling_steps
 
 
+def _langevin_steps(plan: Plan) -> dict[str, Any]:
+    return {"n_steps_per_sigma": plan.n_steps_per_sigma}
+
+
+def _few_langevin_steps(plan: Plan) -> dict[str, Any]:
+    return {"n_steps_per_sigma": 5}
+
+
 def _churn(plan: Plan) -> dict[str, Any]:
     return {"churn": plan.churn}
 
 
+def _ddpm_method(betas: str, reference: str) -> Method:
+    return Method(
+        preconditioning="noise_vp",
+        levels=_ddpm(betas),
+        objective=_matching("sigma2"),
+        sampler="ancestral",
+        grid=_some_of_ddpm(betas),
+        steps=lambda plan: 1000,
+        reference=reference,
+    )
+
+
+def _sde_method(
+    preconditioning: str, levels: Callable[[Plan], TrainingLevels], grid: Callable[[Plan, int], Tensor]
+) -> Method:
+    return Method(
+        preconditioning=preconditioning,
+        levels=levels,
+        objective=_matching("sigma2"),
+        sampler="predictor_corrector",
+        grid=grid,
+        steps=lambda plan: SDE_LEVELS,
+        reference="Song et al. 2021",
+    )
+
+
 METHODS: dict[str, Method] = {
     "ncsn": Method(
-        "scaled_score", _discrete, "sigma2", "annealed_langevin", "geometric", _levels_trained, "Song & Ermon 2019"
+        preconditioning="scaled_score",
+        levels=_discrete,
+        objective=_matching("sigma2"),
+        sampler="annealed_langevin",
+        grid=_geometric,
+        steps=_levels_trained,
+        reference="Song & Ermon 2019",
+        options=_langevin_steps,
     ),
-    "ve_sde": Method("scaled_score", _log_uniform, "sigma2", "heun", "geometric", _own_steps, "Song et al. 2021"),
-    "edm": Method("edm", _log_normal, "edm", "heun", "karras", _own_steps, "Karras et al. 2022", _churn),
+    "ncsnv2": Method(
+        preconditioning="scaled_score",
+        levels=_fine_discrete,
+        objective=_matching("sigma2"),
+        sampler="annealed_langevin",
+        grid=_geometric,
+        steps=_fine,
+        reference="Song & Ermon 2020",
+        options=_few_langevin_steps,
+    ),
+    "ddpm": _ddpm_method("linear", "Ho, Jain & Abbeel 2020"),
+    "ddpm_cosine": _ddpm_method("cosine", "Nichol & Dhariwal 2021"),
+    "ve_sde": _sde_method("scaled_score", _log_uniform, _geometric),
+    "vp_sde": _sde_method("noise_vp", _uniform_in_time("vp"), _even_times("vp")),
+    "subvp_sde": _sde_method("noise_sub_vp", _uniform_in_time("sub_vp"), _even_times("sub_vp")),
+    "edm": Method(
+        preconditioning="edm",
+        levels=_log_normal,
+        objective=_matching("edm"),
+        sampler="heun",
+        grid=_karras,
+        steps=_own_steps,
+        reference="Karras et al. 2022",
+        options=_churn,
+    ),
+    "consistency": Method(
+        preconditioning="consistency",
+        levels=_log_uniform,
+        objective=_consistency,
+        sampler="consistency",
+        grid=_leaps,
+        steps=lambda plan: 2,
+        reference="Song et al. 2023",
+        model=ConsistencyModel,
+        distils=True,
+    ),
 }
 """Every method by its name; to add one, add its row."""
 

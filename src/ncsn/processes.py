@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["PROCESSES", "Process", "SubVariancePreserving", "VariancePreserving", "ddpm_levels"]
+from ncsn.schedules import TrainingLevels
+
+__all__ = ["PROCESSES", "Process", "ProcessLevels", "SubVariancePreserving", "VariancePreserving", "ddpm_levels"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,24 @@ class SubVariancePreserving(Process):
 
 PROCESSES: dict[str, Process] = {"vp": VariancePreserving(), "sub_vp": SubVariancePreserving()}
 """The processes with the beta of Song et al. 2021."""
+
+
+@dataclass(frozen=True)
+class ProcessLevels(TrainingLevels):
+    """Levels at times that are uniform between that of ``sigma_min`` and 1 (Song et al. 2021, eq. 7).
+
+    Args:
+        process: The process.
+        sigma_min: Smallest level.
+    """
+
+    process: Process
+    sigma_min: float
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """Return the level below which the share ``u``, in [0, 1], of the draws lies."""
+        start = self.process.time(torch.tensor(self.sigma_min, dtype=u.dtype, device=u.device))
+        return self.process.sigma(start + u * (1 - start))
 
 
 def ddpm_levels(n_steps: int = 1000, kind: str = "linear") -> Tensor:

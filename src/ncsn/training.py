@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ncsn.errors import DivergenceError, RunError, unknown_name
 from ncsn.exact import EmpiricalScore
 from ncsn.files import VERSION, digest_of, pack_tensors, read_tensors, write_bytes
-from ncsn.losses import denoising_score_matching
+from ncsn.losses import DenoisingScoreMatching, Objective
 from ncsn.randomness import reseed, restored_generators
 from ncsn.schedules import TrainingLevels
 
@@ -77,10 +77,9 @@ class Recipe:
         warm_up: Steps of linear warm-up.
         ema_decay: Decay of the moving average of the weights.
         clip_norm: Largest norm of the gradient.
-        weighting: A name of `losses.WEIGHTINGS`.
-        target_from: Level from which on the target is the data set's exact score (stable target field).
-        target_rows: Most rows that this score is taken over; of more, each step draws some anew.
-        target_weight: How many times more the levels far above ``target_from`` count, as their targets are free of noise.
+        objective: What is minimised.
+        target_rows: Most rows that the data set's exact score, which an objective may use (stable target field), is taken
+            over; of more, each step draws some anew.
         label_dropout: Share of rows that are trained without their label.
         seed: Seed of every draw.
     """
@@ -92,10 +91,8 @@ class Recipe:
     warm_up: int = 200
     ema_decay: float = 0.998
     clip_norm: float = 10.0
-    weighting: str = "edm"
-    target_from: float = math.inf
+    objective: Objective = field(default_factory=lambda: DenoisingScoreMatching("edm"))
     target_rows: int = 1024
-    target_weight: float = 30.0
     label_dropout: float = 0.1
     seed: int = 0
 
@@ -222,17 +219,9 @@ class Trainer:
             condition["label"] = torch.where(dropped, -1, self.labels[rows])
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(self.step)
-        loss = denoising_score_matching(
-            self.prepared,
-            samples,
-            sigma,
-            noise,
-            weighting=recipe.weighting,
-            exact=exact,
-            exact_from=recipe.target_from,
-            exact_weight=recipe.target_weight,
-            **condition,
-        ).mean()
+        progress = self.step / recipe.steps
+        losses = recipe.objective(self.prepared, samples, sigma, noise, exact=exact, progress=progress, **condition)
+        loss = losses.mean()
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self.score_model.parameters(), recipe.clip_norm)

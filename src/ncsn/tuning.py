@@ -422,7 +422,9 @@ def _rule_width(facts: _Facts) -> tuple[int, str, str]:
 
 
 def _rule_n_blocks(facts: _Facts) -> tuple[int, str, str]:
-    return 3, "constant", "a fourth block gains less than its time spent on more steps"
+    if facts.rows.shape[1] <= _LOW_DIMENSION:
+        return 2, f"2 up to {_LOW_DIMENSION} features", "a third block gains less than its time spent on more steps"
+    return 3, f"3 above {_LOW_DIMENSION} features", "a fourth block gains less than its time spent on more steps"
 
 
 def _rule_n_fourier(facts: _Facts) -> tuple[int, str, str]:
@@ -442,7 +444,7 @@ def _rule_dropout(facts: _Facts) -> tuple[float, str, str]:
 def _rule_training_steps(facts: _Facts) -> tuple[int, str, str]:
     n, dim = facts.rows.shape
     if dim <= _LOW_DIMENSION:
-        return 2000, f"2,000 up to {_LOW_DIMENSION} features", "the score error falls little after"
+        return 2800, f"2,800 up to {_LOW_DIMENSION} features", "the score error falls little after"
     if facts.images:
         return 5000, "5,000 for images", "samples sharpen until then, and begin to copy after"
     value = int(min(4000, max(400, 3 * n)))
