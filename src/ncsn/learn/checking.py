@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ncsn.learn.comparing import Outcome, call, call_truth, difference, equal, leaves, parts, show_value, tell_inputs
-from ncsn.learn.declarations import Case, Exercise, Function
+from ncsn.learn.declarations import Case, Exercise, Function, is_missing
 from ncsn.learn.display import Shown, as_text, box, show
 from ncsn.learn.lessons import exercise_numbered
 from ncsn.learn.progress import Progress
@@ -152,13 +152,15 @@ def examine(exercise: Exercise, function: Any) -> Result:
 def _is_missing(outcome: Outcome) -> bool:
     if outcome.error is not None:
         return isinstance(outcome.error, NotImplementedError)
-    return outcome.value is None or outcome.value is ... or outcome.value is NotImplemented
+    return is_missing(outcome.value)
 
 
 def _errors(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
     for trial in trials:
         error = trial.outcome.error
-        if error is not None:
+        if isinstance(error, NotImplementedError):
+            yield _Finding(f"{exercise.name} returns nothing for {trial.case.name}: a way through it has no return")
+        elif error is not None:
             place = _line_of(error, exercise.name)
             inputs = tell_inputs(exercise, trial.case, None, 0)
             text = f"{type(error).__name__}: {error}".strip().removesuffix(":")
@@ -199,8 +201,8 @@ def _types(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
 
 def _type_problem(yours: Any, truth: Any) -> str:
     """Return what is wrong with an answer's type or shape, or nothing."""
-    if yours is None or yours is ...:
-        return "is None: a way through it ends without a return"
+    if is_missing(yours):
+        return "is missing: a way through it ends without a return"
     if not isinstance(truth, Tensor):
         is_number = isinstance(yours, numbers.Number | Tensor | np.ndarray) and _size(yours) == 1
         return "" if is_number else f"should be a number, not {_told(yours)}"

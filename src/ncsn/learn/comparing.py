@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ncsn.learn.declarations import Case, Exercise, Function
+from ncsn.learn.declarations import Case, Exercise, Function, attempted, call_directly
 from ncsn.randomness import reseed, restored_generators
 
 __all__ = ["Outcome", "call", "call_truth", "difference", "equal", "leaves", "parts", "show_value", "tell_inputs"]
@@ -42,7 +42,7 @@ def call(exercise: Exercise, function: Function, case: Case) -> Outcome:
     with restored_generators(_CPU):
         reseed(_CPU, 0)
         try:
-            value = exercise.observe(function, *arguments)
+            value = exercise.observe(_strict(exercise, function), *arguments)
         except Exception as error:  # noqa: BLE001 - whatever a learner's function raises is an answer to reply to
             return Outcome(error=error)
     before, after = list(leaves(case.arguments)), list(leaves(arguments))
@@ -50,6 +50,13 @@ def call(exercise: Exercise, function: Function, case: Case) -> Outcome:
         a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(before, after, strict=True)
     )
     return Outcome(value, changed=changed)
+
+
+def _strict(exercise: Exercise, function: Function) -> Function:
+    """Return a function whose answer may be worked on with: one that returns nothing raises NotImplementedError."""
+    if exercise.observe is call_directly or isinstance(function, type):
+        return function
+    return lambda *arguments, **options: attempted(function(*arguments, **options))
 
 
 def call_truth(exercise: Exercise, case: Case) -> Any:

@@ -9,7 +9,19 @@ from typing import Any
 
 import torch
 
-__all__ = ["Case", "Exercise", "Function", "Gate", "Lesson", "Mistake", "Option", "Question", "call_directly"]
+__all__ = [
+    "Case",
+    "Exercise",
+    "Function",
+    "Gate",
+    "Lesson",
+    "Mistake",
+    "Option",
+    "Question",
+    "attempted",
+    "call_directly",
+    "is_missing",
+]
 
 Function = Callable[..., Any]
 
@@ -17,6 +29,22 @@ Function = Callable[..., Any]
 def call_directly(function: Function, *arguments: Any) -> Any:
     """Return ``function(*arguments)``: how most exercises are observed."""
     return function(*arguments)
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value stands for an answer that was not written yet: None, ``...`` or NotImplemented."""
+    return value is None or value is ... or value is NotImplemented
+
+
+def attempted(value: Any) -> Any:
+    """Return a value, for an ``observe`` that works on with it.
+
+    Raises:
+        NotImplementedError: The value stands for an answer that was not written yet.
+    """
+    if is_missing(value):
+        raise NotImplementedError("nothing is returned")
+    return value
 
 
 @dataclass(frozen=True)
@@ -65,8 +93,9 @@ class Exercise:
         mistakes: The usual mistakes, the likeliest first.
         tolerance: Largest difference allowed, relative to 1 + |truth|.
         observe: Called as ``observe(function, *arguments)``, it returns what is compared: for functions with random
-            answers their statistics, for classes what their objects do. It sees the learner's function, the wrong ones
-            and the truth alike.
+            answers their statistics, for classes what their objects do (with `attempted` around what methods return). It
+            sees the learner's function, the wrong ones and the truth alike. It may return a dictionary: its keys are what
+            the values are called in messages.
         double_truth: False calls the truth in the precision of the case, for functions that draw random numbers
             themselves, as draws differ by precision. PyTorch's global generator is seeded before each call.
     """

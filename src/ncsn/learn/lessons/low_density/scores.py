@@ -1,7 +1,4 @@
-"""Lesson 1: what its notebook asks, and how answers are checked.
-
-The truth of each score is the gradient, by autograd, of a log-density of `torch.distributions`.
-"""
+"""Exercises 1.1 and 1.2: the scores of a Gaussian and of a mixture, against autograd of `torch.distributions`."""
 
 from __future__ import annotations
 
@@ -13,9 +10,9 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from torch.nn.functional import one_hot
 
 from ncsn.exact import GaussianMixtureScore
-from ncsn.learn.declarations import Case, Exercise, Function, Lesson, Mistake, Option, Question
+from ncsn.learn.declarations import Case, Exercise, Function, Mistake
 
-__all__ = ["LESSON"]
+__all__ = ["GAUSSIAN", "MIXTURE", "gradient_of_log_density"]
 
 
 def gradient_of_log_density(distribution: Distribution, x: Tensor) -> Tensor:
@@ -210,32 +207,6 @@ MIXTURE = Exercise(
             "Stay with logarithms until the end, and nothing needs guarding.",
             _mixture_with(lambda *a: _joint(*a) / _joint(*a).sum(1, keepdim=True).clamp(min=1e-12)),
             sign=_vanishes,
-        ),
-    ),
-)
-
-
-LESSON = Lesson(
-    number=1,
-    title="Score estimation and the low-density problem",
-    file="01_score_estimation_low_density",
-    exercises=(GAUSSIAN, MIXTURE),
-    questions=(
-        Question(
-            "1.a",
-            "Where is the score of a Gaussian with standard deviation 2 longest?",
-            (
-                Option("At the mean, where the density is largest.", "There it is zero: the top of a hill is level."),
-                Option(
-                    "One standard deviation from the mean, where the density is steepest.",
-                    "That is where the density is steepest. The score is the slope of its logarithm.",
-                ),
-                Option(
-                    "It grows without end as you go away.",
-                    "The log-density is a parabola: the further out, the steeper.",
-                    right=True,
-                ),
-            ),
         ),
     ),
 )
