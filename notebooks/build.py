@@ -1,6 +1,7 @@
 """Make the learners' notebooks from their sources, and check that the ones in git are what the sources make.
 
     python notebooks/build.py                 # notebooks/*.ipynb, for learners: no solutions, no outputs
+    python notebooks/build.py 01 03           # these alone
     python notebooks/build.py --check         # exit 1 if one of them differs from what its source makes
     python notebooks/build.py --solved DIR    # with the solutions
 
@@ -121,6 +122,7 @@ def _filled(text: str, name: str) -> str:
 def main() -> None:
     """Write the notebooks, or check them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", help="how the file names of the notebooks begin; all when none is given")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is not up to date")
     parser.add_argument("--solved", type=Path, metavar="DIR", help="write the notebooks with the solutions into DIR")
     options = parser.parse_args()
@@ -128,6 +130,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stale = []
     for source in sorted(SOURCES.glob("*.py")):
+        if options.names and not source.name.startswith(tuple(options.names)):
+            continue
         target = folder / f"{source.stem}.ipynb"
         content = build(source, solved=options.solved is not None).encode()
         if target.exists() and target.read_bytes() == content:

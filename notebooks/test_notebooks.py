@@ -23,8 +23,8 @@ NAMES = [lesson.file for lesson in PRESENT]
 def executed(lesson: Lesson, folder: Path, monkeypatch: pytest.MonkeyPatch, *, solved: bool) -> tuple[Any, Progress]:
     """Run a notebook in a folder of its own, and return it with the progress that it wrote."""
     monkeypatch.setenv("NCSN_PROGRESS", str(folder / "progress.json"))
-    # two cores, and no matplotlib window
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    # on a busy machine, threads that wait for each other take many times as long
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = nbformat.reads(build.build(build.SOURCES / f"{lesson.file}.py", solved=solved), as_version=4)
     begun = time.perf_counter()
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
@@ -44,6 +44,7 @@ def test_with_solutions_every_check_passes(lesson: Lesson, tmp_path: Path, monke
     for kind in ("exercises", "gates", "questions"):
         numbers = [item.number for item in getattr(lesson, kind)]
         assert [number for number in numbers if not progress.passed(kind, number)] == [], printed(notebook)[-5000:]
+    assert without_figure(notebook) == []
     assert not any(output.get("name") == "stderr" for cell in notebook.cells for output in cell.get("outputs", []))
 
 
@@ -51,6 +52,7 @@ def test_with_solutions_every_check_passes(lesson: Lesson, tmp_path: Path, monke
 def test_as_learners_get_it_it_runs_to_the_end(lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notebook, progress = executed(lesson, tmp_path, monkeypatch, solved=False)
     assert progress.entries == {"exercises": {}, "gates": {}, "questions": {}}
+    assert without_figure(notebook) == []
     text = printed(notebook)
     for exercise in lesson.exercises:
         assert f"{exercise.number} not attempted" in text
@@ -58,6 +60,16 @@ def test_as_learners_get_it_it_runs_to_the_end(lesson: Lesson, tmp_path: Path, m
         assert f"Gate {gate.number} holds" in text
     for question in lesson.questions:
         assert f"Question {question.number} waits for an answer" in text
+
+
+def without_figure(notebook: Any) -> list[str]:
+    """Return the cells that draw a figure and show none, and those that show one twice."""
+    wrong = []
+    for cell in notebook.cells:
+        shown = [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+        if cell.cell_type == "code" and len(shown) != cell.source.count("figure = "):
+            wrong.append(cell.source)
+    return wrong
 
 
 @pytest.mark.parametrize("lesson", PRESENT, ids=NAMES)

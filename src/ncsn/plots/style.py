@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -17,35 +18,48 @@ from ncsn.errors import DataError
 
 Array = NDArray[np.float64]
 Limits = tuple[float, float]
+Arguments = ParamSpec("Arguments")
 
 DATA, SAMPLES, FLOOR = "#0072B2", "#D55E00", "#555555"
 
-styled = mpl.rc_context(
-    {
-        "figure.dpi": 110,
-        "figure.facecolor": "white",
-        "axes.facecolor": "white",
-        "text.color": "black",
-        "axes.labelcolor": "black",
-        "axes.grid": False,
-        "figure.titlesize": 11,
-        "font.family": ["sans-serif"],
-        "font.size": 9,
-        "axes.titlesize": 9.5,
-        "axes.labelsize": 9,
-        "axes.edgecolor": "#888888",
-        "axes.linewidth": 0.7,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.axisbelow": True,
-        "grid.color": "#E4E4E4",
-        "grid.linewidth": 0.6,
-        "lines.linewidth": 1.6,
-        "legend.frameon": False,
-        "legend.fontsize": 8.5,
-    }
-)
-"""The style of every figure, as a decorator."""
+_STYLE: Any = {
+    "figure.dpi": 110,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "text.color": "black",
+    "axes.labelcolor": "black",
+    "axes.grid": False,
+    "figure.titlesize": 11,
+    "font.family": ["sans-serif"],
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9,
+    "axes.edgecolor": "#888888",
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+}
+
+
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Give the figure that a function draws the style of every figure, and leave matplotlib's own as it was."""
+
+    @wraps(draw)
+    def in_style(*arguments: Arguments.args, **options: Arguments.kwargs) -> Figure:
+        with mpl.rc_context(_STYLE):
+            figure = draw(*arguments, **options)
+            interactive = mpl.is_interactive()
+        # a notebook becomes interactive as its first figure is made; put back, it would show none after it
+        mpl.interactive(interactive)
+        return figure
+
+    return in_style
 
 
 def panels(

@@ -58,13 +58,13 @@ QUESTIONS = (
     ),
     Question(
         "1.p4",
-        "Walkers start in pure noise, in 20 dimensions, and climb along the score of two modes. How many of those with the "
+        "Walkers start in pure noise, in 30 dimensions, and climb along the score of two modes. How many of those with the "
         "learned compass end at another mode than they would with the exact one?",
         (
             Option("Next to none.", "So it is in the plane. Look what happens as dimensions are added."),
-            Option("About 1 in 10.", "So it is in 10 dimensions."),
+            Option("About 1 in 10.", "So it is somewhere between 5 and 10 dimensions. There are more to come."),
             Option(
-                "About 4 in 10, not far from tossing a coin.",
+                "Between 4 and 5 in 10, about as many as if they had tossed a coin.",
                 "The start lies so far from all data that what the compass says there was never trained.",
                 right=True,
             ),
