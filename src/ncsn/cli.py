@@ -70,6 +70,9 @@ def train(
     ] = 0.2,
     points: PointsOption = 5000,
     seed: SeedOption = 0,
+    teacher: Annotated[
+        Path | None, typer.Option(help="The folder of a run on the same data, for --method consistency to distil.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run left off.")] = False,
 ) -> None:
     """Fit a model to data, judge it on the rows held back, and write the run into a folder."""
@@ -77,10 +80,13 @@ def train(
     from ncsn.runs import RunSettings, train_run
 
     try:
-        method_named(method)
+        distils = method_named(method).distils
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--method") from error
-    settings = RunSettings(data, method, steps, label, holdout, points, seed)
+    if teacher is not None and not distils:
+        raise typer.BadParameter(f"method {method!r} distils no teacher", param_hint="--teacher")
+    folder = None if teacher is None else str(teacher)
+    settings = RunSettings(data, method, steps, label, holdout, points, seed, folder)
     train_run(settings, out, resume=resume)
 
 
@@ -94,6 +100,9 @@ def sample(
         int | None, typer.Option(min=1, help="Noise levels walked; the method's own when not given.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="The class to draw, of a model trained with --label.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Strength of the guidance to --label; 1 is none, 2 is strong.")
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Draw samples from a trained model, in the units and columns of its data."""
@@ -103,8 +112,56 @@ def sample(
 
     if sampler is not None and sampler not in SAMPLERS:
         raise typer.BadParameter(str(unknown_name("sampler", sampler, SAMPLERS)), param_hint="--sampler")
-    sample_run(run, number, output, sampler=sampler, steps=steps, label=label, seed=seed)
+    if guidance is not None and label is None:
+        raise typer.BadParameter("guidance needs a --label to guide to", param_hint="--guidance")
+    sample_run(run, number, output, sampler=sampler, steps=steps, label=label, guidance=guidance, seed=seed)
     Console(stderr=True).print(f"wrote {number:,} samples to {escape(str(output))}", highlight=False)
+
+
+@app.command()
+def impute(
+    run: RunArgument,
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A file or folder like the run's data, with empty cells to fill.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .csv .parquet .npy .npz or .png file.")],
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="An image or .npy array of one row's shape: white or 1 where known; the rest is filled."),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The class of the rows, of a model trained with --label.")] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Fill missing values with draws from their distribution given the known ones."""
+    from ncsn.runs import impute_run
+
+    count = impute_run(run, data, output, mask=mask, label=label, seed=seed)
+    Console(stderr=True).print(f"filled {count:,} values; wrote {escape(str(output))}", highlight=False)
+
+
+@app.command()
+def compare(
+    data: DataArgument,
+    methods: Annotated[str, typer.Option(help="Methods, with commas between them.")],
+    out: Annotated[Path, typer.Option(help="The folder for the report.")],
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Training steps of each method; from the data when not given.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
+    label: LabelOption = None,
+    points: PointsOption = 5000,
+) -> None:
+    """Train methods on the same data with the same network and steps, and write how good they are at what cost."""
+    from ncsn.contest import run_comparison
+    from ncsn.methods import method_named
+
+    names = [name.strip() for name in methods.split(",")]
+    try:
+        for name in names:
+            method_named(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--methods") from error
+    run_comparison(data, names, out, budget=budget, seeds=seeds, points=points, label=label)
 
 
 @app.command()

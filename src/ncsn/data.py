@@ -336,7 +336,9 @@ DATASETS: tuple[str, ...] = (*TOYS, *_SHIPPED)
 _IMAGES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 
 
-def load(data: str | os.PathLike[str], *, n: int = 5000, seed: int = 0, label: str | None = None) -> Dataset:
+def load(
+    data: str | os.PathLike[str], *, n: int = 5000, seed: int = 0, label: str | None = None, gaps: bool = False
+) -> Dataset:
     """Load a built-in data set, a table, an array or a folder of images.
 
     Args:
@@ -348,6 +350,7 @@ def load(data: str | os.PathLike[str], *, n: int = 5000, seed: int = 0, label: s
         seed: Seed of a toy set's draw.
         label: The column (or array of an ``.npz`` file) that holds the labels; it is split off from the values. The
             built-in sets call theirs ``component`` (toy sets) or ``target``, and give them unasked.
+        gaps: Whether values may be missing, as empty cells or NaN, and one row is enough.
 
     Returns:
         The checked data set. Integer and boolean columns keep their type.
@@ -372,8 +375,40 @@ def load(data: str | os.PathLike[str], *, n: int = 5000, seed: int = 0, label: s
             near = "" if path.suffix or path.name != name else f"{unknown_name('data set', name, DATASETS)}; "
             raise DataError(f"{near}no such file or folder: {name}")
         dataset = _load_images(path, label) if path.is_dir() else _load_file(path, label)
-    check_values(dataset.name, dataset.values)
+    if gaps:
+        values = dataset.values
+        shown = values.fillna(0) if isinstance(values, pd.DataFrame) else np.where(np.isnan(values), 0, values)
+        check_values(dataset.name, shown, min_rows=1)
+    else:
+        check_values(dataset.name, dataset.values)
     return dataset
+
+
+def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
+    """Read which values of a row are known from an image or an ``.npy`` array.
+
+    Args:
+        path: An 8-bit image, white (128 and above) where values are known, or an array of booleans, zeros and ones.
+
+    Returns:
+        Booleans, True where known, of the image's or the array's shape.
+
+    Raises:
+        DataError: The file is missing, damaged or holds other numbers.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    try:
+        if path.suffix.lower() in _IMAGES:
+            with Image.open(path) as image:
+                return np.asarray(image.convert("L")) >= 128
+        values = np.load(path, allow_pickle=False)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as a mask ({error}); give an image or an .npy array") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
+        raise DataError(f"{path}: a mask holds booleans, or zeros and ones, and nothing else")
+    return values.astype(bool)
 
 
 def _load_toy(name: str, n: int, seed: int) -> Dataset:

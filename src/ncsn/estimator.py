@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from ncsn.data import Standardizer, check_values
+from ncsn.distilling import score_to_distil
 from ncsn.errors import DataError, RunError, check_count
 from ncsn.files import digest_of
 from ncsn.filling import fill
@@ -148,8 +149,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             The estimator itself.
 
         Raises:
-            DataError: The data are not finite, not numeric, too few or all equal, or the labels do not fit them.
-            ValueError: A setting is out of range or unknown, or the teacher does not fit the data or the method.
+            DataError: The data are not finite, not numeric, too few or all equal, the labels do not fit them, or the teacher
+                was fitted on others.
+            ValueError: A setting is out of range or unknown, or the method cannot distil the teacher.
             DivergenceError: The loss is not finite; the last good checkpoint stays.
             RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
         """
@@ -163,7 +165,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         rows = _varying(standardizer, standardizer.transform(values))
         classes, labels = (None, None) if y is None else encode_labels(y, len(rows))
         plan = make_plan(rows.float(), **self._given())
-        distilled = None if teacher is None else self._score_to_distil(teacher, standardizer, classes)
+        distilled = None if teacher is None else score_to_distil(teacher, self.method, values, y)
         # without a seed, each of several processes would draw its own
         seed = broadcast_object_list([seed_of(self.random_state)])[0]
         recipe = Recipe(
@@ -228,20 +230,6 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         with restored_generators(rows.device):
             reseed(rows.device, seed)
             return method.build(plan, rows.shape[1:], 0 if classes is None else len(classes))
-
-    def _score_to_distil(self, teacher: NCSN, standardizer: Standardizer, classes: NDArray[Any] | None) -> nn.Module:
-        """Return a copy of the teacher's score model, once it is known to be of these data and of use."""
-        check_is_fitted(teacher, "score_model_")
-        teachers, own = method_named(teacher.method), method_named(self.method)
-        if not own.distils or not teachers.gives_score:
-            raise ValueError(f"method {self.method!r} cannot distil a teacher of method {teacher.method!r}")
-        if teacher.standardizer_.to_dict() != standardizer.to_dict():
-            raise ValueError("the teacher was fitted on other data: fit both on the same rows")
-        if not np.array_equal(
-            teacher.classes_ if teacher.classes_ is not None else [], [] if classes is None else classes
-        ):
-            raise ValueError("the teacher has other classes: fit both with the same labels, or both without")
-        return copy.deepcopy(teacher.score_model_).eval()
 
     def _checkpoint_path(self, checkpoint: str | Path) -> Path:
         if self.random_state is None:

@@ -98,7 +98,8 @@ def _log_normal(plan: Plan) -> TrainingLevels:
 
 
 def _uniform_in_time(process: str) -> Callable[[Plan], TrainingLevels]:
-    return lambda plan: ProcessLevels(PROCESSES[process], plan.sigma_min)
+    # beyond sigma_max the data are next to a Gaussian, which sampling starts from: the times above would teach nothing
+    return lambda plan: ProcessLevels(PROCESSES[process], plan.sigma_min, plan.sigma_max)
 
 
 # What is minimised
@@ -132,16 +133,16 @@ def _some_of_ddpm(betas: str) -> Callable[[Plan, int], Tensor]:
         levels = ddpm_levels(kind=betas)
         if n > len(levels):
             raise ValueError(f"DDPM has {len(levels):,} levels; steps must not be above, but is {n:,}")
-        return levels[torch.linspace(0, len(levels) - 1, n).round().long()].float()
+        # few steps are spent below sigma_max, above which the data are next to a Gaussian that is known
+        highest = int((levels >= plan.sigma_max).sum().clamp(min=1)) - 1
+        first = min(highest, len(levels) - n)
+        return levels[torch.linspace(first, len(levels) - 1, n).round().long()].float()
 
     return grid
 
 
 def _even_times(process: str) -> Callable[[Plan, int], Tensor]:
-    def grid(plan: Plan, n: int) -> Tensor:
-        return ProcessLevels(PROCESSES[process], plan.sigma_min).quantile(torch.linspace(1, 0, n))
-
-    return grid
+    return lambda plan, n: _uniform_in_time(process)(plan).quantile(torch.linspace(1, 0, n))
 
 
 # Numbers of steps, and options
@@ -235,7 +236,7 @@ METHODS: dict[str, Method] = {
     ),
     "consistency": Method(
         preconditioning="consistency",
-        levels=_log_uniform,
+        levels=_log_normal,
         objective=_consistency,
         sampler="consistency",
         grid=_leaps,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ncsn.schedules import TrainingLevels
+from ncsn.schedules import TrainingLevels, check_levels
 
 __all__ = ["PROCESSES", "Process", "ProcessLevels", "SubVariancePreserving", "VariancePreserving", "ddpm_levels"]
 
@@ -88,20 +88,29 @@ PROCESSES: dict[str, Process] = {"vp": VariancePreserving(), "sub_vp": SubVarian
 
 @dataclass(frozen=True)
 class ProcessLevels(TrainingLevels):
-    """Levels at times that are uniform between that of ``sigma_min`` and 1 (Song et al. 2021, eq. 7).
+    """Levels at times that are uniform between those of ``sigma_min`` and ``sigma_max`` (Song et al. 2021, eq. 7).
 
     Args:
         process: The process.
         sigma_min: Smallest level.
+        sigma_max: Largest level.
+
+    Raises:
+        ValueError: A level is not positive and finite, or they are out of order.
     """
 
     process: Process
     sigma_min: float
+    sigma_max: float
+
+    def __post_init__(self) -> None:
+        check_levels(self.sigma_min, self.sigma_max)
 
     def quantile(self, u: Tensor) -> Tensor:
         """Return the level below which the share ``u``, in [0, 1], of the draws lies."""
-        start = self.process.time(torch.tensor(self.sigma_min, dtype=u.dtype, device=u.device))
-        return self.process.sigma(start + u * (1 - start))
+        ends = torch.tensor([self.sigma_min, self.sigma_max], dtype=torch.float64)
+        start, end = self.process.time(ends).tolist()
+        return self.process.sigma(start + u * (end - start)).clamp(self.sigma_min, self.sigma_max)
 
 
 def ddpm_levels(n_steps: int = 1000, kind: str = "linear") -> Tensor:

@@ -7,6 +7,7 @@ also ``checkpoint.safetensors`` and ``settings.json``, from which ``--resume`` g
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,10 +21,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ncsn.data import Dataset, Standardizer, load, save_samples, split
+from ncsn.data import Dataset, Standardizer, as_float64, load, load_mask, save_samples, split
+from ncsn.distilling import score_to_distil
 from ncsn.errors import DataError, RunError
 from ncsn.estimator import NCSN
 from ncsn.files import read_json, write_bytes
+from ncsn.methods import method_named
 from ncsn.metrics import Comparison, compare
 from ncsn.report import write_run_report
 from ncsn.summaries import summarise
@@ -36,6 +39,7 @@ __all__ = [
     "RunSettings",
     "evaluate_run",
     "facts_of",
+    "impute_run",
     "judge",
     "plan_for",
     "progress_bar",
@@ -62,6 +66,7 @@ class RunSettings:
         holdout: Share of the rows kept back.
         points: Number of points of a toy set.
         seed: Seed of the draw, the split and the training.
+        teacher: The folder of a run on the same data to distil, or None.
     """
 
     data: str
@@ -71,6 +76,7 @@ class RunSettings:
     holdout: float
     points: int
     seed: int
+    teacher: str | None = None
 
     def load(self) -> Dataset:
         """Load the data; labels only where they were asked for."""
@@ -149,13 +155,16 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False) -> E
     parts = split(dataset.values, labels, settings.holdout, settings.seed)
     if len(parts.train) < 2:
         raise DataError(f"{dataset.name}: only {len(parts.train)} row is left for training; lower --holdout")
-    # what the data lack shows here, before anything is written
+    teacher = None if settings.teacher is None else _load_run(Path(settings.teacher))[0]
+    # what the data or the teacher lack shows here, before anything is written
     _plan(parts.train)
+    if teacher is not None:
+        score_to_distil(teacher, settings.method, parts.train, parts.train_labels)
     _claim(folder, settings, resume)
     checkpoint = folder / "checkpoint.safetensors"
     model = NCSN(method=settings.method, training_steps=settings.steps, random_state=settings.seed)
     with progress_bar(f"training on {dataset.name}") as advance:
-        model.fit(parts.train, parts.train_labels, callback=advance, checkpoint=checkpoint)
+        model.fit(parts.train, parts.train_labels, teacher=teacher, callback=advance, checkpoint=checkpoint)
     evaluation = judge(model, parts.train, parts.held_out, seed=settings.seed)
     model.save(folder)
     _add_to_config(folder, {"run": asdict(settings), "evaluation": evaluation.to_dict()})
@@ -230,7 +239,7 @@ def judge(
         held_out: Rows that it never saw.
         seed: Seed of the samples and of the measures.
         rows: Most samples, and most held-out rows for the log-likelihood.
-        log_likelihood: Whether to compute the held-out log-density, which takes the most time.
+        log_likelihood: Whether to compute the held-out log-density, which takes the most time; a consistency model has none.
         **sampling: Passed to `NCSN.sample`.
 
     Returns:
@@ -241,7 +250,7 @@ def judge(
     comparison = compare(samples, held_out, training, generator=torch.Generator().manual_seed(seed))
     density = (
         float(np.mean(model.score_samples(held_out[:rows], n_probes=JUDGED_PROBES, tolerance=1e-4)))
-        if log_likelihood
+        if log_likelihood and method_named(model.method).gives_score
         else None
     )
     standardised = None if density is None else density - model.standardizer_.log_det()
@@ -277,6 +286,7 @@ def sample_run(
     sampler: str | None = None,
     steps: int | None = None,
     label: str | None = None,
+    guidance: float | None = None,
     seed: int = 0,
 ) -> None:
     """Draw samples of a run into a file.
@@ -288,17 +298,62 @@ def sample_run(
         sampler: A name of `samplers.SAMPLERS`; the method's own when None.
         steps: Number of noise levels walked; the method's own when None.
         label: The class to draw, as text, or None.
+        guidance: Strength of classifier-free guidance to that class; None for none.
         seed: Seed of the samples.
 
     Raises:
-        DataError: The label or the file's ending is unknown.
+        DataError: The label or the file's ending is unknown, or the sampler or guidance does not fit the model.
         RunError: The run or the file cannot be used.
     """
     model, config = _load_run(folder)
     code = None if label is None else _label_of(model, label)
-    samples = model.sample(n, sampler=sampler, steps=steps, label=code, random_state=seed)
+    try:
+        samples = model.sample(n, sampler=sampler, steps=steps, label=code, guidance=guidance, random_state=seed)
+    except ValueError as error:
+        raise DataError(str(error)) from error
     name = (config.get("run") or {}).get("label") or "label"
     save_samples(samples, output, labels=None if code is None else np.full(n, code), label_name=name)
+
+
+def impute_run(
+    folder: Path, data: str, output: Path, *, mask: Path | None = None, label: str | None = None, seed: int = 0
+) -> int:
+    """Fill the missing values of data by a run's model, into a file.
+
+    Args:
+        folder: The run.
+        data: File or folder like the run's data, with empty cells (or NaN) where values are missing.
+        output: The file; its ending says the format.
+        mask: An image or ``.npy`` file of one row's shape, white or 1 where values are known; the rest of every row is
+            filled. None where the data themselves have the gaps.
+        label: The class of all rows, as text; of a class-conditional model's data the run's own column of labels when None.
+        seed: Seed of the draws.
+
+    Returns:
+        How many values were filled.
+
+    Raises:
+        DataError: The data, the mask or the label do not fit the model.
+        RunError: The run or the file cannot be used.
+    """
+    model, config = _load_run(folder)
+    code = None if label is None else _label_of(model, label)
+    name = (config.get("run") or {}).get("label")
+    dataset = load(data, label=name if label is None else None, gaps=True)
+    labels = None if name is None else dataset.labels
+    known = None if mask is None else load_mask(mask)
+    values = dataset.values
+    if known is not None and known.shape != values.shape[1:]:
+        if math.prod(known.shape) != math.prod(values.shape[1:]):
+            raise DataError(f"{mask}: a mask of shape {known.shape} does not fit rows of shape {values.shape[1:]}")
+        known = known.reshape(values.shape[1:])
+    try:
+        filled = model.impute(values, mask=known, label=labels if label is None else code, random_state=seed)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    save_samples(filled, output, labels=labels, label_name=name or "label")
+    missing = as_float64(values).isnan()
+    return int(missing.sum()) if known is None else int((missing | ~torch.from_numpy(known)).sum())
 
 
 def _label_of(model: NCSN, text: str) -> Any:

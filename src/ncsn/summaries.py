@@ -13,6 +13,7 @@ from ncsn.data import as_float64
 from ncsn.diagnostics import loss_by_level, score_error_by_level
 from ncsn.estimator import NCSN
 from ncsn.exact import EmpiricalScore
+from ncsn.methods import method_named
 from ncsn.metrics import Comparison
 from ncsn.plots import (
     plot_annealing,
@@ -80,6 +81,9 @@ def summarise(
     images = seen.ndim > 2
     if images:
         figures["image_grid"] = plot_image_grid(samples[:100])
+    if not method_named(model.method).gives_score:
+        # what follows is about the score, which this method has none of
+        return RunSummary(name, facts, comparison, figures, model.loss_curve_, plan, dict(tables or {}))
     states: list[State] = []
     model.sample(16 if images else FIGURE_ROWS, sampler="annealed_langevin", random_state=seed, callback=states.append)
     if images or seen.shape[1] > 1:

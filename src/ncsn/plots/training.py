@@ -57,8 +57,8 @@ def plot_loss_by_level(
     ax.set(xscale="log", yscale="log")
     # few rows in many dimensions have a floor of about zero, which would flatten the rest
     ax.set_ylim(bottom=least / 3)
-    _label_decades(ax.xaxis)
-    _label_decades(ax.yaxis)
+    label_decades(ax.xaxis)
+    label_decades(ax.yaxis)
     ax.grid(axis="y")
     ax.legend()
     return figure
@@ -85,7 +85,7 @@ def plot_training_curve(steps: ArrayLike | Tensor, losses: ArrayLike | Tensor) -
     median = y.rolling(max(1, len(y) // 20), center=True, min_periods=1).median()
     ax.plot(x, median, color=DATA, label="running median")
     ax.set(yscale="log", xlabel="step", ylabel="training loss", title="Training")
-    _label_decades(ax.yaxis)
+    label_decades(ax.yaxis)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.grid(axis="y")
     ax.legend()
@@ -105,7 +105,7 @@ def _curve(name: str, values: ArrayLike | Tensor, length: int | None) -> Array:
     return curve
 
 
-def _label_decades(axis: Axis) -> None:
+def label_decades(axis: Axis) -> None:
     """Label a logarithmic axis with plain numbers, at 1, 2 and 5 of each decade if it spans few."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
