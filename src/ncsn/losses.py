@@ -23,6 +23,10 @@ __all__ = [
     "ncsn_loss",
 ]
 
+HUBER_SOFTNESS = 0.1
+"""c / sqrt(D) of the pseudo-Huber distance sqrt(|d|^2 + c^2) - c, at data of unit spread. Song & Dhariwal 2024 take 0.00054,
+whose gradient hardly falls with the distance; in thousands of steps instead of hundreds of thousands that stays noisy."""
+
 WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigma2": lambda sigma: sigma.square(),
     "uniform": torch.ones_like,
@@ -185,10 +189,6 @@ def consistency_matching(
     return sigma / (sigma - following) * distance
 
 
-HUBER_SOFTNESS = 0.00054
-"""c / sqrt(D) of the pseudo-Huber distance sqrt(|d|^2 + c^2) - c, at data of unit spread (Song & Dhariwal 2024)."""
-
-
 class Objective(Protocol):
     """What training minimises, given a batch of clean rows, levels and noise."""
 
@@ -255,7 +255,7 @@ class Consistency:
     teacher: ScoreModel | None = field(default=None, repr=False)
     exact_from: float = math.inf
     first_gap: float = 0.5
-    last_gap: float = 0.05
+    last_gap: float = 0.1
 
     def __call__(
         self,
