@@ -81,6 +81,16 @@ def test_the_notebook_shows_no_solution_and_no_output(lesson: Lesson) -> None:
     assert text == build.build(build.SOURCES / f"{lesson.file}.py")
 
 
+def test_a_result_is_shown_once_wherever_it_stands_in_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NCSN_PROGRESS", str(tmp_path / "progress.json"))
+    lines = ["from ncsn.learn import check, quiz", 'quiz("1.a")', 'result = check("1.1", None)\n3', "result"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(line) for line in lines])
+    NotebookClient(notebook, timeout=60).execute()
+    shown = [[output for output in cell.outputs if "text/html" in output.get("data", {})] for cell in notebook.cells]
+    assert [len(each) for each in shown] == [0, 1, 1, 1]
+    assert "waits for an answer" in shown[1][0]["data"]["text/html"]
+
+
 def test_markers() -> None:
     code = 'def f(x):\n    """Say."""\n    ### BEGIN SOLUTION\n    y = 2 * x\n    return y\n    ### END SOLUTION\n'
     assert build.without_solutions(code) == 'def f(x):\n    """Say."""\n    ...  # your code here\n'

@@ -27,7 +27,7 @@ from ncsn.plots import (
     plot_samples,
     plot_training_curve,
 )
-from ncsn.plots.style import DATA, SAMPLES
+from ncsn.plots.style import DATA, SAMPLES, styled
 from ncsn.samplers import State, trajectory
 
 SIGMAS = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125])
@@ -309,3 +309,16 @@ def test_the_callers_style_is_neither_changed_nor_followed() -> None:
         assert [to_hex(colour) for colour in colours] == ["#ffffff", "#ffffff"]
         texts = [ax.xaxis.label, ax.title, *ax.get_xticklabels(), *ax.get_yticklabels()]
         assert {to_hex(text.get_color()) for text in texts} == {"#000000"}
+
+
+def test_a_backend_that_turns_interactive_with_its_first_figure_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    @styled
+    def first_figure_of_a_notebook() -> Figure:
+        mpl.interactive(True)
+        return plt.figure()
+
+    monkeypatch.setitem(mpl.rcParams, "interactive", False)
+    size = mpl.rcParams["font.size"]
+    plt.close(first_figure_of_a_notebook())
+    assert mpl.is_interactive()
+    assert mpl.rcParams["font.size"] == size

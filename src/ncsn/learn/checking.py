@@ -211,7 +211,7 @@ def _type_problem(yours: Any, truth: Any) -> str:
     if yours.shape == truth.shape:
         return ""
     problem = f"should have the shape {tuple(truth.shape)}, not {tuple(yours.shape)}"
-    if yours.ndim > truth.ndim and yours.numel() > truth.numel():
+    if truth.ndim and (yours.ndim, yours.numel()) > (truth.ndim, truth.numel()):
         problem += " (two tensors whose axes do not line up, such as (N,) and (N, 1), broadcast to all pairs)"
     elif truth.ndim == 0:
         problem += " (one number for the whole batch is needed)"
