@@ -162,8 +162,6 @@ def draw_arrows(ax, arrows, points, title, color, places=grid):
     ax.quiver(*places.T, *unit.T, color=color, alpha=strength, pivot="mid", angles="xy", scale=18, width=0.007)
     window = 1.06 * float(places.max())
     ax.set(title=title, aspect="equal", xlim=(-window, window), ylim=(-window, window), xticks=[], yticks=[])
-    if abs(window - 3.8) > 0.1:
-        ax.set_xlabel(f"from {-window:.1f} to {window:.1f}")
 
 
 one = torch.ones(len(grid))
@@ -403,6 +401,8 @@ for column, t in zip(axes.T, (50, 200, 400, 700), strict=True):
     places, noisy = left.sqrt() * places, left.sqrt() * noisy
     draw_arrows(column[1], vp_score(exact, places, left), noisy, "", ORANGE, places)
     draw_arrows(column[2], exact_vp_score(places, left), noisy, "", BLUE, places)
+    for ax in column:
+        ax.set_xlabel("from {:.1f} to {:.1f}".format(*ax.get_xlim()))
     yours, truth = vp_score(exact, noisy, left), exact_vp_score(noisy, left)
     worst = max(worst, float(((yours - truth).abs() / (1 + truth.abs())).max()))
 for ax, name in zip(axes[:, 0], ("NCSN's scale", "DDPM's scale: yours", "DDPM's scale: exact"), strict=True):
@@ -758,8 +758,8 @@ gate("4.7a", share_of_smaller_mode(by_sde))
 gate("4.7b", share_of_smaller_mode(by_flow))
 # %% [markdown]
 # **Look.** Behind the paths, in grey, the exact density at each time. Above, your walks with the trained network; below, the exact
-# score, from the same starts and with the same noise: path by path, they nearly agree. The SDE's paths are rough, the flow's are
-# smooth. Both fill the same grey.
+# score, from the same starts and with the same noise: path by path they nearly agree, except at the watershed between the modes.
+# The SDE's paths are rough, the flow's are smooth. Both fill the same grey.
 
 # %%
 diagonal = torch.linspace(-4, 4, 160, dtype=torch.float64)[:, None]
