@@ -39,7 +39,7 @@ torch.set_num_threads(1)  # networks as small as these run fastest on one core
 #
 # $$ s(x) = \nabla_x \log p(x). $$
 #
-# With it you can walk from anywhere to where the data are, and that is all that a generative model has to do. The score also
+# With it you can walk from anywhere to where the data are, and that is most of what a generative model has to do. The score also
 # asks for less than the density does: write $p(x) = \tilde p(x) / Z$ with the constant $Z$ that makes it integrate to 1. Then
 # $\nabla_x \log p = \nabla_x \log \tilde p - \nabla_x \log Z = \nabla_x \log \tilde p$. The constant, which nobody can compute
 # for a neural network, is gone.
@@ -270,8 +270,8 @@ variances = torch.linalg.svdvals(digits - digits.mean(0)).square()
 print(f"{int((variances.cumsum(0) / variances.sum() < 0.9).sum()) + 1} of 64 directions hold 90% of their variance")
 
 # %% [markdown]
-# One cell in 10¹⁶. Wherever a sampler starts in such a space, it starts where no data ever were. It has to rely on its compass
-# there.
+# One cell in 10¹⁶, and a third of the directions hold nearly all that varies. Wherever a sampler starts in such a space, it
+# starts where no data ever were. It has to rely on its compass there.
 #
 # ## Learning the compass
 #
@@ -295,6 +295,9 @@ print(f"{int((variances.cumsum(0) / variances.sum() < 0.9).sum()) + 1} of 64 dir
 # vanishes. The last part is noise in the target. It does not go away, so the loss does not go to 0 however good the network is.
 #
 # ### Exercise 1.4: the loss at one noise level (5 minutes)
+#
+# Write the left-hand side for a batch of clean points and of noise that are handed in, with a mean over all points and
+# coordinates in place of the expectation.
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -448,6 +451,8 @@ figure = draw_error_map(learned, lambda x: exact(x, sigma), data)
 #
 # ### Exercise 1.6: follow the compass (5 minutes)
 #
+# Write the walk, for many walkers at once.
+#
 # <details><summary>Hint 1: where to begin</summary>
 #
 # A loop of `n_steps` rounds. The score is asked anew in each, at the place where the walkers are by then.
@@ -532,12 +537,15 @@ figure = draw_curves(
     "dimensions",
     marker="o",
 )
+seen = truth.sample(20_000, generator, sigma)
+error = relative_error(network(seen), truth(seen, sigma))
+print(f"in 30 dimensions, the relative error where the data are is {error:.2f}")
 gate("1.6", astray[-1])
 
 # %% [markdown]
-# In 30 dimensions the learned compass no longer reads the place: it sends nearly all walkers to the larger hill, whichever they stood
-# nearer to, and so it is right about as often as a coin. And that although it is accurate wherever there are data. Images have not
-# 30 dimensions, but thousands.
+# In 30 dimensions the learned compass no longer reads the place: it sends nearly all walkers to the larger hill, whichever they
+# stood nearer to, and so it is right about as often as a coin. And that although its error where the data are is a few
+# hundredths. Images have not 30 dimensions, but thousands.
 #
 # ## Three questions
 #

@@ -13,7 +13,6 @@ from torch.distributions import Independent, Normal
 
 from ncsn.learn.declarations import Case, Exercise, Function, Mistake
 from ncsn.learn.lessons.low_density.scores import gradient_of_log_density
-from ncsn.losses import denoising_score_matching
 
 __all__ = ["ERROR", "FOLLOW", "LOSS", "OCCUPIED"]
 
@@ -118,8 +117,7 @@ def loss_cases(generator: torch.Generator) -> Iterator[Case]:
 
 def loss_reference(score: nn.Module, x: Tensor, noise: Tensor, sigma: float) -> Tensor:
     """Return the denoising score matching loss at one noise level, the mean over all entries."""
-    level = torch.full((len(x),), sigma, dtype=x.dtype)
-    return denoising_score_matching(lambda x, sigma: score(x), x, level, noise, weighting="uniform").mean()
+    return (score(x + sigma * noise) + noise / sigma).square().mean()
 
 
 def loss_and_gradient(function: Function, score: nn.Module, *rest: Any) -> dict[str, Tensor]:
