@@ -28,6 +28,7 @@ def draw_clouds(
     centre: tuple[float, float] = (0.0, 0.0),
     n_points: int = 1500,
     size: float = 2.1,
+    n_reference: int = 0,
 ) -> Figure:
     """Draw point clouds in the plane: one row for each name, one panel for each of its titles.
 
@@ -38,6 +39,7 @@ def draw_clouds(
         centre: Middle of the panels.
         n_points: Most points drawn in each panel.
         size: Side of a panel in inches.
+        n_reference: Panels at the end of the first row that show the truth, and so have the colour of data.
 
     Returns:
         The figure.
@@ -52,7 +54,8 @@ def draw_clouds(
         for j, (title, points) in enumerate(row.items()):
             ax, half = axes[i, j], halves[j]
             drawn = _array(points)[evenly(len(points), n_points)]
-            ax.scatter(*drawn.T, s=3, alpha=0.5, color=SAMPLES if i == 0 else DATA, linewidths=0)
+            colour = SAMPLES if i == 0 and j < n_columns - n_reference else DATA
+            ax.scatter(*drawn.T, s=3, alpha=0.5, color=colour, linewidths=0)
             ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half), aspect="equal")
             ax.set_title(title)
         if name:
