@@ -25,7 +25,6 @@ WALKS: dict[str, dict[str, dict[str, Any]]] = {
     "ncsn": {"annealed Langevin, 1,000 evaluations": {"sampler": "annealed_langevin"}},
     "ncsnv2": {"consistent annealing, 100": {"sampler": "consistent_annealed", "steps": 100}},
     "ddpm": {"ancestral, 1,000": {"steps": 1000}, "DDIM, 50": {"sampler": "ddim", "steps": 50}},
-    "ddpm_cosine": {"ancestral, 1,000": {"steps": 1000}, "DDIM, 50": {"sampler": "ddim", "steps": 50}},
     "ve_sde": {"predictor-corrector, 200": {"steps": 100}},
     "vp_sde": {"predictor-corrector, 200": {"steps": 100}},
     "subvp_sde": {"predictor-corrector, 200": {"steps": 100}},

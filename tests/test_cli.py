@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
 from ncsn.cli import main
@@ -203,6 +204,19 @@ BAD_LINES: list[tuple[list[str], int, str]] = [
     (["sample", "RUN", "-n", "3", "-o", "no/such/x.csv"], 1, "no/such"),
     (["sample", "missing", "-n", "3", "-o", "x.csv"], 1, "missing"),
     (["sample", "other", "-n", "3", "-o", "x.csv"], 1, "config.json"),
+    (["sample", "RUN", "-n", "3", "-o", "x.csv", "--guidance", "2"], 2, "--label"),
+    (["sample", "RUN", "-n", "3", "-o", "x.csv", "--label", "a", "--guidance", "nan"], 1, "finite"),
+    (["sample", "RUN", "-n", "3", "-o", "x.csv", "--sampler", "consistency"], 1, "'consistency'"),
+    (["train", "moons", "--out", "run", "--teacher", "RUN"], 2, "distils no teacher"),
+    (["train", "moons", "--out", "run", "--method", "consistency", "--teacher", "RUN"], 1, "other data"),
+    (["train", "moons", "--out", "run", "--method", "consistency", "--teacher", "missing"], 1, "missing"),
+    (["impute", "RUN", "missing.csv", "-o", "x.csv"], 1, "missing.csv"),
+    (["impute", "RUN", "moons", "-o", "x.csv", "--label", "a"], 1, "expecting 3 features"),
+    (["impute", "RUN", "table.csv", "-o", "x.csv", "--mask", "table.csv"], 1, "mask"),
+    (["impute", "RUN", "table.csv", "-o", "x.txt"], 1, ".csv"),
+    (["compare", "moons", "--methods", "edm,edn", "--out", "run"], 2, "edm"),
+    (["compare", "moons", "--methods", "edm", "--out", "other"], 1, "not empty"),
+    (["compare", "missing.csv", "--methods", "edm", "--out", "run"], 1, "missing.csv"),
     (["evaluate", "RUN", "--data", "moons"], 1, "labels"),
     (["evaluate", "missing"], 1, "missing"),
     (["fly"], 2, "fly"),
@@ -268,3 +282,72 @@ def test_killed_and_resumed_ends_as_if_never_stopped(command: Command) -> None:
     for name in whole:
         np.testing.assert_array_equal(whole[name], resumed[name])
     assert Path("whole/metrics.jsonl").read_bytes() == Path("stopped/metrics.jsonl").read_bytes()
+
+
+def test_gaps_of_a_table_are_filled_and_the_rest_is_kept(
+    finished: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pd.read_csv(finished.parent / "table.csv").head(6)
+    gaps = table.astype({"count": "Int64"})
+    gaps.loc[1, "length"] = np.nan
+    gaps.loc[3, "count"] = pd.NA
+    gaps.to_csv("gaps.csv", index=False)
+    assert command("impute", finished, "gaps.csv", "-o", "filled.csv", "--seed", 1) == 0
+    assert "filled 2 values" in capsys.readouterr().err
+    filled = pd.read_csv("filled.csv")
+    assert list(filled.columns) == list(table.columns)
+    assert list(filled["kind"]) == list(table["kind"])
+    changed = (filled != table).to_numpy()
+    assert changed[1, 0] and not np.delete(changed.reshape(-1), [4, 13]).any()
+    # of the data's Gaussian, which the network is next to
+    assert abs(filled.loc[1, "length"] - 100.0) < 5 * 5.0
+    gaps.drop(columns="kind").to_csv("without.csv", index=False)
+    assert command("impute", finished, "without.csv", "-o", "again.csv", "--label", "a") == 0
+    assert list(pd.read_csv("again.csv").columns) == ["length", "count", "constant"]
+
+
+def test_images_are_inpainted_where_a_mask_file_is_black(command: Command) -> None:
+    images = np.random.default_rng(0).random((30, 4, 4)).astype(np.float32)
+    np.save("images.npy", images)
+    assert command("train", "images.npy", "--out", "run", "--steps", 5) == 0
+    pixels = np.full((4, 4), 255, dtype=np.uint8)
+    pixels[2:] = 0
+    Image.fromarray(pixels).save("mask.png")
+    assert command("impute", "run", "images.npy", "-o", "filled.npy", "--mask", "mask.png") == 0
+    filled = np.load("filled.npy")
+    np.testing.assert_array_equal(filled[:, :2], images[:, :2])
+    assert not (filled[:, 2:] == images[:, 2:]).any()
+    Image.fromarray(pixels[:3]).save("small.png")
+    assert command("impute", "run", "images.npy", "-o", "other.npy", "--mask", "small.png") == 1
+    assert not Path("other.npy").exists()
+
+
+def test_a_consistency_run_is_distilled_resumed_sampled_and_judged(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["moons", "--points", 200, "--steps", 20]
+    assert command("train", *data, "--out", "teacher") == 0
+    assert command("train", *data, "--out", "student", "--method", "consistency", "--teacher", "teacher") == 0
+    assert command("sample", "student", "-n", 7, "-o", "out.npy") == 0
+    assert np.load("out.npy").shape == (7, 2)
+    capsys.readouterr()
+    assert command("evaluate", "student", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["log_likelihood"] is None
+    assert {path.stem for path in Path("student/figures").iterdir()} == {"samples", "training_curve"}
+
+
+def test_compare_writes_a_table_of_every_method_and_seed(command: Command) -> None:
+    line = ["compare", "moons", "--methods", "edm, consistency", "--out", "both", "--budget", 20, "--seeds", 2]
+    assert command(*line, "--points", 200) == 0
+    rows = pd.DataFrame(json.loads(Path("both/comparison.json").read_text()))
+    assert set(map(tuple, rows[["method", "seed"]].to_numpy().tolist())) == {
+        (method, seed) for method in ("edm", "consistency") for seed in (0, 1)
+    }
+    np.testing.assert_allclose(rows["ratio"], rows["distance"] / rows["floor"])
+    edm = rows[(rows["method"] == "edm") & (rows["seed"] == 0)]
+    # Heun's method takes two evaluations for each interval, and denoising one
+    assert list(edm["evaluations"]) == [2 * (steps - 1) + 1 for steps in edm["steps"]]
+    assert list(rows[rows["method"] == "consistency"]["evaluations"]) == [1, 2, 1, 2]
+    assert rows["log_likelihood"].notna().equals(rows["method"] == "edm")
+    assert Path("both/figures/quality_by_evaluations.png").stat().st_size > 10_000
+    assert "sliced W2" in Path("both/report.html").read_text()

@@ -24,6 +24,7 @@ from ncsn.data import (
     checkerboard,
     eight_gaussians,
     load,
+    load_mask,
     moons,
     pinwheel,
     rings,
@@ -670,3 +671,29 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, ending
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert isinstance(error.value.__cause__, OSError) and error.value.__cause__.errno == errno.EFBIG
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_gaps_are_kept_where_they_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,\n,4\n")
+    with pytest.raises(DataError, match="2 cells are missing"):
+        load(tmp_path / "a.csv")
+    values = load(tmp_path / "a.csv", gaps=True).values
+    assert np.isnan(np.asarray(values, dtype=float)).tolist() == [[False, True], [True, False]]
+    (tmp_path / "b.csv").write_text("a,b\n1,inf\n,4\n")
+    with pytest.raises(DataError, match="infinite cell in row 1, column 'b'"):
+        load(tmp_path / "b.csv", gaps=True)
+
+
+def test_masks_come_from_images_and_arrays(tmp_path: Path) -> None:
+    known = np.array([[True, False, True], [False, False, True]])
+    Image.fromarray((255 * known).astype(np.uint8)).save(tmp_path / "mask.png")
+    np.save(tmp_path / "mask.npy", known.astype(float))
+    for name in ("mask.png", "mask.npy"):
+        np.testing.assert_array_equal(load_mask(tmp_path / name), known)
+    np.save(tmp_path / "half.npy", np.array([0.5, 1.0]))
+    with pytest.raises(DataError, match="a mask holds booleans, or zeros and ones, and nothing else"):
+        load_mask(tmp_path / "half.npy")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    for name in ("missing.npy", "broken.png"):
+        with pytest.raises(DataError, match="cannot be read as a mask"):
+            load_mask(tmp_path / name)

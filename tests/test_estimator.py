@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from ncsn import NCSN, GaussianMixtureScore, NCSNScoreNetwork, annealed_langevin_dynamics, ncsn_loss, training
 from ncsn.errors import DataError, DivergenceError, RunError
 from ncsn.exact import EmpiricalScore
+from ncsn.methods import METHODS
 from ncsn.samplers import State
 from ncsn.training import Progress
 
@@ -288,7 +289,7 @@ def test_image_samples_start_from_the_mean_and_variance_of_each_pixel() -> None:
     np.testing.assert_allclose(samples.std(0), np.sqrt(z.var(0) + sigma**2) / (1 + sigma**2), atol=0.03)
 
 
-@pytest.mark.parametrize("method", ["ncsn", "ve_sde", "edm"])
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_finds_the_clusters(method: str) -> None:
     x, _ = clusters()
     model = NCSN(method=method, training_steps=500, batch_size=128, lr=1e-2, width=32, n_blocks=1, random_state=0).fit(

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from ncsn.exact import EmpiricalScore, GaussianMixtureScore
-from ncsn.losses import WEIGHTINGS, denoising_score_matching, ncsn_loss
+from ncsn.losses import (
+    HUBER_SOFTNESS,
+    WEIGHTINGS,
+    Consistency,
+    consistency_matching,
+    denoising_score_matching,
+    ncsn_loss,
+)
 from ncsn.networks import NCSNScoreNetwork
 from ncsn.schedules import create_noise_schedule
 
@@ -248,3 +255,83 @@ def test_bad_input() -> None:
     for sigmas in (torch.tensor([]), torch.tensor(1.0), torch.ones(2, 1)):
         with pytest.raises(ValueError, match="sigmas must be a 1-D tensor of noise levels, not of shape"):
             ncsn_loss(zero, samples, sigmas)
+
+
+def flow_of_a_gaussian(spread: float, lowest: float) -> Any:
+    """Return the end of the probability-flow ODE of N(0, spread^2), at the level ``lowest``: x sqrt(v(lowest)/v(sigma))."""
+
+    def end(x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
+        level = sigma.reshape(-1, *[1] * (x.ndim - 1))
+        return x * ((spread**2 + lowest**2) / (spread**2 + level**2)).sqrt()
+
+    return end
+
+
+def distance_of(loss: Tensor, sigma: Tensor, following: Tensor, dim: int) -> Tensor:
+    """Return |end - target| from the pseudo-Huber loss (Song & Dhariwal 2024, eq. 7)."""
+    softness = HUBER_SOFTNESS * math.sqrt(dim)
+    return ((loss * (sigma - following) / sigma + softness).square() - softness**2).clamp(min=0).sqrt()
+
+
+def test_the_end_of_the_flow_is_consistent_to_the_third_order_of_a_teachers_step() -> None:
+    exact = GaussianMixtureScore([1.0], torch.zeros(1, 3, dtype=torch.float64), 0.5**2)
+    sigma, samples, noise = torch.full((200,), 1.3, dtype=torch.float64), 0.5 * points(200, 3), points(200, 3, seed=1)
+    errors = []
+    for gap in (0.05, 0.025, 0.0125):
+        following = sigma * (1 - gap)
+        loss = consistency_matching(flow_of_a_gaussian(0.5, 0.01), samples, sigma, following, noise, teacher=exact)
+        errors.append(float(distance_of(loss, sigma, following, 3).mean()))
+    # Heun's method is of second order: its single step errs by the third power
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(3, abs=0.12)
+    assert math.log2(errors[1] / errors[2]) == pytest.approx(3, abs=0.06)
+
+
+def test_without_a_teacher_the_target_is_the_same_noise_at_the_lower_level() -> None:
+    samples, noise = points(20, 3), points(20, 3, seed=1)
+    sigma = torch.linspace(0.5, 3, 20, dtype=torch.float64)
+    following = 0.8 * sigma
+    loss = consistency_matching(wave, samples, sigma, following, noise)
+    upper = wave(samples + sigma[:, None] * noise, sigma)
+    lower = wave(samples + following[:, None] * noise, following)
+    torch.testing.assert_close(distance_of(loss, sigma, following, 3), (upper - lower).norm(dim=1))
+
+
+def test_the_exact_score_takes_the_place_of_the_noise_from_its_level_on() -> None:
+    data = points(30, 2)
+    exact, samples, noise = EmpiricalScore(data), data[:10], points(10, 2, seed=1)
+    sigma = torch.tensor([0.1] * 5 + [1.0] * 5, dtype=torch.float64)
+    following = 0.9 * sigma
+    loss = consistency_matching(wave, samples, sigma, following, noise, exact=exact, exact_from=0.5)
+    x = samples + sigma[:, None] * noise
+    slope = torch.cat([noise[:5], -(sigma[:, None] * exact(x, sigma))[5:]])
+    target = wave(x + (following - sigma)[:, None] * slope, following)
+    torch.testing.assert_close(distance_of(loss, sigma, following, 2), (wave(x, sigma) - target).norm(dim=1))
+
+
+def test_levels_draw_nearer_as_training_goes_on_and_end_at_sigma_min() -> None:
+    seen: list[Tensor] = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        seen.append(sigma)
+        return x
+
+    objective = Consistency(sigma_min=0.02, first_gap=0.5, last_gap=0.1)
+    sigma = torch.tensor([0.02, 0.03, 1.0], dtype=torch.float64)
+    for progress, gap in ((0.0, 0.5), (0.5, math.sqrt(0.05)), (1.0, 0.1)):
+        objective(model, points(3, 2), sigma, points(3, 2), exact=None, progress=progress)
+        following, upper = seen[-2:]
+        torch.testing.assert_close(upper, sigma.clamp(min=0.02 * (1 + gap)))
+        torch.testing.assert_close(following, (upper * (1 - gap)).clamp(min=0.02))
+
+
+def test_the_target_of_consistency_is_held_fixed() -> None:
+    weight = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    sigma, following = torch.tensor([1.0], dtype=torch.float64), torch.tensor([0.8], dtype=torch.float64)
+    samples, noise = points(1, 2), points(1, 2, seed=1)
+    loss = consistency_matching(lambda x, sigma: weight * x, samples, sigma, following, noise)
+    (slope,) = torch.autograd.grad(loss.sum(), weight)
+    # d/dw sqrt(|w a - t|^2 + c^2) / gap with t fixed
+    upper, target = samples + noise, 0.7 * (samples + 0.8 * noise)
+    difference = 0.7 * upper - target
+    soft = (difference.square().sum() + 2 * HUBER_SOFTNESS**2).sqrt()
+    torch.testing.assert_close(slope, (difference * upper).sum() / soft / 0.2)

@@ -250,7 +250,9 @@ def test_blocks_add_to_their_input_what_the_level_scales_and_shifts() -> None:
     modulation = network.modulation(network.embedding(noise)).reshape(2, 2, 16)
     for hidden, out, (scale, shift) in zip(network.hidden, network.residual, modulation, strict=True):
         h = h + out(nn.functional.silu(hidden(h) * (1 + scale) + shift))
-    torch.testing.assert_close(network(x, noise), network.output(nn.functional.silu(h)))
+    # and the input by itself, as much as the level says
+    gain = network.gain(network.embedding(noise))
+    torch.testing.assert_close(network(x, noise), network.output(nn.functional.silu(h)) + gain * x)
 
 
 def test_images_are_read_as_flat_rows() -> None:

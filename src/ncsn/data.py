@@ -37,6 +37,7 @@ __all__ = [
     "checkerboard",
     "eight_gaussians",
     "load",
+    "load_mask",
     "moons",
     "pinwheel",
     "rings",

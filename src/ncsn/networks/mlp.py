@@ -17,6 +17,8 @@ __all__ = ["ResidualMLP"]
 class ResidualMLP(nn.Module):
     """Residual blocks whose hidden layer is scaled and shifted by the noise level (FiLM; Perez et al. 2018).
 
+    To their answer comes the input times a gain that depends on the noise level; before training, both are 0.
+
     Args:
         shape: Shape of one row, ``(D,)`` or an image's; images are flattened.
         width: Width of the blocks.
@@ -52,8 +54,11 @@ class ResidualMLP(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
         self.residual = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
         self.output = nn.Linear(width, dim)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        # much of an answer is often the input times a number, which the blocks would have to imitate
+        self.gain = nn.Linear(embedding_dim, 1)
+        for last in (self.output, self.gain):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the network's output.
@@ -85,4 +90,4 @@ class ResidualMLP(nn.Module):
             scale, shift = scales_and_shifts[2 * i], scales_and_shifts[2 * i + 1]
             units = functional.silu(torch.addcmul(shift, hidden(h), 1 + scale))
             h = h + residual(functional.dropout(units, self.dropout, self.training))
-        return self.output(functional.silu(h)).reshape(x.shape)
+        return torch.addcmul(self.output(functional.silu(h)), self.gain(embedding), flat).reshape(x.shape)

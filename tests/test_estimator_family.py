@@ -1,0 +1,243 @@
+"""The estimator with the methods of the lineage: imputation, guidance, consistency models and their teachers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.exceptions import NotFittedError
+
+from ncsn import NCSN
+from ncsn.errors import DataError, RunError
+from ncsn.methods import METHODS
+from ncsn.samplers import State
+
+SMALL: dict[str, Any] = {"width": 8, "n_blocks": 1, "random_state": 0}
+
+GAUSSIAN: dict[str, Any] = SMALL | {"training_steps": 1, "lr": 1e-12, "sigma_min": 0.01, "sigma_max": 20.0}
+"""Settings of a network that stays at its start, where it is the score of the standard normal in standardised units."""
+
+
+def table(n: int = 400) -> np.ndarray[Any, np.dtype[np.float64]]:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((n, 3)) * [5.0, 0.1, 1.0] + [100.0, 0.0, -3.0]
+
+
+@pytest.fixture(scope="module")
+def gaussian() -> NCSN:
+    return NCSN(**GAUSSIAN).fit(table())
+
+
+@pytest.fixture(scope="module")
+def correlated() -> NCSN:
+    """Return a model trained on a narrow line with a slope, in units of its own."""
+    rng = np.random.default_rng(0)
+    along = rng.standard_normal(2000)
+    x = np.stack([100 + 5 * along, 0.1 * (0.9 * along + np.sqrt(1 - 0.81) * rng.standard_normal(2000))], axis=1)
+    return NCSN(width=32, n_blocks=1, training_steps=800, random_state=0).fit(x)
+
+
+# Imputation
+
+
+def test_missing_values_are_drawn_given_the_known_ones(correlated: NCSN) -> None:
+    x = np.tile([107.5, np.nan], (1500, 1))
+    filled = correlated.impute(x, random_state=1)
+    np.testing.assert_array_equal(filled[:, 0], 107.5)
+    # the conditional of a Gaussian: mean 0.9 z, standard deviation sqrt(1 - 0.81), of the training rows' own moments
+    data = correlated.standardizer_
+    z = (107.5 - float(data.mean[0])) / float(data.scale[0])
+    assert filled[:, 1].mean() == pytest.approx(0.1 * 0.9 * z, abs=0.012)
+    assert filled[:, 1].std() == pytest.approx(0.1 * np.sqrt(0.19), rel=0.15)
+
+
+def test_known_values_return_bit_for_bit_and_gaps_in_their_own_units(gaussian: NCSN) -> None:
+    x = table(300)
+    gaps = np.random.default_rng(1).random(x.shape) < 0.4
+    filled = gaussian.impute(np.where(gaps, np.nan, x), random_state=0, steps=20, n_sweeps=2)
+    np.testing.assert_array_equal(filled[~gaps], x[~gaps])
+    for column, spread in enumerate([5.0, 0.1, 1.0]):
+        drawn = filled[gaps[:, column], column]
+        centre = [100.0, 0.0, -3.0][column]
+        # four standard errors of mean and deviation, and the share that twenty levels leave
+        assert drawn.mean() == pytest.approx(centre, abs=4.5 * spread / len(drawn) ** 0.5)
+        assert drawn.std() == pytest.approx(spread, rel=4 / (2 * len(drawn)) ** 0.5 + 0.1)
+
+
+def test_what_a_mask_hides_is_not_read(gaussian: NCSN) -> None:
+    x = table(5)
+    wild = x.copy()
+    wild[:, 1] = 1e300
+    options: dict[str, Any] = {"mask": [True, False, True], "random_state": 0, "steps": 5, "n_sweeps": 1}
+    np.testing.assert_array_equal(gaussian.impute(x, **options), gaussian.impute(wild, **options))
+
+
+def test_frames_come_back_with_their_columns_and_types() -> None:
+    frame = pd.DataFrame({"size": table(50)[:, 0], "count": np.arange(50) % 7, "constant": 4})
+    model = NCSN(**GAUSSIAN).fit(frame)
+    gaps = frame.head(4).astype({"count": "Int64", "constant": "Int64"})
+    gaps.loc[1, "count"] = pd.NA
+    gaps.loc[2, "constant"] = pd.NA
+    gaps.loc[3, "size"] = np.nan
+    filled = model.impute(gaps, random_state=0, steps=5)
+    assert list(filled.dtypes) == list(frame.dtypes)
+    assert (filled["constant"] == 4).all()
+    pd.testing.assert_series_equal(filled["size"][:3], frame["size"][:3])
+    assert list(filled["count"][[0, 2, 3]]) == [0, 2, 3]
+
+
+def test_tensors_and_images_come_back_as_they_are() -> None:
+    images = torch.randn(60, 4, 4, generator=torch.Generator().manual_seed(0))
+    model = NCSN(**GAUSSIAN).fit(images)
+    mask = torch.ones(4, 4, dtype=torch.bool)
+    mask[2:] = False
+    filled = model.impute(images[:3], mask=mask, random_state=0, steps=5, n_sweeps=1)
+    assert filled.dtype == images.dtype
+    assert torch.equal(filled[:, :2], images[:3, :2])
+    assert not torch.equal(filled[:, 2:], images[:3, 2:])
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "message"),
+    [
+        (np.full((2, 3), np.inf), {}, "missing or infinite"),
+        (np.full((2, 2), np.nan), {}, "features"),
+        (np.full((2, 3), np.nan), {"mask": [True, False]}, "mask must be booleans of shape"),
+        (np.full((2, 3), np.nan), {"mask": [0.5, 1, 0]}, "mask must be booleans of shape"),
+        (np.full((2, 3), np.nan), {"steps": 0}, "steps must be a whole number of at least 1, not 0"),
+        (np.full((2, 3), np.nan), {"n_particles": 1}, "two particles"),
+        (np.full((2, 3), np.nan), {"label": 1}, "the model was fitted without labels"),
+    ],
+)
+def test_rows_that_cannot_be_filled(gaussian: NCSN, x: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gaussian.impute(x, **options)
+
+
+def test_only_fitted_models_fill_gaps() -> None:
+    with pytest.raises(NotFittedError):
+        NCSN().impute(np.full((2, 3), np.nan))
+
+
+# Guidance
+
+
+def test_guidance_moves_samples_away_from_the_other_class() -> None:
+    rng = np.random.default_rng(0)
+    side = rng.integers(0, 2, 1000)
+    # classes that overlap: the guided samples of one keep to its far side
+    x = 2.0 * side[:, None] + rng.standard_normal((1000, 1))
+    model = NCSN(width=32, n_blocks=1, training_steps=600, random_state=0).fit(x, side)
+    plain, none, strong = (model.sample(2000, label=1, guidance=weight, random_state=1) for weight in (None, 1.0, 3.0))
+    np.testing.assert_allclose(none, plain, rtol=1e-4, atol=1e-4)
+    assert plain.mean() == pytest.approx(2.0, abs=0.15)
+    assert strong.mean() > plain.mean() + 0.3
+    with pytest.raises(ValueError, match="guidance needs a label to guide to: give label"):
+        model.sample(2, guidance=2.0)
+
+
+# Consistency models
+
+
+@pytest.fixture(scope="module")
+def teacher() -> NCSN:
+    return NCSN(**GAUSSIAN).fit(table())
+
+
+@pytest.mark.parametrize("distilled", [True, False])
+def test_a_consistency_model_learns_where_the_flow_of_a_gaussian_ends(teacher: NCSN, distilled: bool) -> None:
+    model = NCSN(
+        method="consistency", width=32, n_blocks=1, training_steps=800, sigma_min=0.05, sigma_max=8, random_state=0
+    )
+    model.fit(table(), teacher=teacher if distilled else None)
+    x = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
+    for sigma in (0.5, 2.0, 8.0):
+        level = torch.tensor(sigma)
+        noisy = x * (1 + level**2).sqrt()
+        with torch.no_grad():
+            end = model.score_model_(noisy, level)
+        expected = x * (1 + 0.05**2) ** 0.5
+        assert float((end - expected).square().mean().sqrt()) < 0.2
+    states: list[State] = []
+    model.sample(10, steps=3, callback=states.append)
+    assert states[-1].evaluations == 3
+
+
+def test_a_consistency_model_is_saved_with_its_boundary(tmp_path: Path) -> None:
+    model = NCSN(**SMALL | {"training_steps": 5, "method": "consistency"}).fit(table())
+    model.save(tmp_path / "model")
+    loaded = NCSN.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.sample(20, random_state=3), model.sample(20, random_state=3))
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(loaded.score_model_(x, torch.tensor(model.plan_.sigma_min)), x)
+
+
+def test_distillation_goes_on_from_its_checkpoint_with_the_same_teacher_alone(tmp_path: Path, teacher: NCSN) -> None:
+    settings = SMALL | {"method": "consistency", "training_steps": 8}
+    whole = NCSN(**settings).fit(table(), teacher=teacher, checkpoint=tmp_path / "kept")
+    again = NCSN(**settings).fit(table(), teacher=teacher, checkpoint=tmp_path / "kept")
+    np.testing.assert_array_equal(again.sample(5, random_state=0), whole.sample(5, random_state=0))
+    with pytest.raises(RunError, match="no checkpoint of this training"):
+        NCSN(**settings).fit(table(), checkpoint=tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda model: model.score(table()), "a consistency model has no log-density"),
+        (lambda model: model.score_function(table(), 1.0), "a consistency model has no score"),
+        (lambda model: model.impute(table()), "a consistency model has no conditional distribution"),
+        (lambda model: model.sample(2, sampler="heun"), "takes the sampler 'consistency' alone, not 'heun'"),
+        (lambda model: model.sample(2, n_steps_per_sigma=3), "takes the sampler 'consistency' alone"),
+    ],
+)
+def test_what_needs_a_score_is_refused_to_a_consistency_model(ask: Any, message: str) -> None:
+    model = NCSN(**SMALL | {"training_steps": 1, "method": "consistency"}).fit(table())
+    with pytest.raises(ValueError, match=message):
+        ask(model)
+
+
+def test_a_score_model_has_no_end_of_the_flow(gaussian: NCSN) -> None:
+    with pytest.raises(ValueError, match="takes every sampler but 'consistency', not 'consistency'"):
+        gaussian.sample(2, sampler="consistency")
+
+
+def test_teachers_that_do_not_fit_are_refused(teacher: NCSN) -> None:
+    student = NCSN(**SMALL | {"training_steps": 1, "method": "consistency"})
+    with pytest.raises(DataError, match="the teacher was fitted on other data: fit both on the same rows"):
+        student.fit(table()[:-1], teacher=teacher)
+    with pytest.raises(DataError, match="the teacher has other classes"):
+        student.fit(table(), np.arange(400) % 2, teacher=teacher)
+    with pytest.raises(ValueError, match="method 'edm' cannot distil a teacher of method 'edm'"):
+        NCSN(**GAUSSIAN).fit(table(), teacher=teacher)
+    with pytest.raises(ValueError, match="cannot distil a teacher of method 'consistency'"):
+        student.fit(table(), teacher=NCSN(**SMALL | {"training_steps": 1, "method": "consistency"}).fit(table()))
+    with pytest.raises(NotFittedError):
+        student.fit(table(), teacher=NCSN())
+    with pytest.raises(ValueError, match="method 'consistency' makes its own network: leave score_net out"):
+        NCSN(torch.nn.Linear(3, 3), method="consistency", training_steps=1).fit(table())
+
+
+# Every method with its samplers
+
+
+@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.gives_score])
+def test_every_method_takes_every_sampler_of_scores_on_few_levels(method: str) -> None:
+    model = NCSN(method=method, sigma_min=0.01, **SMALL | {"training_steps": 1, "lr": 1e-12}).fit(table(60))
+    for sampler in ("heun", "dpmpp_2m", "ddim", "ancestral", "reverse_sde", "predictor_corrector", "ode"):
+        states: list[State] = []
+        assert np.isfinite(model.sample(3, sampler=sampler, steps=4, callback=states.append)).all()
+        assert states[0].sigma == pytest.approx(model.plan_.sigma_max, rel=0.05)
+        assert states[-2].sigma == pytest.approx(model.plan_.sigma_min, rel=0.4)
+    assert np.isfinite(model.sample(3, sampler="consistent_annealed")).all()
+
+
+def test_ddim_of_ddpm_walks_fifty_of_its_levels() -> None:
+    states: list[State] = []
+    model = NCSN(method="ddpm", **SMALL | {"training_steps": 1}).fit(table(60))
+    model.sample(3, sampler="ddim", callback=states.append)
+    assert states[-1].evaluations == 50
