@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow notebooks test-notebooks lint format clean
+.PHONY: install demo test test-slow notebooks test-notebooks docs lint format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -27,6 +27,15 @@ test-notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py --check
 	$(BIN)/pytest notebooks/test_notebooks.py
 
+.venv/docs: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+# The site, in site/: notebooks are run only where they or the library changed since the last time.
+docs: .venv/docs
+	$(BIN)/python docs/notebooks.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -37,4 +46,4 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv build dist demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist demo site docs/notebooks .mypy_cache .ruff_cache .pytest_cache

@@ -48,6 +48,7 @@ SCHEDULES: dict[str, Callable[[Tensor, float, float, float], Tensor]] = {
     "cosine": _cosine,
     "karras": _karras,
 }
+"""Each kind of schedule by its name: a function of the share of the way, sigma_min, sigma_max and rho."""
 
 
 def create_noise_schedule(

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 Function = Callable[..., Any]
+"""A learner's function, or one that stands in for it."""
 
 
 def call_directly(function: Function, *arguments: Any) -> Any:

@@ -1,0 +1,63 @@
+"""What the site needs beyond MkDocs: pages that may be few or none, formulas as MathML, and a reference without gaps."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
+from public_names import public_names
+
+_FORMULA = re.compile(
+    r'<(?P<tag>span|div) class="arithmatex">\s*(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])\s*</(?P=tag)>',
+    re.DOTALL,
+)
+
+
+def on_config(config: Any) -> Any:
+    """Put the pages of a folder where the navigation names the folder."""
+    config.nav = _with_pages(config.nav, Path(config.docs_dir))
+    return config
+
+
+def _with_pages(entries: list[Any], docs: Path) -> list[Any]:
+    found: list[Any] = []
+    for entry in entries:
+        if not isinstance(entry, dict):
+            found.append(entry)
+            continue
+        ((name, target),) = entry.items()
+        if isinstance(target, str) and target.endswith("/"):
+            target = [page.relative_to(docs).as_posix() for page in sorted((docs / target).glob("*.md"))]
+            target.sort(key=lambda page: not page.endswith("/index.md"))
+        elif isinstance(target, list):
+            target = _with_pages(target, docs)
+        if target:
+            found.append({name: target})
+    return found
+
+
+def on_page_content(text: str, page: Any, **_: Any) -> str:
+    """Turn formulas into MathML, which browsers show without any script."""
+
+    def formula(found: re.Match[str]) -> str:
+        block = found["block"] is not None
+        source = html.unescape(found["block"] if block else found["inline"]).strip()
+        try:
+            return convert(source, display="block" if block else "inline")
+        except Exception as error:
+            raise PluginError(f"{page.file.src_path}: no formula: {source}") from error
+
+    return _FORMULA.sub(formula, text)
+
+
+def on_post_build(config: Any) -> None:
+    """Refuse a reference in which a public name is missing."""
+    pages = (Path(config.site_dir) / "reference").glob("*.html")
+    known = {anchor for page in pages for anchor in re.findall(r'id="(ncsn[\w.]*)"', page.read_text(encoding="utf-8"))}
+    missing = [name for name in public_names() if name not in known]
+    if missing:
+        raise PluginError(f"not in the reference: {', '.join(missing)}")
