@@ -2,8 +2,9 @@
 # # 2 · A noise-conditioned score network
 # {{badge}}
 #
-# **About 55 minutes**, of which your computer works for about one; no GPU is needed. You should have done [notebook
-# 1](01_score_estimation_low_density.ipynb), or know what a score is and why it cannot be learned where there are no data.
+# **About 55 minutes**, of which your computer works for about one; no GPU is needed.
+# You should have done [notebook 1](01_score_estimation_low_density.ipynb), or know what a score is and why it cannot be learned
+# where there are no data.
 #
 # When you are done you can
 #

@@ -2,8 +2,8 @@
 # # 3 · Annealed Langevin dynamics
 # {{badge}}
 #
-# **About 50 minutes**, of which your computer works for about one; no GPU is needed. You should have done [notebook
-# 2](02_ncsn_architecture.ipynb), or know what the score $s(x, \sigma)$ of data in fog of thickness σ is.
+# **About 50 minutes**, of which your computer works for about one; no GPU is needed.
+# You should have done [notebook 2](02_ncsn_architecture.ipynb), or know what the score $s(x, \sigma)$ of data in fog of thickness σ is.
 #
 # When you are done you can
 #
@@ -257,7 +257,7 @@ quiz("3.p3", "b")  ### SOLUTION "b"
 #
 # > **Note.** You may read this rule with the reason that "larger noise levels have larger score magnitudes", so that steps had
 # > to be held back there. It is the opposite: scores are about 1/σ long, *short* at large levels. That is why steps may *grow*,
-# > as σ². (Check: drift is α·s ≈ aσ²/σ = aσ, and noise √α = √a·σ. Both are a fixed share of the cloud.)
+# > as σ². (Check: the drift is (α/2)·s ≈ aσ/2, the noise √a·σ. Both are a fixed share of the cloud.)
 #
 # <details><summary>Hint 1: where to begin</summary>
 #
@@ -605,17 +605,17 @@ gate("3.7b", spread_within(adaptive))
 # ## The whole way, with a learned score
 #
 # Up to here the score was exact, so that every fault was the sampler's. Now learn it, from 5,000 points. The network is one of
-# the library's, built by the rules of notebook 2 (for data of spread 5); the loss is the one that you wrote there. Ten seconds
-# or so.
+# the library's, built by the rules of notebook 2 (for data of spread 5); the loss is the one that you wrote there. It takes
+# some seconds.
 
 # %%
 torch.manual_seed(0)
 training_set = exact.sample(5000, torch.Generator().manual_seed(8))
-network = PreconditionedScore(ResidualMLP((2,), width=96, n_blocks=2), "edm", spread=5.0)
+network = PreconditionedScore(ResidualMLP((2,), width=64, n_blocks=2), "edm", spread=5.0)
 optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2000)
-for _ in range(2000):
-    batch = training_set[torch.randint(len(training_set), (512,))]
+schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)
+for _ in range(1000):
+    batch = training_set[torch.randint(len(training_set), (256,))]
     loss = ncsn_loss(network, batch, sigmas)
     optimizer.zero_grad()
     loss.backward()
@@ -623,7 +623,7 @@ for _ in range(2000):
     schedule.step()
 network = network.requires_grad_(False).eval()
 
-generator = torch.Generator().manual_seed(9)
+generator = torch.Generator().manual_seed(10)
 noise = torch.randn(len(sigmas), n_steps, 1000, 2, generator=generator)
 learned = annealed_langevin(network, sigmas, sigmas[0] * torch.randn(1000, 2, generator=generator), epsilon, noise)
 learned = denoise(network, learned, sigmas[-1])
