@@ -81,16 +81,17 @@ def main() -> None:
             rows.append([name, rule, *(between(ratios, 1) for ratios in curve)])
             print(*rows[-1], sep="  ", flush=True)
     evaluations = [n_steps * len(LEVELS) + 1 for n_steps in all_steps]
+    lag = {n_steps: lags(SETS["eight equal modes"], n_steps, n) for n_steps in (all_steps[0], all_steps[-1])}
     save_table(
         given.out / "adaptive_steps.md", ["data", "step by", *(f"{count} evaluations" for count in evaluations)], rows
     )
-    draw(given.out, curves, evaluations)
+    draw(given.out, curves, evaluations, lag)
 
 
 def distance(exact: GaussianMixtureScore, rule: str, n_steps: int, n: int, seed: int, factor: float) -> float:
     """Return the samples' distance to held-out data as a multiple of as many fresh data's; infinite where it diverged."""
     generator = torch.Generator().manual_seed(seed)
-    judge = Judge(exact.sample(n, generator).float(), exact.sample(10 * n, generator).float())
+    judge = Judge(exact.sample(n, generator).float(), exact.sample(4 * n, generator).float())
     by_rule = langevin_step_size(float(LEVELS[-1]), float(LEVELS[0] / LEVELS[1]), n_steps)
     relative = factor * by_rule / float(LEVELS[-1]) ** 2
     try:
@@ -102,10 +103,28 @@ def distance(exact: GaussianMixtureScore, rule: str, n_steps: int, n: int, seed:
     return judge.ratio(drawn)
 
 
-def draw(out: Path, curves: dict[str, dict[str, list[list[float]]]], evaluations: list[int]) -> None:
-    """Draw distance by evaluations for each data set."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", sharey=True)
-    for ax, (name, by_rule) in zip(axes, curves.items(), strict=True):
+def lags(exact: GaussianMixtureScore, n_steps: int, n: int) -> list[float]:
+    """Return how long the steps are by score, as a multiple of those by sigma, at the last step of each level."""
+    shares: dict[float, float] = {}
+
+    def watched(x: Tensor, sigma: Tensor) -> Tensor:
+        score = exact(x, sigma)
+        shares[float(sigma)] = float(1 / (sigma * score).square().mean())
+        return score
+
+    generator = torch.Generator().manual_seed(0)
+    relative = langevin_step_size(float(LEVELS[-1]), float(LEVELS[0] / LEVELS[1]), n_steps) / float(LEVELS[-1]) ** 2
+    sample(watched, LEVELS, n, 2, walk, None, False, generator, rule="score", n_steps=n_steps, relative=relative)
+    return list(shares.values())
+
+
+def draw(
+    out: Path, curves: dict[str, dict[str, list[list[float]]]], evaluations: list[int], lag: dict[int, list[float]]
+) -> None:
+    """Draw distance by evaluations for each data set, and the steps by score beside those by sigma."""
+    figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
+    axes[1].sharey(axes[0])
+    for ax, (name, by_rule) in zip(axes, curves.items(), strict=False):
         for rule, color in COLORS.items():
             values = torch.tensor(by_rule[rule])
             ax.loglog(evaluations, values.median(1).values, "o-", color=color, label=rule)
@@ -113,6 +132,13 @@ def draw(out: Path, curves: dict[str, dict[str, list[list[float]]]], evaluations
         ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
         ax.set(title=name, xlabel="evaluations of the score")
         ax.grid(alpha=0.3)
+    for (n_steps, steps), style in zip(lag.items(), ("o--", "o-"), strict=True):
+        label = f"{n_steps} step{'s' if n_steps > 1 else ''} a level"
+        axes[2].loglog(LEVELS, steps, style, color=COLORS["score"], label=label, markersize=4)
+    axes[2].axhline(1, color=COLORS["sigma"])
+    axes[2].set(title="step by score / step by sigma, eight modes", xlabel="σ, walked from right to left")
+    axes[2].grid(alpha=0.3)
+    axes[2].legend()
     axes[0].set_ylabel("distance to held-out data, × fresh data's")
     axes[0].legend(title="step by")
     save_figure(out / "adaptive_steps.png", figure)

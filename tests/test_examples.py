@@ -11,7 +11,7 @@ import pytest
 import torch
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-ROWS = {"schedules": 4, "adaptive_steps": 8, "conditional": 7, "animation": 6, "ncsn_vs_ddpm": 4}
+ROWS = {"schedules": 4, "adaptive_steps": 8, "conditional": 8, "animation": 6, "ncsn_vs_ddpm": 4}
 MORE = {"animation": ("animation.gif", "animation.html")}
 
 
