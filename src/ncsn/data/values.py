@@ -1,0 +1,70 @@
+"""What counts as data: numbers in rows, finite and not empty."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ncsn.errors import DataError
+
+__all__ = [
+    "Values",
+    "as_float64",
+    "check_values",
+]
+
+
+Values = pd.DataFrame | NDArray[Any] | Tensor
+"""What data comes as: a data frame, an array or a tensor, one row (or image) a point."""
+
+
+def check_values(name: str, values: pd.DataFrame | NDArray[Any], min_rows: int = 2) -> None:
+    """Refuse values that are empty or not finite.
+
+    Args:
+        name: What the data are called in the message.
+        values: Rows, ``(N, *shape)``.
+        min_rows: Fewest rows.
+
+    Raises:
+        DataError: What is wrong, with the row and the column of the first bad cell.
+    """
+    if math.prod(values.shape[1:]) == 0:
+        raise DataError(f"{name}: no numeric column")
+    if len(values) < min_rows:
+        rows = f"{len(values)} row{'s' if len(values) != 1 else ''}"
+        raise DataError(f"{name}: {rows}; at least {min_rows} {'is' if min_rows == 1 else 'are'} needed")
+    bad = ~as_float64(values).isfinite().flatten(1).numpy()
+    if bad.any():
+        row, position = np.argwhere(bad)[0]
+        cell = values.columns[position] if isinstance(values, pd.DataFrame) else int(position) + 1
+        where = f"row {row + 1}" + (f", column {cell!r}" if values.ndim == 2 else "")
+        count = int(bad.sum())
+        cells = f"{count} cells are missing or infinite, the first" if count > 1 else "a missing or infinite cell"
+        raise DataError(f"{name}: {cells} in {where}; fill them, or drop those rows")
+
+
+def as_float64(values: Values) -> Tensor:
+    """Return the values as a float64 tensor of the same shape; missing cells of a data frame become NaN.
+
+    Raises:
+        DataError: Not all values are numbers.
+
+    >>> as_float64(pd.DataFrame({"a": [1, 2], "b": [True, False]}))
+    tensor([[1., 1.],
+            [2., 0.]], dtype=torch.float64)
+    """
+    if isinstance(values, Tensor):
+        return values.detach().double()
+    try:
+        if isinstance(values, pd.DataFrame):
+            return torch.tensor(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        return torch.from_numpy(np.array(values, dtype=np.float64, order="C"))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"not all values are numbers ({error}); drop or encode the others") from error
