@@ -1,7 +1,7 @@
 """`NCSN().fit` on 5,000 independent draws of each two-dimensional set, all defaults.
 
 Sliced W2 of 50,000 samples against 50,000 held-out points, as a multiple of the training set's own.
-Run: ``python benchmarks/toys.py [--seeds 3]``.
+Run: ``python benchmarks/toys.py [--seeds 3] [--first-seed 0]``.
 """
 
 from __future__ import annotations
@@ -33,9 +33,12 @@ def main() -> None:
     """Run the sets and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     arguments = parser.parse_args()
     for name in SETS:
-        common.report(name, [run(name, seed) for seed in range(arguments.seeds)])
+        common.report(
+            name, [run(name, seed) for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)]
+        )
 
 
 if __name__ == "__main__":
