@@ -66,9 +66,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     arguments = parser.parse_args()
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     common.report(
         "digits, NCSN().fit",
-        [run(seed) for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)],
+        [run(seed) for seed in seeds],
     )
 
 

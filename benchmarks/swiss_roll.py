@@ -2,7 +2,8 @@
 
 Sliced W2 of 50,000 samples against 50,000 held-out points, as a multiple of the training set's own; strays lie farther than
 0.1 from every training point; thickness is the median distance to the roll without noise, real points 1. Training time is
-beside the page's own 10,000 steps, in turns in one run. Run: ``python benchmarks/swiss_roll.py [--seeds 3] [--first-seed 0] [--no-time]``.
+beside the page's own 10,000 steps, in turns in one run.
+Run: ``python benchmarks/swiss_roll.py [--seeds 3] [--first-seed 0] [--no-time]``.
 """
 
 from __future__ import annotations
@@ -77,11 +78,9 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--no-time", action="store_true", help="leave the page's training out")
     arguments = parser.parse_args()
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     rows, errors = zip(
-        *[
-            run(seed, not arguments.no_time)
-            for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-        ],
+        *[run(seed, not arguments.no_time) for seed in seeds],
         strict=True,
     )
     common.report("Swiss roll, NCSN().fit", list(rows))

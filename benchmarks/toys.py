@@ -35,10 +35,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     arguments = parser.parse_args()
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     for name in SETS:
-        common.report(
-            name, [run(name, seed) for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)]
-        )
+        common.report(name, [run(name, seed) for seed in seeds])
 
 
 if __name__ == "__main__":
