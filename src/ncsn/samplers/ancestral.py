@@ -99,8 +99,9 @@ def consistent_annealed(
         noise: Source of noise.
         n_steps_per_sigma: Steps T at each level.
         step_size: epsilon, the step alpha of `annealed_langevin` at the last level, of x + (alpha/2) s + ...: twice
-            that of the paper. When None eta = 1 - r^2 with r the smallest ratio of neighbouring levels: where T is 1
-            and the levels are geometric, `ancestral`. The least, eta = 1 - r, is then `ddim`.
+            that of the paper. When None eta = 1.2 (1 - r) with r the smallest ratio of neighbouring levels, a fifth above
+            the least, as every step loses some of the data's own variance. Where T is 1 and the levels are geometric, the
+            least is `ddim` and eta = 1 - r^2 `ancestral`.
 
     Yields:
         The state after each step, one evaluation each.
@@ -117,7 +118,7 @@ def consistent_annealed(
         raise ValueError("a single level has no ratio to choose the step size by: give step_size")
     ratio = min((following / sigma for sigma, following in pairwise(levels)), default=1.0)
     unit = 2 * levels[-1] ** 2
-    kept = ratio**2 if step_size is None else 1 - step_size / unit
+    kept = max(0.0, 1 - 1.2 * (1 - ratio)) if step_size is None else 1 - step_size / unit
     if not -ratio <= kept <= ratio:
         low, high = unit * (1 - ratio), unit * (1 + ratio)
         raise ValueError(f"step_size must lie between {low:.4g} and {high:.4g} for these levels, not {step_size}")
