@@ -34,7 +34,7 @@ test-notebooks: .venv/installed
 # The site, in site/: notebooks are run only where they or the library changed since the last time.
 docs: .venv/docs
 	$(BIN)/python docs/notebooks.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

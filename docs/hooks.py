@@ -16,6 +16,8 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 
+_SIBLING = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[\w.-]+\.(?:ipynb|md))\)")
+
 
 def on_config(config: Any) -> Any:
     """Put the pages of a folder where the navigation names the folder."""
@@ -38,6 +40,20 @@ def _with_pages(entries: list[Any], docs: Path) -> list[Any]:
         if target:
             found.append({name: target})
     return found
+
+
+def on_page_markdown(text: str, page: Any, files: Any, **_: Any) -> str:
+    """Let notebooks point to each other's pages, and leave out links to pages of these folders that are not there."""
+    folder = Path(page.file.src_uri).parent.as_posix()
+    if folder not in ("notebooks", "exercises"):
+        return text
+
+    def link(found: re.Match[str]) -> str:
+        target = found["target"].removesuffix(".ipynb").removesuffix(".md") + ".md"
+        there = files.get_file_from_path(f"{folder}/{target}") is not None
+        return f"[{found['text']}]({target})" if there else found["text"]
+
+    return _SIBLING.sub(link, text)
 
 
 def on_page_content(text: str, page: Any, **_: Any) -> str:

@@ -59,6 +59,8 @@ def executed(path: Path) -> Any:
         os.environ["NCSN_PROGRESS"] = str(Path(folder, "progress.json"))
         NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
     del notebook.cells[0]
+    # readers of the page have nothing to install
+    notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith("# Set-up")]
     return notebook
 
 
@@ -81,7 +83,7 @@ def page(notebook: Any, name: str, mark: str) -> tuple[str, dict[str, bytes]]:
     )
     alternatives = iter(described)
     text = re.sub(r"!\[(?:png|.*?)\]\((?=[^)]*_files/)", lambda _: f"![{_plain(next(alternatives))}](", text)
-    return f"<!-- {mark} -->\n\n{text}", resources["outputs"]
+    return f"{text.strip()}\n\n<!-- {mark} -->\n", resources["outputs"]
 
 
 def _plain(text: str) -> str:
@@ -107,7 +109,7 @@ def main() -> None:
             mark = f"{digest(notebook)} {library}"
             if sys.argv[1:] and not notebook.name.startswith(tuple(sys.argv[1:])):
                 continue
-            if target.exists() and target.read_text(encoding="utf-8").startswith(f"<!-- {mark} -->"):
+            if target.exists() and target.read_text(encoding="utf-8").endswith(f"<!-- {mark} -->\n"):
                 continue
             print(f"running {notebook.stem}", flush=True)
             text, figures = page(executed(notebook), notebook.stem, mark)

@@ -1,0 +1,208 @@
+"""Draw the guide's figures into docs/images.
+
+    python docs/figures.py             # all: about two minutes on one core
+    python docs/figures.py levels      # these alone
+
+Colours are those of the library's own figures, which colour-blind readers tell apart.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from ncsn import NCSN, GaussianMixtureScore, create_noise_schedule, plot_multiscale_scores, sample
+from ncsn.data import TOYS, toy_mixture
+from ncsn.diagnostics import loss_by_level, score_error_by_level
+from ncsn.metrics import sliced_wasserstein2
+from ncsn.plots import plot_quality_by_evaluations
+from ncsn.plots.style import DATA, FLOOR, SAMPLES, panels, styled
+from ncsn.plots.training import label_decades
+
+IMAGES = Path(__file__).parent / "images"
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    """Return a generator of its own for each draw."""
+    return torch.Generator().manual_seed(seed)
+
+
+def exact_score(name: str, n_components: int = 2000) -> GaussianMixtureScore:
+    """Return a toy set's exact score in single precision."""
+    return GaussianMixtureScore(*(part.float() for part in toy_mixture(name, n_components)))
+
+
+@styled
+def low_density() -> Figure:
+    """Draw a score learned from one noise level beside the exact one, and where there are no data."""
+    sigma = torch.tensor(0.3)
+    exact = GaussianMixtureScore([0.5, 0.5], [[-4.0], [4.0]], 0.25)
+    data = exact.sample(2000, generator=seeded())
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(1, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1))
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(3000):
+        noise = torch.randn(data.shape)
+        loss = (sigma * network(data + sigma * noise) + noise).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    x = torch.linspace(-8, 8, 600)[:, None]
+    density = exact.log_density(x, sigma).exp()
+    figure, axes = panels(2, 1, width=6.4, height=1.6, sharex=True)
+    top, bottom = axes[:, 0]
+    top.fill_between(x[:, 0], density, color=DATA, alpha=0.35, linewidth=0)
+    top.plot(data[:200, 0], torch.full((200,), -0.02), "|", color=DATA, markersize=5)
+    top.set(ylabel="density", title="where the data are")
+    bottom.axhline(0, color="#BBBBBB", linewidth=0.7)
+    bottom.plot(x[:, 0], exact(x, sigma)[:, 0], color="black", linestyle=(0, (4, 2.5)), label="exact score")
+    bottom.plot(x[:, 0], network(x).detach()[:, 0], color=SAMPLES, linewidth=2, label="learned at σ = 0.3")
+    empty = (density < 1e-4).tolist()
+    for ax in (top, bottom):
+        ax.fill_between(
+            x[:, 0], 0, 1, where=empty, color="#EDEDED", linewidth=0, transform=ax.get_xaxis_transform(), zorder=0
+        )
+    bottom.set(xlabel="x (grey: fewer than one point in 10,000 a unit)", ylabel="score", ylim=(-13, 13))
+    bottom.legend(loc="upper right")
+    return figure
+
+
+@styled
+def levels() -> Figure:
+    """Draw the exact score field of the Swiss roll at four noise levels."""
+    points = TOYS["swiss_roll"].draw(3000, seeded())
+    figure = plot_multiscale_scores(
+        exact_score("swiss_roll"),
+        torch.tensor([2.0, 0.6, 0.2, 0.05]),
+        (-2.6, 2.6),
+        (-2.6, 2.6),
+        data=points,
+        n_arrows=17,
+    )
+    figure.suptitle("The exact score of the Swiss roll, from thick fog to thin")
+    return figure
+
+
+@styled
+def weighted_loss() -> Figure:
+    """Draw the loss of a trained network, its floor and its score error by noise level."""
+    exact = exact_score("swiss_roll")
+    points = TOYS["swiss_roll"].draw(5000, seeded())
+    model = NCSN(random_state=0).fit(points)
+    scale = model.standardizer_.scale.float()
+    fresh = model.standardizer_.transform(TOYS["swiss_roll"].draw(20_000, seeded(1))).float()
+    mean = model.standardizer_.mean.float()
+    weights, means, covariances = toy_mixture("swiss_roll")
+    outer = scale[:, None] * scale
+    exact = GaussianMixtureScore(weights.float(), (means.float() - mean) / scale, covariances.float() / outer)
+    sigmas = create_noise_schedule(0.003, 4.0, 16)
+    floor = loss_by_level(exact, fresh, sigmas, seeded(2))
+    learned = loss_by_level(model.score_model_, fresh, sigmas, seeded(2))
+    error = score_error_by_level(model.score_model_, exact, fresh, sigmas, seeded(2))
+    figure, ((ax,),) = panels(1, 1, width=6.4, height=3.4)
+    ax.plot(
+        sigmas,
+        floor,
+        color=FLOOR,
+        linestyle="--",
+        linewidth=1.4,
+        marker="x",
+        label="loss of the exact score: the floor",
+    )
+    ax.plot(sigmas, learned, color=DATA, marker="o", markersize=4, label="loss of the network")
+    ax.plot(sigmas, error, color=SAMPLES, marker="s", markersize=4, label="relative error of its score")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="noise level σ",
+        ylabel="σ²-weighted, of a zero score about 1",
+        ylim=(1e-6, 4),
+    )
+    label_decades(ax.xaxis)
+    ax.grid(axis="y")
+    ax.legend(loc="lower left")
+    return figure
+
+
+@styled
+def annealing() -> Figure:
+    """Draw what plain and annealed Langevin dynamics make of two modes of unequal weight, under the exact score."""
+    exact = GaussianMixtureScore([0.2, 0.8], [[-5.0, -5.0], [5.0, 5.0]], 1.0)
+    start = 16 * torch.rand(2000, 2, generator=seeded(1)) - 8
+    plain = sample(
+        exact, torch.tensor([0.1]), 2000, 2, "langevin", start, generator=seeded(2), n_steps=2000, step_size=0.05
+    )
+    sigmas = create_noise_schedule(0.1, 40.0, 30)
+    annealed = sample(exact, sigmas, 2000, 2, "annealed_langevin", generator=seeded(3), n_steps_per_sigma=60)
+    figure, axes = panels(1, 3, width=2.2, height=2.3, sharex=True, sharey=True)
+    sets = {
+        "data": (exact.sample(2000, generator=seeded()), DATA),
+        "plain Langevin": (plain, SAMPLES),
+        "annealed Langevin": (annealed, SAMPLES),
+    }
+    for ax, (name, (points, colour)) in zip(axes[0], sets.items(), strict=True):
+        ax.scatter(*points.T, s=3, alpha=0.45, color=colour, linewidths=0)
+        for corner in (-1, 1):
+            share = float((points.sum(1).sign() == corner).float().mean())
+            ax.annotate(f"{share:.0%}", (corner * 5, corner * 5 - 4.4), ha="center", fontsize=10)
+        ax.set(title=name, xlim=(-10.5, 10.5), ylim=(-10.5, 10.5), aspect="equal")
+    return figure
+
+
+def samplers() -> Figure:
+    """Draw the distance of each sampler's samples by evaluations, under the exact score of two moons."""
+    exact = exact_score("moons", 100)
+    held_out = TOYS["moons"].draw(50_000, seeded(100))
+
+    def distance(points: Tensor) -> float:
+        return sliced_wasserstein2(points, held_out, generator=seeded())
+
+    rows = []
+    for seed in range(3):
+        floor = distance(TOYS["moons"].draw(5000, seeded(200 + seed)))
+        for name, cost in {
+            "heun": 2,
+            "dpmpp_2m": 1,
+            "ddim": 1,
+            "ancestral": 1,
+            "reverse_sde": 1,
+            "predictor_corrector": 2,
+            "annealed_langevin": 10,
+        }.items():
+            kind = "geometric" if name in ("annealed_langevin", "predictor_corrector") else "karras"
+            options = {"n_steps_per_sigma": 10} if name == "annealed_langevin" else {}
+            for evaluations in (6, 10, 20, 40, 100, 200, 400):
+                n_levels = evaluations // cost
+                if n_levels < 3:
+                    continue
+                sigmas = create_noise_schedule(0.01, 20.0, n_levels, kind)
+                drawn = sample(exact, sigmas, 5000, 2, name, generator=seeded(seed), **options)
+                rows.append({"method": name, "evaluations": evaluations, "ratio": distance(drawn) / floor})
+    return plot_quality_by_evaluations(pd.DataFrame(rows))
+
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "low_density": low_density,
+    "levels": levels,
+    "weighted_loss": weighted_loss,
+    "annealing": annealing,
+    "samplers": samplers,
+}
+
+
+def main() -> None:
+    """Draw the figures named, or all."""
+    torch.set_num_threads(1)
+    for name in sys.argv[1:] or FIGURES:
+        FIGURES[name]().savefig(IMAGES / f"{name}.png", dpi=130)
+        print(f"wrote {IMAGES / name}.png", flush=True)
+
+
+if __name__ == "__main__":
+    main()
