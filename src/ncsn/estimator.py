@@ -176,6 +176,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             warm_up=min(200, plan.training_steps // 5),
             ema_decay=plan.ema_decay,
             objective=method.objective(plan, None if distilled is None else distilled.to(accelerator.device)),
+            target_rows=plan.target_rows,
             seed=seed,
         )
         score_model = self._untrained(

@@ -484,6 +484,12 @@ def _rule_target_from(facts: _Facts) -> tuple[float, str, str]:
     return value, "0.2 sigma_data", "from here on targets are averaged over the data (stable target field)"
 
 
+def _rule_target_rows(facts: _Facts) -> tuple[int, str, str]:
+    if facts.rows.shape[1] <= _LOW_DIMENSION:
+        return 512, f"512 up to {_LOW_DIMENSION} features", "the batch itself covers the plane well enough"
+    return 1024, f"1,024 above {_LOW_DIMENSION} features", "rows that those targets are averaged over, drawn anew each step"
+
+
 def _check_finite(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(float(value)):
         raise ValueError(f"{name} must be a finite number, not {value!r}")
@@ -561,6 +567,7 @@ class Plan:
         sampling_steps: Number of noise levels that the default sampler walks.
         churn: Noise that it puts back on the way (Karras et al. 2022, S_churn).
         target_from: Noise level from which on the training target is averaged over the data.
+        target_rows: Most rows that it is averaged over in a step.
         choices: Each setting's value, rule and reason, in the order in which they were chosen.
     """
 
@@ -584,6 +591,7 @@ class Plan:
     learning_rate: Annotated[float, _rule_learning_rate, _check_positive]
     ema_decay: Annotated[float, _rule_ema_decay, _check_share]
     target_from: Annotated[float, _rule_target_from, _check_positive]
+    target_rows: Annotated[int, _rule_target_rows, _check_count]
     sampling_steps: Annotated[int, _rule_sampling_steps, _check_count]
     churn: Annotated[float, _rule_churn, _check_not_negative]
     choices: tuple[Choice, ...]
