@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ncsn import NCSN, GaussianMixtureScore, create_noise_schedule, sample
 from ncsn.guidance import ClassGuidance
+from ncsn.score import ScoreModel
 
 COLORS = (BLUE, ORANGE, GREEN)
 CLASSES = GaussianMixtureScore(
@@ -53,6 +54,18 @@ def start(points: Tensor, sigma: Tensor, n: int, generator: torch.Generator) -> 
     return points.mean(0) + torch.randn(n, 2, generator=generator) @ torch.linalg.cholesky(total).T
 
 
+def draw_classes(
+    score: ScoreModel, starts: list[Tensor], sigmas: Tensor, n: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Draw each class, started from the Gaussian of its points in ``starts``."""
+    by_class = []
+    for label, points in enumerate(starts):
+        x = start(points, sigmas[0], n, generator)
+        condition = {"label": torch.full((n,), label)}
+        by_class.append(sample(score, sigmas, n, 2, x_init=x, generator=generator, condition=condition))
+    return by_class
+
+
 def main() -> None:
     """Train, draw by class, judge, and write the table and the figure."""
     given = options(__doc__, "conditional")
@@ -67,23 +80,19 @@ def main() -> None:
         real = [CLASSES.sample(n, generator, label=label) for label in range(3)]
         judges = [Judge(own, CLASSES.sample(10 * n, generator, label=k)) for k, own in enumerate(real)]
         model = NCSN(training_steps=steps, batch_size=256, random_state=seed).fit(data, labels.numpy())
-        drawn = {
-            "real data, fresh": [CLASSES.sample(n, generator, label=label) for label in range(3)],
-            "network, all classes started alike": [model.sample(n, label=label) for label in range(3)],
-        }
+        drawn = {"real data, fresh": [CLASSES.sample(n, generator, label=label) for label in range(3)]}
         scaling = model.standardizer_
         scaled = scaling.transform(data).float()
+        network, own = model.score_model_, [labels == label for label in range(3)]
+        alike = draw_classes(network, [scaled] * 3, sigmas, n, generator)
+        drawn["network, all classes started alike"] = [scaling.inverse(points).float() for points in alike]
         for weight in WEIGHTS:
-            for name, score, points in (("network", model.score_model_, scaled), ("exact score", CLASSES, data)):
-                guided = score if weight == 1 else ClassGuidance(score, weight)
-                by_class = []
-                for label in range(3):
-                    x = start(points[labels == label], sigmas[0], n, generator)
-                    condition = {"label": torch.full((n,), label)}
-                    by_class.append(sample(guided, sigmas, n, 2, x_init=x, generator=generator, condition=condition))
-                if name == "network":
-                    by_class = [scaling.inverse(points).float() for points in by_class]
-                drawn[f"{name}, guidance {weight:g}"] = by_class
+            guided, exact = ClassGuidance(network, weight), ClassGuidance(CLASSES, weight)
+            by_network = draw_classes(guided, [scaled[rows] for rows in own], sigmas, n, generator)
+            drawn[f"network, guidance {weight:g}"] = [scaling.inverse(points).float() for points in by_network]
+            drawn[f"exact score, guidance {weight:g}"] = draw_classes(
+                exact, [data[rows] for rows in own], sigmas, n, generator
+            )
         for name, by_class in drawn.items():
             results.setdefault(name, []).append(judged(by_class, judges, real))
         shown = drawn
