@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 from time import perf_counter
+from typing import Any
 
 import common
 import numpy as np
 import torch
+from digits import COPY_DISTANCE
 from sklearn.svm import SVC
 
 from ncsn import NCSN
@@ -50,6 +52,9 @@ def digits(seed: int, n_inpainted: int) -> dict[str, float]:
     def read(images: np.ndarray) -> np.ndarray:
         return judge.predict(images.reshape(len(images), -1))
 
+    def scaled(images: Any) -> np.ndarray:
+        return np.asarray(images, dtype=float).reshape(len(images), -1) / 8 - 1
+
     start = perf_counter()
     model = NCSN(random_state=seed).fit(parts.train, parts.train_labels)
     fit_seconds = perf_counter() - start
@@ -62,7 +67,8 @@ def digits(seed: int, n_inpainted: int) -> dict[str, float]:
     filled = model.impute(held_out, mask=known, random_state=seed)
     return {
         "judge reads asked %": 100 * float((read(drawn) == asked).mean()),
-        "copies %": 100 * copied_fraction(drawn, parts.train),
+        "copies %": 100 * copied_fraction(scaled(drawn), scaled(parts.train), COPY_DISTANCE),
+        "held-out copies %": 100 * copied_fraction(scaled(parts.held_out), scaled(parts.train), COPY_DISTANCE),
         "held-out read %": 100 * float((read(held_out) == truth).mean()),
         "inpainted read %": 100 * float((read(filled) == truth).mean()),
         "largest change of known": float(np.abs(filled - held_out)[:, known].max()),
