@@ -131,6 +131,8 @@ def draw(
             ax.fill_between(evaluations, values.amin(1), values.amax(1), color=color, alpha=0.15, linewidth=0)
         ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
         ax.set(title=name, xlabel="evaluations of the score")
+        ax.set_xticks(evaluations, [str(count) for count in evaluations])
+        ax.set_xticks([], minor=True)
         ax.grid(alpha=0.3)
     for (n_steps, steps), style in zip(lag.items(), ("o--", "o-"), strict=True):
         label = f"{n_steps} step{'s' if n_steps > 1 else ''} a level"
@@ -140,7 +142,7 @@ def draw(
     axes[2].grid(alpha=0.3)
     axes[2].legend()
     axes[0].set_ylabel("distance to held-out data, × fresh data's")
-    axes[0].legend(title="step by")
+    axes[1].legend(title="step by", loc="center right", bbox_to_anchor=(1, 0.47), ncols=2)
     save_figure(out / "adaptive_steps.png", figure)
 
 
