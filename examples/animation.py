@@ -40,9 +40,7 @@ def train(data: Tensor, steps: int, seed: int) -> nn.Module:
     """Train the library's network on data as they are."""
     torch.manual_seed(seed)
     plan, method = make_plan(data), method_named("edm")
-    recipe = Recipe(
-        method.levels(plan), steps, 256, plan.learning_rate, objective=method.objective(plan, None), seed=seed
-    )
+    recipe = Recipe(method.levels(plan), steps, 256, plan.learning_rate, target_rows=plan.target_rows, seed=seed)
     trainer = Trainer(method.build(plan, (2,)), data, recipe)
     trainer.run()
     return trainer.averaged_model
@@ -101,7 +99,7 @@ def walks(score: ScoreModel, sigmas: Tensor, n: int) -> list[tuple[float, Tensor
 def main() -> None:
     """Train, walk, animate, measure, and write everything."""
     given = options(__doc__, "animation")
-    steps, n_levels, n = (20, 3, 50) if given.quick else (2000, 60, 500)
+    steps, n_levels, n = (20, 3, 50) if given.quick else (1500, 48, 500)
     exact = GaussianMixtureScore(*toy_mixture("swiss_roll", 500))
     models = []
     for seed in range(given.seeds):
@@ -112,7 +110,7 @@ def main() -> None:
     paths = [walks(model, sigmas, n) for model in (models[0], exact)]
     animate(given.out, models[0], exact, paths)
     stills(given.out, models[0], exact, paths)
-    measure(given.out, models, exact, 200 if given.quick else 4000)
+    measure(given.out, models, exact, 200 if given.quick else 2000)
 
 
 def pair(models: tuple[ScoreModel, ScoreModel], axes: Any) -> list[Panel]:
