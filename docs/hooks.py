@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 
-_SIBLING = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[\w.-]+\.(?:ipynb|md))\)")
+_SIBLING = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>(?!https?:)[\w./-]+(?:\.ipynb|\.md|/))\)")
 
 
 def on_config(config: Any) -> Any:
@@ -43,14 +44,17 @@ def _with_pages(entries: list[Any], docs: Path) -> list[Any]:
 
 
 def on_page_markdown(text: str, page: Any, files: Any, **_: Any) -> str:
-    """Let notebooks point to each other's pages, and leave out links to pages of these folders that are not there."""
+    """Let notebooks point to each other's pages, and leave out links to what the site does not have."""
     folder = Path(page.file.src_uri).parent.as_posix()
     if folder not in ("notebooks", "exercises"):
         return text
 
     def link(found: re.Match[str]) -> str:
-        target = found["target"].removesuffix(".ipynb").removesuffix(".md") + ".md"
-        there = files.get_file_from_path(f"{folder}/{target}") is not None
+        target = found["target"].replace("../docs/", "../")
+        target = (
+            target + "index.md" if target.endswith("/") else target.removesuffix(".ipynb").removesuffix(".md") + ".md"
+        )
+        there = files.get_file_from_path(posixpath.normpath(f"{folder}/{target}")) is not None
         return f"[{found['text']}]({target})" if there else found["text"]
 
     return _SIBLING.sub(link, text)
