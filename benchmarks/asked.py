@@ -2,7 +2,8 @@
 
 Eight Gaussians: share of samples nearest to the asked mode's centre, and each mode's standard deviation over the true one.
 Digits, 80/20 split: how often an SVC(gamma=0.001), trained on the training digits, reads the asked digit in samples, and the
-true one in held-out digits whose lower half was drawn given the upper. Run: ``python benchmarks/asked.py [--seeds 1]``.
+true one in held-out digits whose lower half was drawn given the upper.
+Run: ``python benchmarks/asked.py [--seeds 3] [--digits-seeds 1]``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Sliced W2 of samples against 50,000 held-out points, as a multiple of the training set's own, on 5,000 points of the Swiss
 roll and of eight Gaussians; the median over the seeds, and the range. Run: ``python benchmarks/family.py [--seeds 3]
-[--data swiss_roll] [--methods edm,ddpm]``.
+[--data swiss_roll] [--methods "edm;ddpm"]``.
 """
 
 from __future__ import annotations

@@ -302,8 +302,12 @@ def test_gaps_of_a_table_are_filled_and_the_rest_is_kept(
     # of the data's Gaussian, which the network is next to
     assert abs(float(filled["length"].to_numpy()[1]) - 100.0) < 5 * 5.0
     gaps.drop(columns="kind").to_csv("without.csv", index=False)
-    assert command("impute", finished, "without.csv", "-o", "again.csv", "--label", "a") == 0
+    for data in ("without.csv", "gaps.csv"):
+        assert command("impute", finished, data, "-o", "again.csv", "--label", "a") == 0
+        assert (pd.read_csv("again.csv")["kind"] == "a").all()
+    assert command("impute", finished, "without.csv", "-o", "again.csv") == 0
     assert list(pd.read_csv("again.csv").columns) == ["length", "count", "constant"]
+    assert command("sample", finished, "-n", 3, "-o", "a.npy", "--label", "a") == 0
 
 
 def test_images_are_inpainted_where_a_mask_file_is_black(command: Command) -> None:
@@ -320,6 +324,35 @@ def test_images_are_inpainted_where_a_mask_file_is_black(command: Command) -> No
     Image.fromarray(pixels[:3]).save("small.png")
     assert command("impute", "run", "images.npy", "-o", "other.npy", "--mask", "small.png") == 1
     assert not Path("other.npy").exists()
+
+
+def test_one_mask_serves_all_channels_of_colour_images(command: Command) -> None:
+    images = np.random.default_rng(0).random((30, 3, 4, 4)).astype(np.float32)
+    np.save("images.npy", images)
+    assert command("train", "images.npy", "--out", "run", "--steps", 5) == 0
+    Image.fromarray(np.array([[255] * 4] * 2 + [[0] * 4] * 2, dtype=np.uint8)).save("mask.png")
+    np.save("few.npy", images[:3])
+    assert command("impute", "run", "few.npy", "-o", "filled.npy", "--mask", "mask.png") == 0
+    np.testing.assert_array_equal(np.load("filled.npy")[:, :, :2], images[:3, :, :2])
+
+
+def test_a_teacher_of_a_table_is_known_again_however_its_sums_were_taken(command: Command) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).random((200, 3)), columns=["a", "b", "c"])
+    frame.to_csv("table.csv", index=False)
+    assert command("train", "table.csv", "--out", "teacher", "--steps", 5) == 0
+    student = ["train", "table.csv", "--method", "consistency", "--steps", 5]
+    assert command(*student, "--out", "student", "--teacher", "teacher") == 0
+    assert command(*student, "--out", "other", "--teacher", "student") == 1
+    assert not Path("other").exists()
+
+
+@pytest.mark.parametrize("rows", [2, 12])
+def test_too_few_rows_to_compare_on(rows: int, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    TABLE.head(rows).to_csv("few.csv", index=False)
+    assert command("compare", "few.csv", "--methods", "edm", "--budget", 5, "--out", "out") == 1
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1 and "few" in error
+    assert not Path("out").exists()
 
 
 def test_a_consistency_run_is_distilled_resumed_sampled_and_judged(

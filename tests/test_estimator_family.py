@@ -79,15 +79,45 @@ def test_what_a_mask_hides_is_not_read(gaussian: NCSN) -> None:
 def test_frames_come_back_with_their_columns_and_types() -> None:
     frame = pd.DataFrame({"size": table(50)[:, 0], "count": np.arange(50) % 7, "constant": 4})
     model = NCSN(**GAUSSIAN).fit(frame)
-    gaps = frame.head(4).astype({"count": "Int64", "constant": "Int64"})
-    gaps.loc[1, "count"] = pd.NA
-    gaps.loc[2, "constant"] = pd.NA
-    gaps.loc[3, "size"] = np.nan
+    gaps = frame.iloc[10:14].astype({"count": "Int64", "constant": "Int64"})
+    gaps.loc[11, "count"] = pd.NA
+    gaps.loc[12, "constant"] = pd.NA
+    gaps.loc[13, "size"] = np.nan
     filled = model.impute(gaps, random_state=0, steps=5)
     assert list(filled.dtypes) == list(frame.dtypes)
+    # the rows keep their names, so that columns can be assigned back
+    assert list(filled.index) == [10, 11, 12, 13]
     assert (filled["constant"] == 4).all()
-    pd.testing.assert_series_equal(filled["size"][:3], frame["size"][:3])
-    assert list(filled["count"][[0, 2, 3]]) == [0, 2, 3]
+    pd.testing.assert_series_equal(filled["size"].iloc[:3], frame["size"].iloc[10:13])
+    assert list(filled["count"].loc[[10, 12, 13]]) == [3, 5, 6]
+
+
+def test_gaps_of_nullable_booleans_are_filled() -> None:
+    frame = pd.DataFrame({"size": table(50)[:, 0], "sold": np.arange(50) % 2 == 0})
+    model = NCSN(**GAUSSIAN).fit(frame)
+    gaps = frame.head(3).astype({"sold": "boolean"})
+    gaps.loc[1, "sold"] = pd.NA
+    filled = model.impute(gaps, random_state=0, steps=5)
+    assert list(filled.dtypes) == list(frame.dtypes)
+    assert list(filled["sold"].iloc[[0, 2]]) == [True, True]
+
+
+@pytest.mark.parametrize("method", ["ddpm", "ddpm_cosine"])
+def test_densities_are_not_asked_for_below_the_levels_of_the_training(method: str) -> None:
+    lowest = {"ddpm": 0.01, "ddpm_cosine": 0.0064}[method]
+    model = NCSN(method=method, **SMALL | {"training_steps": 1, "sigma_min": 0.001}).fit(table(60))
+    asked: list[float] = []
+    model.score_model_.register_forward_pre_hook(lambda module, inputs: asked.append(float(inputs[1])))
+    model.score_samples(table(2))
+    model.impute([[100.0, np.nan, np.nan]], steps=4, n_sweeps=1)
+    model.sample(2, sampler="consistent_annealed", steps=4)
+    assert min(asked) == pytest.approx(lowest, rel=0.01)
+
+
+def test_guidance_needs_a_score() -> None:
+    model = NCSN(**SMALL | {"training_steps": 1, "method": "consistency"}).fit(table(60), np.arange(60) % 2)
+    with pytest.raises(ValueError, match="a consistency model has no score to guide"):
+        model.sample(2, label=1, guidance=2.0)
 
 
 def test_tensors_and_images_come_back_as_they_are() -> None:
@@ -214,7 +244,7 @@ def test_teachers_that_do_not_fit_are_refused(teacher: NCSN) -> None:
         student.fit(table(), np.arange(400) % 2, teacher=teacher)
     with pytest.raises(ValueError, match="method 'edm' cannot distil a teacher of method 'edm'"):
         NCSN(**GAUSSIAN).fit(table(), teacher=teacher)
-    with pytest.raises(ValueError, match="cannot distil a teacher of method 'consistency'"):
+    with pytest.raises(DataError, match="cannot distil a teacher of method 'consistency'"):
         student.fit(table(), teacher=NCSN(**SMALL | {"training_steps": 1, "method": "consistency"}).fit(table()))
     with pytest.raises(NotFittedError):
         student.fit(table(), teacher=NCSN())

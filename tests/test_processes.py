@@ -48,3 +48,9 @@ def test_ddpm_levels_follow_from_the_product_of_alphas(kind: str) -> None:
 def test_unknown_betas_are_refused() -> None:
     with pytest.raises(ValueError, match="linear"):
         ddpm_levels(10, "quadratic")
+
+
+def test_linear_betas_of_too_few_steps_are_refused() -> None:
+    assert bool(ddpm_levels(21).isfinite().all())
+    with pytest.raises(ValueError, match="linear betas need more than 20 steps"):
+        ddpm_levels(20)

@@ -33,6 +33,7 @@ LabelOption = Annotated[
     str | None,
     typer.Option(help="The column (of an .npz: the array) of class labels; makes the model class-conditional."),
 ]
+LabelOutOption = Annotated[str | None, typer.Option(help="The column of class labels, which is left out of the data.")]
 PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
 
@@ -50,7 +51,7 @@ def demo(
 
 
 @app.command()
-def plan(data: DataArgument, label: LabelOption = None, points: PointsOption = 5000, seed: SeedOption = 0) -> None:
+def plan(data: DataArgument, label: LabelOutOption = None, points: PointsOption = 5000, seed: SeedOption = 0) -> None:
     """Show the settings that the data lead to, each with its rule and reason."""
     from ncsn.runs import plan_for
 
@@ -148,7 +149,7 @@ def compare(
         int | None, typer.Option(min=1, help="Training steps of each method; from the data when not given.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
-    label: LabelOption = None,
+    label: LabelOutOption = None,
     points: PointsOption = 5000,
 ) -> None:
     """Train methods on the same data with the same network and steps, and write how good they are at what cost."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ncsn.data import Dataset, load, split
-from ncsn.errors import RunError
+from ncsn.errors import DataError, RunError
 from ncsn.estimator import NCSN
 from ncsn.files import write_bytes
 from ncsn.methods import method_named
@@ -59,8 +59,9 @@ def compare_methods(
         progress: ``progress(method, seed)`` returns the callback of that training.
 
     Returns:
-        One row for each method, seed and number of steps, with the columns ``method``, ``seed``, ``steps``,
-        ``evaluations``, ``distance`` (sliced W2, in standardised units), ``floor`` (the training set's own), ``ratio``,
+        One row for each method, seed and number of steps, with the columns ``method``, ``seed``, ``share`` (of the method's
+        own number of steps), ``steps``, ``evaluations``, ``distance`` (sliced W2, in standardised units), ``floor`` (the
+        training set's own), ``ratio`` (NaN where the floor is 0),
         ``strays`` (share of samples far from every training row), ``training_seconds``, ``sampling_seconds`` and
         ``log_likelihood`` (mean of held-out rows in nats, standardised units; NaN where there is none).
 
@@ -91,7 +92,8 @@ def compare_methods(
             density = float("nan")
             if method.gives_score:
                 density = model.score(held_out[:DENSITY_ROWS]) - model.standardizer_.log_det()
-            for steps in sorted({max(1, round(share * method.steps(model.plan_))) for share in SHARES}):
+            for share in SHARES:
+                steps = max(1, round(share * method.steps(model.plan_)))
                 walked: list[State] = []
                 start = perf_counter()
                 drawn = model.sample(samples, steps=steps, random_state=seed, callback=walked.append)
@@ -101,12 +103,13 @@ def compare_methods(
                     {
                         "method": name,
                         "seed": seed,
+                        "share": share,
                         "steps": steps,
                         "evaluations": max(state.evaluations for state in walked),
                         "distance": reached,
                         "floor": floor,
-                        "ratio": reached / floor,
-                        "strays": stray_fraction(drawn, training),
+                        "ratio": reached / floor if floor > 0 else float("nan"),
+                        "strays": stray_fraction(standardised(model, drawn), standardised(model, training)),
                         "training_seconds": seconds,
                         "sampling_seconds": taken,
                         "log_likelihood": density,
@@ -119,6 +122,10 @@ def _data(dataset: Dataset, seed: int) -> tuple[Any, Any]:
     """Return a seed's training and held-out rows."""
     if dataset.draw is None:
         parts = split(dataset.values, dataset.labels, seed=seed)
+        if min(len(parts.train), len(parts.held_out)) < 6:
+            raise DataError(
+                f"{dataset.name}: {len(dataset.values)} rows are too few to compare methods on; give 30 or more"
+            )
         return parts.train, parts.held_out
     generator = torch.Generator().manual_seed(seed)
     return dataset.draw(len(dataset.values), generator), dataset.draw(HELD_OUT_POINTS, generator)
@@ -194,8 +201,10 @@ def run_comparison(
 
 def _summary(results: pd.DataFrame) -> pd.DataFrame:
     """Return medians over the seeds, and the range of the ratio."""
-    by_steps = results.groupby(["method", "evaluations"], sort=False)
-    table = by_steps[["ratio", "strays", "log_likelihood", "training_seconds", "sampling_seconds"]].median()
-    table.insert(1, "lowest", by_steps["ratio"].min())
-    table.insert(2, "highest", by_steps["ratio"].max())
-    return table.reset_index().rename(columns=lambda name: name.replace("_", " "))
+    by_steps = results.groupby(["method", "share"], sort=False)
+    table = by_steps[
+        ["evaluations", "ratio", "strays", "log_likelihood", "training_seconds", "sampling_seconds"]
+    ].median()
+    table.insert(2, "lowest", by_steps["ratio"].min())
+    table.insert(3, "highest", by_steps["ratio"].max())
+    return table.reset_index().drop(columns="share").rename(columns=lambda name: name.replace("_", " "))

@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -31,15 +32,27 @@ def score_to_distil(teacher: NCSN, method: str, values: Any, labels: Any = None)
 
     Raises:
         NotFittedError: The teacher is not fitted.
-        ValueError: The method distils no teacher, or the teacher has no score.
-        DataError: The teacher was fitted on other rows or labels.
+        ValueError: The method distils no teacher.
+        DataError: The teacher has no score, or was fitted on other rows or labels.
     """
     check_is_fitted(teacher, "score_model_")
-    if not method_named(method).distils or not method_named(teacher.method).gives_score:
+    if not method_named(method).distils:
         raise ValueError(f"method {method!r} cannot distil a teacher of method {teacher.method!r}")
-    if teacher.standardizer_.to_dict() != Standardizer.fit(values).to_dict():
+    if not method_named(teacher.method).gives_score:
+        raise DataError(
+            f"method {method!r} cannot distil a teacher of method {teacher.method!r}: take one with a score"
+        )
+    if not _alike(teacher.standardizer_, Standardizer.fit(values)):
         raise DataError("the teacher was fitted on other data: fit both on the same rows")
     classes: Any = [] if labels is None else encode_labels(labels, len(values))[0]
     if not np.array_equal([] if teacher.classes_ is None else teacher.classes_, classes):
         raise DataError("the teacher has other classes: fit both with the same labels, or both without")
     return copy.deepcopy(teacher.score_model_).eval()
+
+
+def _alike(one: Standardizer, other: Standardizer) -> bool:
+    """Return whether two scalings are of the same data, up to the order in which their sums were taken."""
+    if one.shape != other.shape or not torch.equal(one.constant, other.constant):
+        return False
+    close = torch.isclose(one.scale, other.scale, rtol=1e-9, atol=0)
+    return bool((close & ((one.mean - other.mean).abs() <= 1e-9 * (one.scale + one.mean.abs()))).all())

@@ -267,10 +267,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             ensure_min_samples=2 if fitting else 1,
         )
         array = np.require(array, requirements=("C", "W")).reshape(-1, *shape)
-        shown = X if form.kind == "frame" else array
-        if gaps:
-            shown = X.fillna(0) if form.kind == "frame" else np.where(np.isnan(array), 0, array)
-        check_values("X", shown, min_rows=1)
+        check_values("X", X if form.kind == "frame" else array, min_rows=1, gaps=gaps)
         return torch.from_numpy(array)
 
     # Sampling
@@ -352,6 +349,10 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         where = next(model.parameters()).device
         codes = label_codes(vars(self).get("classes_"), label, int(n_samples))
         if guidance is not None:
+            if not method.gives_score:
+                raise ValueError(
+                    f"a {self.method} model has no score to guide: leave guidance out, or take another method"
+                )
             if codes is None:
                 raise ValueError("guidance needs a label to guide to: give label")
             model = ClassGuidance(model, guidance)
@@ -383,7 +384,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if sampler == method.sampler:
             return method.grid(plan, steps or method.steps(plan))
         if sampler in GEOMETRIC_SAMPLERS:
-            return create_noise_schedule(plan.sigma_min, plan.sigma_max, steps or STEPS.get(sampler, plan.n_sigmas))
+            return create_noise_schedule(
+                method.lowest(plan), plan.sigma_max, steps or STEPS.get(sampler, plan.n_sigmas)
+            )
         return method.grid(plan, steps or STEPS.get(sampler, plan.sampling_steps))
 
     def _start(self, n: int, sigmas: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -423,8 +426,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: Rows like those that were fitted, NaN (in a data frame also NA) where a value is missing; of images, pixels.
-            mask: True where a value is known, of the shape of ``X`` or of one row; the rest is filled, whatever it holds.
-                Where X is not NaN, when None.
+            mask: True where a value is known, of the shape of ``X`` or of one row; the rest is filled.
+                Where X is not NaN, when None. What it hides may be any finite number.
             label: The class of the rows, or one for each; None for any.
             steps: Number of noise levels walked, from the largest to the smallest.
             random_state: As in the class; the estimator's own when None.
@@ -446,8 +449,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self._check_gives_score("conditional distribution")
         check_count("steps", steps)
         values = self._checked(X, gaps=True)
-        plan = self.plan_
-        sigmas = create_noise_schedule(plan.sigma_min, plan.sigma_max, steps)
+        sigmas = create_noise_schedule(method_named(self.method).lowest(self.plan_), self.plan_.sigma_max, steps)
         seed = self.random_state if random_state is None else random_state
         return fill(self, X, values, mask, label, sigmas, seed, options)
 
@@ -481,7 +483,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         log_p = log_density(
             self.score_model_,
             rows,
-            self.plan_.sigma_min,
+            method_named(self.method).lowest(self.plan_),
             self.plan_.sigma_max,
             mean=self.mean_,
             covariance=self.covariance_,

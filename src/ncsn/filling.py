@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,14 +53,17 @@ def fill(model: NCSN, X: Any, values: Tensor, mask: Any, label: Any, sigmas: Ten
     filled = torch.where(known, values, scaling.inverse(model.whole_rows(drawn)))
     form = Form.of(X)
     # of a frame the fitted types: gaps have turned its whole numbers into fractions
-    return (model.form_ if form.kind == model.form_.kind == "frame" else form).restore(filled)
+    restored = (model.form_ if form.kind == model.form_.kind == "frame" else form).restore(filled)
+    if form.kind == "frame":
+        restored.index = X.index
+    return restored
 
 
 def _given(mask: Any, values: Tensor) -> Tensor:
     """Return which values a mask calls known, of the shape of the values."""
     if mask is None:
         return torch.ones_like(values, dtype=torch.bool)
-    known = torch.as_tensor(np.asarray(as_float64(mask)))
+    known = as_float64(mask).cpu()
     if known.shape not in (values.shape, values.shape[1:]) or bool(((known != 0) & (known != 1)).any()):
         raise DataError(
             f"mask must be booleans of shape {tuple(values.shape)} or {tuple(values.shape[1:])}, True where a value is known"

@@ -164,10 +164,11 @@ def consistency_matching(
         **condition: Passed to the model, to the teacher and to ``exact``; a tensor has one entry a row.
 
     Returns:
-        Losses of shape ``(N,)``: pseudo-Huber distances over sigma - following, per unit of sigma.
+        Losses of shape ``(N,)``: pseudo-Huber distances times sigma / (sigma - following).
 
     References:
-        Song et al. 2023, algorithms 2 and 3; Song & Dhariwal 2024 for the distance, the weight and the fixed target.
+        Song et al. 2023, algorithms 2 and 3; Song & Dhariwal 2024 for the distance and the fixed target;
+        their weight is 1 / (sigma - following), which stresses small levels more.
     """
     level, lower = expand_sigma(sigma, samples), expand_sigma(following, samples)
     x = samples + level * noise
@@ -182,7 +183,9 @@ def consistency_matching(
                 late = (sigma >= exact_from).nonzero()[:, 0]
                 score = exact(x[late], sigma[late], **condition_rows(condition, len(samples), late))
                 slope = noise.index_copy(0, late, noise_from_score(sigma[late], score))
-        target = model(x + (lower - level) * slope, following, **condition)
+        # the same draws for both answers, so that dropout leaves the same units out
+        with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+            target = model(x + (lower - level) * slope, following, **condition)
     difference = (model(x, sigma, **condition) - target).flatten(1)
     softness = HUBER_SOFTNESS * math.sqrt(difference.shape[1])
     distance = (difference.square().sum(dim=1) + softness**2).sqrt() - softness

@@ -60,6 +60,10 @@ class Method:
         """Whether the model is a score model, so that it has a log-density and takes every sampler but ``consistency``."""
         return self.model is not ConsistencyModel
 
+    def lowest(self, plan: Plan) -> float:
+        """Return the smallest level to ask the model for: that of the plan, or what training draws at the least."""
+        return max(plan.sigma_min, float(self.levels(plan).quantile(torch.zeros((), dtype=torch.float64))))
+
     def build(self, plan: Plan, shape: Sequence[int], n_classes: int = 0) -> PreconditionedScore:
         """Make the untrained model.
 

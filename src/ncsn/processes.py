@@ -122,12 +122,14 @@ def ddpm_levels(n_steps: int = 1000, kind: str = "linear") -> Tensor:
             2021, eq. 17, beta at most 0.999.
 
     Raises:
-        ValueError: The kind is unknown.
+        ValueError: The kind is unknown, or linear betas are asked for with 20 steps or fewer.
 
     >>> [round(sigma, 4) for sigma in ddpm_levels()[[0, -1]].tolist()]
     [157.4073, 0.01]
     """
     if kind == "linear":
+        if n_steps <= 20:
+            raise ValueError(f"linear betas need more than 20 steps, of which each takes less than all; not {n_steps}")
         beta = torch.linspace(1e-4, 2e-2, n_steps, dtype=torch.float64) * 1000 / n_steps
     elif kind == "cosine":
         time = torch.arange(n_steps + 1, dtype=torch.float64) / n_steps

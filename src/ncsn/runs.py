@@ -7,7 +7,6 @@ also ``checkpoint.safetensors`` and ``settings.json``, from which ``--resume`` g
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ncsn.data import Dataset, Standardizer, as_float64, load, load_mask, save_samples, split
+from ncsn.data import Dataset, Standardizer, as_float64, ending_of, load, load_mask, save_samples, split
 from ncsn.distilling import score_to_distil
 from ncsn.errors import DataError, RunError
 from ncsn.estimator import NCSN
@@ -305,6 +304,7 @@ def sample_run(
         DataError: The label or the file's ending is unknown, or the sampler or guidance does not fit the model.
         RunError: The run or the file cannot be used.
     """
+    ending = ending_of(output)
     model, config = _load_run(folder)
     code = None if label is None else _label_of(model, label)
     try:
@@ -312,7 +312,9 @@ def sample_run(
     except ValueError as error:
         raise DataError(str(error)) from error
     name = (config.get("run") or {}).get("label") or "label"
-    save_samples(samples, output, labels=None if code is None else np.full(n, code), label_name=name)
+    # the class that was asked for is known, so that formats without a place for it can do without
+    labels = None if code is None or ending in (".npy", ".png") else np.full(n, code)
+    save_samples(samples, output, labels=labels, label_name=name)
 
 
 def impute_run(
@@ -326,7 +328,8 @@ def impute_run(
         output: The file; its ending says the format.
         mask: An image or ``.npy`` file of one row's shape, white or 1 where values are known; the rest of every row is
             filled. None where the data themselves have the gaps.
-        label: The class of all rows, as text; of a class-conditional model's data the run's own column of labels when None.
+        label: The class of all rows, as text, whatever the column of labels says; that column when None, of a
+            class-conditional model.
         seed: Seed of the draws.
 
     Returns:
@@ -336,22 +339,25 @@ def impute_run(
         DataError: The data, the mask or the label do not fit the model.
         RunError: The run or the file cannot be used.
     """
+    ending = ending_of(output)
     model, config = _load_run(folder)
-    code = None if label is None else _label_of(model, label)
     name = (config.get("run") or {}).get("label")
-    dataset = load(data, label=name if label is None else None, gaps=True)
+    dataset = load(data, label=name, gaps=True)
     labels = None if name is None else dataset.labels
+    if label is not None:
+        labels = np.full(len(dataset.values), _label_of(model, label))
     known = None if mask is None else load_mask(mask)
     values = dataset.values
-    if known is not None and known.shape != values.shape[1:]:
-        if math.prod(known.shape) != math.prod(values.shape[1:]):
+    if known is not None:
+        # of a colour image one mask serves all channels
+        if known.shape not in (values.shape[1:], values.shape[-2:]):
             raise DataError(f"{mask}: a mask of shape {known.shape} does not fit rows of shape {values.shape[1:]}")
-        known = known.reshape(values.shape[1:])
+        known = np.broadcast_to(known, values.shape[1:]).copy()
     try:
-        filled = model.impute(values, mask=known, label=labels if label is None else code, random_state=seed)
+        filled = model.impute(values, mask=known, label=labels, random_state=seed)
     except ValueError as error:
         raise DataError(str(error)) from error
-    save_samples(filled, output, labels=labels, label_name=name or "label")
+    save_samples(filled, output, labels=None if ending in (".npy", ".png") else labels, label_name=name or "label")
     missing = as_float64(values).isnan()
     return int(missing.sum()) if known is None else int((missing | ~torch.from_numpy(known)).sum())
 

@@ -93,7 +93,7 @@ def summarise(
     tables = dict(tables or {})
     if seen.ndim == 2 and seen.shape[1] == 2:
         figures["score_fields"] = plot_multiscale_scores(score_model, shown, data=seen)
-    levels = create_noise_schedule(plan.sigma_min, plan.sigma_max, 10).to(seen)
+    levels = create_noise_schedule(method_named(model.method).lowest(plan), plan.sigma_max, 10).to(seen)
     if draw is not None:
         fresh = standardised(model, draw(TRUTH_ROWS, torch.Generator().manual_seed(seed + 1)))
         truth = EmpiricalScore(fresh)

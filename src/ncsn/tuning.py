@@ -487,7 +487,11 @@ def _rule_target_from(facts: _Facts) -> tuple[float, str, str]:
 def _rule_target_rows(facts: _Facts) -> tuple[int, str, str]:
     if facts.rows.shape[1] <= _LOW_DIMENSION:
         return 512, f"512 up to {_LOW_DIMENSION} features", "the batch itself covers the plane well enough"
-    return 1024, f"1,024 above {_LOW_DIMENSION} features", "rows that those targets are averaged over, drawn anew each step"
+    return (
+        1024,
+        f"1,024 above {_LOW_DIMENSION} features",
+        "rows that those targets are averaged over, drawn anew each step",
+    )
 
 
 def _check_finite(name: str, value: Any, chosen: Mapping[str, Any]) -> float:

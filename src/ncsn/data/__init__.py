@@ -15,7 +15,7 @@ from ncsn.data.toys import (
     toy_mixture,
 )
 from ncsn.data.values import Values, as_float64, check_values
-from ncsn.data.writing import save_samples
+from ncsn.data.writing import ending_of, save_samples
 
 __all__ = [
     "DATASETS",
@@ -30,6 +30,7 @@ __all__ = [
     "check_values",
     "checkerboard",
     "eight_gaussians",
+    "ending_of",
     "load",
     "load_mask",
     "moons",

@@ -69,7 +69,7 @@ def load(
         seed: Seed of a toy set's draw.
         label: The column (or array of an ``.npz`` file) that holds the labels; it is split off from the values. The
             built-in sets call theirs ``component`` (toy sets) or ``target``, and give them unasked.
-        gaps: Whether values may be missing, as empty cells or NaN, and one row is enough.
+        gaps: Whether values may be missing, as empty cells or NaN, and the labels with them; one row is enough then.
 
     Returns:
         The checked data set. Integer and boolean columns keep their type.
@@ -93,13 +93,8 @@ def load(
         if not path.exists():
             near = "" if path.suffix or path.name != name else f"{unknown_name('data set', name, DATASETS)}; "
             raise DataError(f"{near}no such file or folder: {name}")
-        dataset = _load_images(path, label) if path.is_dir() else _load_file(path, label)
-    if gaps:
-        values = dataset.values
-        shown = values.fillna(0) if isinstance(values, pd.DataFrame) else np.where(np.isnan(values), 0, values)
-        check_values(dataset.name, shown, min_rows=1)
-    else:
-        check_values(dataset.name, dataset.values)
+        dataset = _load_images(path, label, gaps) if path.is_dir() else _load_file(path, label, gaps)
+    check_values(dataset.name, dataset.values, min_rows=1 if gaps else 2, gaps=gaps)
     return dataset
 
 
@@ -156,10 +151,10 @@ def _load_shipped(name: str) -> Dataset:
     return Dataset(name, table.data, table.target.to_numpy(), "target")
 
 
-def _load_images(path: Path, label: str | None) -> Dataset:
+def _load_images(path: Path, label: str | None, gaps: bool) -> Dataset:
     from PIL import Image
 
-    if label is not None:
+    if label is not None and not gaps:
         raise DataError(f"{path}: images carry no labels; save them with their labels in an .npz file")
     images: list[Image.Image] = []
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in _IMAGES)
@@ -184,7 +179,7 @@ def _load_images(path: Path, label: str | None) -> Dataset:
     return Dataset(path.name, pixels[:, None] if mode == "L" else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
 
-def _load_file(path: Path, label: str | None) -> Dataset:
+def _load_file(path: Path, label: str | None, gaps: bool) -> Dataset:
     readers = {".csv": _read_csv, ".parquet": _read_parquet, ".npy": _read_npy, ".npz": _read_npz}
     ending = path.suffix.lower()
     if ending not in readers:
@@ -192,7 +187,7 @@ def _load_file(path: Path, label: str | None) -> Dataset:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty")
-        return readers[ending](path, label)
+        return readers[ending](path, label, gaps)
     except DataError:
         raise
     except ImportError as error:
@@ -206,8 +201,9 @@ def _load_file(path: Path, label: str | None) -> Dataset:
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?(\.\d+)?")
 
 
-def _read_csv(path: Path, label: str | None) -> Dataset:
-    frame = pd.read_csv(path, low_memory=False)
+def _read_csv(path: Path, label: str | None, gaps: bool) -> Dataset:
+    # in a table of one column an empty cell is an empty line
+    frame = pd.read_csv(path, low_memory=False, skip_blank_lines=not gaps)
     names = [str(column) for column in frame.columns]
     if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
         raise DataError(f"{path}: one column, {names[0]!r}; the columns must be separated by commas")
@@ -220,17 +216,17 @@ def _read_csv(path: Path, label: str | None) -> Dataset:
     unnamed = [index for index, column in enumerate(names, start=1) if column.startswith("Unnamed: ")]
     if unnamed:
         raise DataError(f"{path}: column {unnamed[0]} has no name (a row index?); name it or drop it")
-    return _table(path, frame, label)
+    return _table(path, frame, label, gaps)
 
 
-def _read_parquet(path: Path, label: str | None) -> Dataset:
+def _read_parquet(path: Path, label: str | None, gaps: bool) -> Dataset:
     frame = pd.read_parquet(path, engine="pyarrow")
     named_index = any(name is not None for name in frame.index.names)
-    return _table(path, frame.reset_index(drop=not named_index), label)
+    return _table(path, frame.reset_index(drop=not named_index), label, gaps)
 
 
-def _read_npy(path: Path, label: str | None) -> Dataset:
-    if label is not None:
+def _read_npy(path: Path, label: str | None, gaps: bool) -> Dataset:
+    if label is not None and not gaps:
         raise DataError(f"{path}: an .npy file has no label {label!r}; use a table, or an .npz file with both arrays")
     values = np.load(path, allow_pickle=False)
     if not isinstance(values, np.ndarray):
@@ -238,14 +234,14 @@ def _read_npy(path: Path, label: str | None) -> Dataset:
     return Dataset(path.stem, _array(path, values))
 
 
-def _read_npz(path: Path, label: str | None) -> Dataset:
+def _read_npz(path: Path, label: str | None, gaps: bool) -> Dataset:
     archive = np.load(path, allow_pickle=False)
     if isinstance(archive, np.ndarray):
         raise DataError(f"{path}: this is an .npy file; rename it")
     with archive:
         arrays = dict(archive)
     labels = None
-    if label is not None:
+    if label is not None and not (gaps and label not in arrays):
         if label not in arrays:
             raise DataError(f"{path}: no array called {label!r}; there are {', '.join(arrays)}")
         labels = arrays.pop(label)
@@ -268,14 +264,14 @@ def _array(path: Path, values: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(-1, 1) if values.ndim == 1 else values
 
 
-def _table(path: Path, frame: pd.DataFrame, label: str | None) -> Dataset:
+def _table(path: Path, frame: pd.DataFrame, label: str | None, gaps: bool) -> Dataset:
     frame.columns = frame.columns.map(str)
     if frame.empty:
         raise DataError(
             f"{path}: {len(frame)} rows and {frame.shape[1]} columns; at least 2 rows of numbers are needed"
         )
     labels = None
-    if label is not None:
+    if label is not None and not (gaps and label not in frame):
         if label not in frame:
             raise DataError(f"{path}: {unknown_name('column', label, frame.columns)}")
         column = frame.pop(label)

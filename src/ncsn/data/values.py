@@ -24,13 +24,14 @@ Values = pd.DataFrame | NDArray[Any] | Tensor
 """What data comes as: a data frame, an array or a tensor, one row (or image) a point."""
 
 
-def check_values(name: str, values: pd.DataFrame | NDArray[Any], min_rows: int = 2) -> None:
+def check_values(name: str, values: pd.DataFrame | NDArray[Any], min_rows: int = 2, gaps: bool = False) -> None:
     """Refuse values that are empty or not finite.
 
     Args:
         name: What the data are called in the message.
         values: Rows, ``(N, *shape)``.
         min_rows: Fewest rows.
+        gaps: Whether values may be missing, so that only infinite ones are refused.
 
     Raises:
         DataError: What is wrong, with the row and the column of the first bad cell.
@@ -40,7 +41,8 @@ def check_values(name: str, values: pd.DataFrame | NDArray[Any], min_rows: int =
     if len(values) < min_rows:
         rows = f"{len(values)} row{'s' if len(values) != 1 else ''}"
         raise DataError(f"{name}: {rows}; at least {min_rows} {'is' if min_rows == 1 else 'are'} needed")
-    bad = ~as_float64(values).isfinite().flatten(1).numpy()
+    numbers = as_float64(values).flatten(1)
+    bad = (numbers.isinf() if gaps else ~numbers.isfinite()).numpy()
     if bad.any():
         row, position = np.argwhere(bad)[0]
         cell = values.columns[position] if isinstance(values, pd.DataFrame) else int(position) + 1

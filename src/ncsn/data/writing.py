@@ -19,11 +19,24 @@ from ncsn.data.values import Values, as_float64
 from ncsn.errors import DataError, RunError
 
 __all__ = [
+    "ending_of",
     "save_samples",
 ]
 
 
 _GRID = 400
+
+
+def ending_of(path: str | os.PathLike[str]) -> str:
+    """Return a file's ending in small letters.
+
+    Raises:
+        DataError: Samples cannot be written in the format of that ending.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in (".csv", ".parquet", ".npy", ".npz", ".png"):
+        raise DataError(f"{path}: unknown ending {ending!r}; samples are written as .csv .parquet .npy .npz .png")
+    return ending
 
 
 def save_samples(
@@ -49,9 +62,7 @@ def save_samples(
         RunError: The file cannot be written (no such folder, no permission, disk full).
     """
     path = Path(path)
-    ending = path.suffix.lower()
-    if ending not in (".csv", ".parquet", ".npy", ".npz", ".png"):
-        raise DataError(f"{path}: unknown ending {ending!r}; samples are written as .csv .parquet .npy .npz .png")
+    ending = ending_of(path)
     if labels is not None and ending in (".npy", ".png"):
         raise DataError(f"{path}: {ending} has no place for labels; use .csv, .parquet or .npz")
     frame = samples if isinstance(samples, pd.DataFrame) else None

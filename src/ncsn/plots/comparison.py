@@ -23,8 +23,9 @@ def plot_quality_by_evaluations(results: pd.DataFrame) -> Figure:
     A line joins the medians over the seeds, a bar spans the smallest and the largest.
 
     Args:
-        results: One row a method, seed and number of steps, with the columns ``method``, ``evaluations`` and ``ratio``: the
-            distance as a multiple of the training set's own.
+        results: One row a method, seed and number of steps, with the columns ``method``, ``evaluations`` and ``ratio`` (the
+            distance as a multiple of the training set's own); with a column ``share``, rows of one share of a method's
+            steps are one point, at their median number of evaluations.
 
     Returns:
         The figure.
@@ -38,10 +39,11 @@ def plot_quality_by_evaluations(results: pd.DataFrame) -> Figure:
     figure, ((ax,),) = panels(1, 1, width=6.4, height=3.8)
     ax.axhline(1, color=FLOOR, linestyle="--", linewidth=1.2, label="training set")
     for index, (method, rows) in enumerate(results.groupby("method", sort=False)):
-        ratio = rows.groupby("evaluations")["ratio"]
+        points = rows.groupby("share" if "share" in rows else "evaluations")
+        evaluations, ratio = points["evaluations"].median(), points["ratio"]
         middle, low, high = ratio.median(), ratio.min(), ratio.max()
         ax.errorbar(
-            middle.index.to_numpy(),
+            evaluations.to_numpy(),
             middle.to_numpy(),
             yerr=np.stack([middle - low, high - middle]),
             color=_COLOURS[index % len(_COLOURS)],
