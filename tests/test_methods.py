@@ -122,6 +122,12 @@ def test_untrained_edm_is_the_gaussian_of_the_data(plan: Plan) -> None:
     torch.testing.assert_close(model(x, sigma), expected)
 
 
+def test_the_network_carries_the_linear_part_where_nothing_else_does() -> None:
+    many = make_plan(np.random.default_rng(0).standard_normal((50, 10)))
+    with_gain = {name for name, row in METHODS.items() if row.build(many, (10,)).network.gain is not None}
+    assert with_gain == set(METHODS) - {"edm", "consistency"}
+
+
 def test_model_has_the_size_of_the_plan(plan: Plan) -> None:
     model = METHODS["edm"].build(plan, (2, 3), n_classes=4)
     x = torch.randn(5, 2, 3)

@@ -243,7 +243,7 @@ def residual(shape: Sequence[int] = (3,), **options: Any) -> ResidualMLP:
 
 
 def test_blocks_add_to_their_input_what_the_level_scales_and_shifts() -> None:
-    network: Any = residual(n_fourier=4)
+    network: Any = residual(n_fourier=4, gain=True)
     x, noise = points(5, 3, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64)
     angles = x @ network.fourier.projection
     h = network.input(torch.cat([x, angles.sin(), angles.cos()], dim=1))

@@ -27,6 +27,10 @@ SDE_LEVELS = 100
 """Levels that the samplers of the Score SDE walk; with correction, two evaluations each."""
 
 
+WITH_SKIP = ("edm", "consistency")
+"""Rows of preconditioning whose c_skip is below 1, so that they carry the linear part of the answer themselves."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One row of the table.
@@ -72,8 +76,17 @@ class Method:
             shape: Shape of one row.
             n_classes: Number of class labels; 0 for none.
         """
+        # Where c_skip is 1 the linear part is left to the network. Elsewhere a gain is no gain but in few features, where
+        # Fourier features draw the detail: with few rows of many features it costs likelihood.
+        gain = self.preconditioning not in WITH_SKIP or plan.n_fourier > 0
         network = ResidualMLP(
-            shape, plan.width, plan.n_blocks, n_fourier=plan.n_fourier, dropout=plan.dropout, n_classes=n_classes
+            shape,
+            plan.width,
+            plan.n_blocks,
+            n_fourier=plan.n_fourier,
+            dropout=plan.dropout,
+            gain=gain,
+            n_classes=n_classes,
         )
         return self.model(network, self.preconditioning, plan.sigma_data, plan.sigma_min)
 

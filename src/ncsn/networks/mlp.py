@@ -17,7 +17,7 @@ __all__ = ["ResidualMLP"]
 class ResidualMLP(nn.Module):
     """Residual blocks whose hidden layer is scaled and shifted by the noise level (FiLM; Perez et al. 2018).
 
-    To their answer comes the input times a gain that depends on the noise level; before training, both are 0.
+    With ``gain`` the input times a number that depends on the noise level comes to their answer. Before training it is 0.
 
     Args:
         shape: Shape of one row, ``(D,)`` or an image's; images are flattened.
@@ -27,6 +27,7 @@ class ResidualMLP(nn.Module):
         fourier_scale: Their standard deviation, in radians per unit of scaled input.
         embedding_dim: Length of the noise level's embedding.
         dropout: Share of each block's hidden units that training leaves out, against overfitting small data sets.
+        gain: Whether the input is added, times a gain of the level.
         n_classes: Number of class labels, which count from 0; 0 for an unconditional network. Label -1 stands for no label.
     """
 
@@ -40,6 +41,7 @@ class ResidualMLP(nn.Module):
         fourier_scale: float = 2.0,
         embedding_dim: int = 32,
         dropout: float = 0.0,
+        gain: bool = False,
         n_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -54,11 +56,12 @@ class ResidualMLP(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
         self.residual = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
         self.output = nn.Linear(width, dim)
-        # much of an answer is often the input times a number, which the blocks would have to imitate
-        self.gain = nn.Linear(embedding_dim, 1)
+        # much of an answer can be the input times a number, which the blocks would have to imitate
+        self.gain = nn.Linear(embedding_dim, 1) if gain else None
         for last in (self.output, self.gain):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            if last is not None:
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the network's output.
@@ -90,4 +93,7 @@ class ResidualMLP(nn.Module):
             scale, shift = scales_and_shifts[2 * i], scales_and_shifts[2 * i + 1]
             units = functional.silu(torch.addcmul(shift, hidden(h), 1 + scale))
             h = h + residual(functional.dropout(units, self.dropout, self.training))
-        return torch.addcmul(self.output(functional.silu(h)), self.gain(embedding), flat).reshape(x.shape)
+        answer = self.output(functional.silu(h))
+        if self.gain is not None:
+            answer = torch.addcmul(answer, self.gain(embedding), flat)
+        return answer.reshape(x.shape)
