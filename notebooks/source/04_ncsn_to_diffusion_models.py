@@ -167,7 +167,8 @@ def draw_arrows(ax, arrows, points, title, color, places=grid):
 one = torch.ones(len(grid))
 perfect_noise = grid - exact.denoise(grid, 1.0)  # x̃ − E[x | x̃] is σ times the mean noise, and σ is 1
 noisy = data + torch.randn_like(data)
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.5), layout="constrained", sharex=True, sharey=True)
+figure = plt.figure(figsize=(10, 3.5), layout="constrained")
+axes = figure.subplots(1, 3, sharex=True, sharey=True)
 draw_arrows(axes[0], perfect_noise, noisy, "predicted noise", GREY)
 draw_arrows(axes[1], score_from_noise(perfect_noise, one), noisy, "read as a score: yours", ORANGE)
 draw_arrows(axes[2], exact(grid, one[0]), noisy, "exact score", BLUE)
@@ -241,7 +242,8 @@ alpha_bar = alpha_bars(betas)
 sigmas = ((1 - alpha_bar) / alpha_bar).sqrt()
 reference = ddpm_levels().flip(0)
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.2), layout="constrained")
+figure = plt.figure(figsize=(9.5, 3.2), layout="constrained")
+left, right = figure.subplots(1, 2)
 left.plot(alpha_bar.sqrt(), color=BLUE, label="data: √ᾱ")
 left.plot((1 - alpha_bar).sqrt(), color=ORANGE, label="noise: √(1 − ᾱ)")
 left.set(xlabel="step t", title="DDPM's two factors")
@@ -314,7 +316,8 @@ def leap(x, n_steps):
     return add_noise(x, t, torch.randn_like(x), alpha_bar.float())
 
 
-figure, axes = plt.subplots(2, 4, figsize=(10, 5), layout="constrained", sharex=True, sharey=True)
+figure = plt.figure(figsize=(10, 5), layout="constrained")
+axes = figure.subplots(2, 4, sharex=True, sharey=True)
 for column, n_steps in zip(axes.T, (1, 100, 300, 1000), strict=True):
     for ax, cloud, color in zip(column, (walk_the_chain, leap), (BLUE, ORANGE), strict=True):
         ax.scatter(*cloud(data[:1500], n_steps).T, s=2, color=color)
@@ -391,7 +394,8 @@ def exact_vp_score(x, left):
     return shrunk(x, (1 - left).sqrt())
 
 
-figure, axes = plt.subplots(3, 4, figsize=(10, 7.6), layout="constrained")
+figure = plt.figure(figsize=(10, 7.6), layout="constrained")
+axes = figure.subplots(3, 4)
 worst = 0.0
 for column, t in zip(axes.T, (50, 200, 400, 700), strict=True):
     left, level = alpha_bar[t], sigmas[t]
@@ -567,7 +571,8 @@ gate("4.5a", of_ncsn)
 gate("4.5b", of_ddpm)
 gate("4.5c", between)
 # %%
-figure, axes = plt.subplots(1, 4, figsize=(12.5, 3.2), layout="constrained")
+figure = plt.figure(figsize=(12.5, 3.2), layout="constrained")
+axes = figure.subplots(1, 4)
 level = torch.tensor(0.5)
 noisy = data + level * torch.randn_like(data)
 with torch.no_grad():
@@ -778,7 +783,8 @@ rows = (
     ("trained: yours", ORANGE, (("reverse SDE", sde_paths), ("probability-flow ODE", flow_paths))),
     ("exact score", BLUE, (("", exact_sde_paths), ("", exact_flow_paths))),
 )
-figure, axes = plt.subplots(2, 2, figsize=(10, 5.6), layout="constrained", sharex=True, sharey=True)
+figure = plt.figure(figsize=(10, 5.6), layout="constrained")
+axes = figure.subplots(2, 2, sharex=True, sharey=True)
 for row, (name, color, walks) in zip(axes, rows, strict=True):
     for ax, (title, paths) in zip(row, walks, strict=True):
         ax.imshow(
@@ -822,7 +828,8 @@ results = {
     "NCSN,\nyour DDPM sampler": (by_ncsn, ORANGE, 1000),
 }
 floors = [sliced_wasserstein2(exact.sample(2000), held_out) for _ in range(10)]
-figure, axes = plt.subplots(1, 6, figsize=(13, 2.9), layout="constrained", sharex=True, sharey=True)
+figure = plt.figure(figsize=(13, 2.9), layout="constrained")
+axes = figure.subplots(1, 6, sharex=True, sharey=True)
 print(f"{'':34}{'network calls':>14}{'smaller mode':>14}{'sliced W2':>11}")
 for ax, (name, (points, color, calls)) in zip(axes, results.items(), strict=True):
     ax.scatter(*points.T, s=2, color=color)
