@@ -211,7 +211,7 @@ BAD_LINES: list[tuple[list[str], int, str]] = [
     (["train", "moons", "--out", "run", "--method", "consistency", "--teacher", "RUN"], 1, "other data"),
     (["train", "moons", "--out", "run", "--method", "consistency", "--teacher", "missing"], 1, "missing"),
     (["impute", "RUN", "missing.csv", "-o", "x.csv"], 1, "missing.csv"),
-    (["impute", "RUN", "moons", "-o", "x.csv", "--label", "a"], 1, "expecting 3 features"),
+    (["impute", "RUN", "moons", "-o", "x.csv", "--label", "a"], 1, "no labels called 'kind'"),
     (["impute", "RUN", "table.csv", "-o", "x.csv", "--mask", "table.csv"], 1, "mask"),
     (["impute", "RUN", "table.csv", "-o", "x.txt"], 1, ".csv"),
     (["compare", "moons", "--methods", "edm,edn", "--out", "run"], 2, "edm"),

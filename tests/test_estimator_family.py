@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import multivariate_normal
 from sklearn.exceptions import NotFittedError
 
 from ncsn import NCSN
@@ -168,6 +169,26 @@ def test_guidance_moves_samples_away_from_the_other_class() -> None:
     assert strong.mean() > plain.mean() + 0.3
     with pytest.raises(ValueError, match="guidance needs a label to guide to: give label"):
         model.sample(2, guidance=2.0)
+
+
+def test_a_class_starts_and_ends_at_moments_of_its_own() -> None:
+    side = np.arange(600) % 2
+    x = np.random.default_rng(0).standard_normal((600, 2)) * 3.0 + 10.0 * side[:, None]
+    model = NCSN(**GAUSSIAN).fit(x, side)
+    starts: list[State] = []
+    model.sample(4000, label=1, random_state=0, callback=lambda state: starts.append(state) if not state.step else None)
+    start = torch.cat([state.x for state in starts])
+    centre = model.standardizer_.transform(x)[side == 1].mean(0)
+    np.testing.assert_allclose(start.mean(0), centre, atol=4 * 20.0 / 4000**0.5)
+    # the flow of this network, the score of the standard normal, keeps rows of one class and of both apart in the end only
+    # by the Gaussian that the density is taken as at sigma_max: log N(0, 1 + 20^2) against the class's own
+    rows = x[side == 1][:20]
+    z = model.standardizer_.transform(rows).numpy() * (1 + 20.0**2) ** 0.5 / (1 + 0.01**2) ** 0.5
+    own = model.moments_.covariances[2].numpy() + 20.0**2 * np.eye(2)
+    both = model.moments_.covariances[0].numpy() + 20.0**2 * np.eye(2)
+    expected = multivariate_normal.logpdf(z, centre, own) - multivariate_normal.logpdf(z, np.zeros(2), both)
+    found = model.score_samples(rows, label=1) - model.score_samples(rows)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 # Consistency models

@@ -92,8 +92,9 @@ def compare_methods(
             density = float("nan")
             if method.gives_score:
                 density = model.score(held_out[:DENSITY_ROWS]) - model.standardizer_.log_det()
-            for share in SHARES:
-                steps = max(1, round(share * method.steps(model.plan_)))
+            # of shares that come to the same number of steps, the last
+            shares = {max(1, round(share * method.steps(model.plan_))): share for share in SHARES}
+            for steps, share in shares.items():
                 walked: list[State] = []
                 start = perf_counter()
                 drawn = model.sample(samples, steps=steps, random_state=seed, callback=walked.append)

@@ -25,6 +25,7 @@ from ncsn.forms import Form, encode_labels, label_codes
 from ncsn.guidance import ClassGuidance
 from ncsn.likelihood import log_density
 from ncsn.methods import Method, method_named
+from ncsn.moments import Moments
 from ncsn.networks.contract import check_contract, trainable
 from ncsn.randomness import generator_of, reseed, restored_generators, seed_of
 from ncsn.samplers import State, sample
@@ -35,9 +36,6 @@ from ncsn.training import Progress, Recipe, Trainer, is_main_process, make_accel
 from ncsn.tuning import Plan, make_plan
 
 __all__ = ["NCSN"]
-
-COVARIANCE_UP_TO = 1024
-"""Columns up to which samples start from the data's whole covariance; above, and for images, from variances."""
 
 GEOMETRIC_SAMPLERS = ("langevin", "annealed_langevin", "consistent_annealed")
 """Samplers whose steps are meant for geometric levels, whatever the method's own grid."""
@@ -77,8 +75,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         score_model_: The trained score model, in standardised units, of the columns that vary.
         standardizer_: The scaling between the data's units and the standardised ones.
         form_: The container, columns and types of the data, in which samples come back.
-        mean_: Mean of the standardised data.
-        covariance_: Their covariance; of images, the variance of each pixel.
+        moments_: Means and covariances of the standardised data, of all rows and of each class; of images, variances.
         loss_curve_: Pairs of step and mean loss.
         classes_: The labels, sorted, of a model fitted with labels; else None.
         n_features_in_: Number of columns; of images, of pixels.
@@ -192,9 +189,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = classes
         self.score_model_ = trainer.averaged_model
         self.loss_curve_ = trainer.curve
-        self.mean_ = rows.mean(0)
-        whole = rows.ndim == 2 and rows.shape[1] <= COVARIANCE_UP_TO
-        self.covariance_ = rows.T.cov().reshape(rows.shape[1], -1) if whole else rows.var(0)
+        self.moments_ = Moments.of(rows, labels, 0 if classes is None else len(classes))
         return self
 
     def _given(self) -> dict[str, Any]:
@@ -339,15 +334,16 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             options.setdefault("n_steps_per_sigma", 100 if stepper else self.plan_.n_steps_per_sigma)
         generator = generator_of(self.random_state if random_state is None else random_state)
         sigmas = self._levels(sampler, steps, method)
+        codes = label_codes(vars(self).get("classes_"), label, int(n_samples))
         if stepper is None:
-            x_init = self._start(int(n_samples), sigmas, generator)
-            model, shape = self.score_model_, tuple(self.mean_.shape)
+            # the Gaussian that the data, or those of the class, are next to at the largest noise level
+            x_init = self.moments_.draw(int(n_samples), float(sigmas[0]), codes, generator).float()
+            model, shape = self.score_model_, self.moments_.shape
         else:
             model, shape, x_init = stepper.average.model, stepper.shape, None
         if device is not None:
             model = copy.deepcopy(model).to(device)
         where = next(model.parameters()).device
-        codes = label_codes(vars(self).get("classes_"), label, int(n_samples))
         if guidance is not None:
             if not method.gives_score:
                 raise ValueError(
@@ -388,17 +384,6 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 method.lowest(plan), plan.sigma_max, steps or STEPS.get(sampler, plan.n_sigmas)
             )
         return method.grid(plan, steps or STEPS.get(sampler, plan.sampling_steps))
-
-    def _start(self, n: int, sigmas: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Draw from the Gaussian that the data are at the largest noise level."""
-        noise = torch.randn(n, *self.mean_.shape, generator=generator, dtype=torch.float64)
-        variance = float(sigmas[0]) ** 2
-        if self.covariance_.ndim == 2 and self.mean_.ndim == 1:
-            total = self.covariance_ + variance * torch.eye(len(self.covariance_), dtype=torch.float64)
-            noise = noise @ torch.linalg.cholesky(total).T
-        else:
-            noise = noise * (self.covariance_ + variance).sqrt()
-        return (noise + self.mean_).float()
 
     def whole_rows(self, rows: Tensor) -> Tensor:
         """Return rows of the model as float64 rows of all columns on the CPU, 0 in the constant ones."""
@@ -480,17 +465,19 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         rows = self._rows(values)
         codes = label_codes(self.classes_, label, len(rows))
         options.setdefault("generator", generator_of(self.random_state))
-        log_p = log_density(
-            self.score_model_,
-            rows,
-            method_named(self.method).lowest(self.plan_),
-            self.plan_.sigma_max,
-            mean=self.mean_,
-            covariance=self.covariance_,
-            condition=None if codes is None else {"label": codes.to(rows.device)},
-            **options,
-        )
-        log_p = log_p.cpu().double() + self.standardizer_.log_det()
+        log_p = torch.empty(len(rows), dtype=torch.float64)
+        for group, mean, covariance in self.moments_.groups(codes, len(rows)):
+            log_p[group] = log_density(
+                self.score_model_,
+                rows[group.to(rows.device)],
+                method_named(self.method).lowest(self.plan_),
+                self.plan_.sigma_max,
+                mean=mean,
+                covariance=covariance,
+                condition=None if codes is None else {"label": codes[group].to(rows.device)},
+                **options,
+            ).to(log_p)
+        log_p += self.standardizer_.log_det()
         if values.ndim == 2:
             constant = self.standardizer_.constant
             possible = values[:, constant].float() == self.standardizer_.mean[constant].float()

@@ -16,6 +16,7 @@ from ncsn.errors import RunError
 from ncsn.files import VERSION, digest_of, pack_tensors, read_json, read_tensors, write_files
 from ncsn.forms import Form
 from ncsn.methods import method_named
+from ncsn.moments import Moments
 from ncsn.networks.contract import trainable
 from ncsn.randomness import restored_generators
 from ncsn.tuning import Plan
@@ -41,10 +42,10 @@ def save_model(model: NCSN, folder: Path) -> None:
         "loss_curve": model.loss_curve_,
         "n_features_in": model.n_features_in_,
         "feature_names_in": getattr(model, "feature_names_in_", np.array([])).tolist() or None,
-        "shape": list(model.mean_.shape),
+        "shape": list(model.moments_.shape),
     }
     tensors = {f"model.{name}": tensor for name, tensor in model.score_model_.state_dict().items()}
-    tensors |= {"mean": model.mean_, "covariance": model.covariance_}
+    tensors |= {"means": model.moments_.means, "covariances": model.moments_.covariances}
     # both files carry it, so that one file of an older save is not taken for this one's
     identity = digest_of(tensors, json.dumps(config))
     content = json.dumps(config | {"identity": identity}, indent=1)
@@ -81,7 +82,7 @@ def load_model(kind: type[Model], folder: Path, score_net: nn.Module | None) -> 
         model.n_features_in_ = int(config["n_features_in"])
         if config["feature_names_in"]:
             model.feature_names_in_ = np.array(config["feature_names_in"], dtype=object)
-        model.mean_, model.covariance_ = tensors.pop("mean"), tensors.pop("covariance")
+        model.moments_ = Moments(tensors.pop("means"), tensors.pop("covariances"))
         if own:
             score_model: nn.Module = copy.deepcopy(trainable(score_net)).cpu()
         else:

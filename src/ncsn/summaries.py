@@ -41,7 +41,7 @@ def standardised(model: NCSN, values: Any) -> Tensor:
     """Return rows of data in the units of the model's noise levels, without their constant columns."""
     scaling = model.standardizer_
     rows = scaling.transform(as_float64(values))
-    return (rows[:, ~scaling.constant] if rows.ndim == 2 else rows).float().to(model.mean_.device)
+    return (rows[:, ~scaling.constant] if rows.ndim == 2 else rows).float().to(model.moments_.means.device)
 
 
 def summarise(
