@@ -28,7 +28,7 @@ WALKS: dict[str, dict[str, dict[str, Any]]] = {
     "ve_sde": {"predictor-corrector, 200": {"steps": 100}},
     "vp_sde": {"predictor-corrector, 200": {"steps": 100}},
     "subvp_sde": {"predictor-corrector, 200": {"steps": 100}},
-    "edm": {"heun, 35": {"steps": 18}, "dpmpp_2m, 10": {"sampler": "dpmpp_2m", "steps": 10}},
+    "edm": {"dpmpp_2m, 40": {}, "heun, 35": {"sampler": "heun", "steps": 18}, "dpmpp_2m, 10": {"steps": 10}},
     "consistency, distilled": {"1": {"steps": 1}, "2": {"steps": 2}},
     "consistency": {"1": {"steps": 1}, "2": {"steps": 2}},
 }

@@ -167,24 +167,28 @@ def samplers() -> Figure:
     rows = []
     for seed in range(2):
         floor = distance(TOYS["moons"].draw(2000, seeded(200 + seed)))
-        for name, cost in {
-            "heun": 2,
+        for label, cost in {
+            "dpmpp_2m with spread": 1,
             "dpmpp_2m": 1,
+            "heun": 2,
             "ddim": 1,
             "ancestral": 1,
             "reverse_sde": 1,
             "predictor_corrector": 2,
             "annealed_langevin": 10,
         }.items():
+            name = label.split()[0]
             kind = "geometric" if name in ("annealed_langevin", "predictor_corrector") else "karras"
             options: dict[str, Any] = {"n_steps_per_sigma": 10} if name == "annealed_langevin" else {}
+            if label != name:
+                options = {"spread": float(exact.covariance.diagonal().mean().sqrt())}
             for evaluations in (6, 10, 20, 40, 100):
                 n_levels = evaluations // cost
                 if n_levels < 3:
                     continue
                 sigmas = create_noise_schedule(0.01, 20.0, n_levels, kind)
                 drawn = sample(exact, sigmas, 2000, 2, name, generator=seeded(seed), **options)
-                rows.append({"method": name, "evaluations": evaluations, "ratio": distance(drawn) / floor})
+                rows.append({"method": label, "evaluations": evaluations, "ratio": distance(drawn) / floor})
     return plot_quality_by_evaluations(pd.DataFrame(rows))
 
 

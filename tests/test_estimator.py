@@ -280,6 +280,16 @@ def test_samples_start_from_the_covariance_of_the_data() -> None:
     np.testing.assert_allclose(np.cov(samples.T), expected, atol=0.03)
 
 
+def test_dpmpp_2m_knows_the_spread_of_the_data() -> None:
+    # where the score is the data's own Gaussian, three levels are then enough for its exact flow, and one denoising
+    z = white(500, 2)
+    model = gaussian(z, sigma_min=0.5)
+    for sampler in (None, "dpmpp_2m"):
+        samples = model.sample(20_000, steps=3, sampler=sampler)
+        assert kstest(samples.ravel() * np.sqrt(1 + 0.5**2), "norm").pvalue > 1e-3
+    assert model.sample(20_000, steps=3, spread=0.0).std() * np.sqrt(1 + 0.5**2) < 0.9
+
+
 def test_image_samples_start_from_the_mean_and_variance_of_each_pixel() -> None:
     z = white(400, 4) * [0.1, 0.5, 1.0, 1.5] + [-2.0, 0.0, 1.0, 1.0]
     z = ((z - z.mean()) / z.std()).reshape(-1, 2, 2)
@@ -1111,8 +1121,8 @@ def test_steps_are_the_levels_walked() -> None:
     states: list[State] = []
     model = trained(0, n_sigmas=4)
     model.sample(2, steps=6, callback=states.append)
-    # Heun's method takes two evaluations for each interval, and denoising one
-    assert states[-1].evaluations == 2 * 5 + 1
+    # one evaluation for each interval, and denoising one
+    assert states[-1].evaluations == 6
     assert (states[0].sigma, states[-2].sigma) == pytest.approx((model.plan_.sigma_max, model.plan_.sigma_min))
 
 

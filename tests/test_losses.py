@@ -149,11 +149,12 @@ def test_the_exact_target_begins_at_its_level_in_any_order() -> None:
     torch.testing.assert_close(never, without)
 
 
-def test_exact_levels_can_count_more() -> None:
+@pytest.mark.parametrize("levels", [{"exact_from": 0.5}, {"exact_from": 0.1, "weight_from": 0.5}])
+def test_exact_levels_can_count_more(levels: dict[str, Any]) -> None:
     data, noise, sigma = points(3, 2), points(3, 2, seed=1), torch.tensor([1e-4, 0.5, 1e4], dtype=torch.float64)
     exact = EmpiricalScore(data)
-    plain = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_from=0.5)
-    heavy = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_from=0.5, exact_weight=8.0)
+    plain = denoising_score_matching(wave, data, sigma, noise, exact=exact, **levels)
+    heavy = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_weight=8.0, **levels)
     torch.testing.assert_close(heavy / plain, torch.tensor([1.0, 5.0, 9.0], dtype=torch.float64), rtol=1e-6, atol=0)
     alone = denoising_score_matching(wave, data, sigma, noise, exact_weight=8.0)
     torch.testing.assert_close(alone, denoising_score_matching(wave, data, sigma, noise))

@@ -55,6 +55,15 @@ def test_each_methods_sampler_on_its_grid_draws_a_gaussian(method: str, plan: Pl
     assert float(drawn.std()) == pytest.approx(1, abs=bias + 4 / 16_000**0.5)
 
 
+def test_the_default_grid_is_geometric_above_and_wider_below(plan: Plan) -> None:
+    grid = METHODS["edm"].grid(plan, 40)
+    ratios = grid[:-1] / grid[1:]
+    assert bool((ratios.diff() > 0).all())
+    # well above a tenth of the spread, even in log sigma to the square root of what is left; far below, even in sqrt sigma
+    assert float(ratios[1] / ratios[0]) < 1.01
+    torch.testing.assert_close(grid[[0, -1]], torch.tensor([plan.sigma_max, plan.sigma_min]))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_grid_has_the_levels_asked_for_within_those_that_are_trained(method: str, plan: Plan) -> None:
     grid, trained = METHODS[method].grid(plan, 7), drawn(method, plan)
@@ -109,8 +118,8 @@ def test_ve_sde_draws_log_uniform_levels(plan: Plan) -> None:
 
 def test_edm_draws_log_normal_levels_cut_at_the_ends(plan: Plan) -> None:
     low, high = np.log(plan.sigma_min), np.log(plan.sigma_max)
-    # two features: 0.8 above the middle, a fifth of the range wide
-    mean, deviation = (low + high) / 2 + 0.8, (high - low) / 5
+    # two features: 1.1 above the middle, a fifth of the range wide
+    mean, deviation = (low + high) / 2 + 1.1, (high - low) / 5
     cut = truncnorm((low - mean) / deviation, (high - mean) / deviation, loc=mean, scale=deviation)
     assert kstest(drawn("edm", plan).log().double().numpy(), cut.cdf).statistic < 1e-3
 

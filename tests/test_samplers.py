@@ -37,6 +37,7 @@ VARIANTS = [
     *OPTIONS.items(),
     ("annealed_langevin", {"n_steps_per_sigma": 3, "step_size": 1e-3, "step_rule": "score"}),
     ("heun", {"churn": 2.0}),
+    ("dpmpp_2m", {"spread": 1.5, "churn": 2.0}),
 ]
 
 
@@ -88,26 +89,34 @@ GRIDS: dict[str, Callable[[int], Tensor]] = {
 }
 
 
-def observed_order(sampler: str, model: Callable[..., Tensor], x: Tensor, end: Tensor, grid: str) -> float:
+def observed_order(
+    sampler: str, options: dict[str, Any], model: Callable[..., Tensor], x: Tensor, end: Tensor, grid: str
+) -> float:
     """Return the order at which the error falls between 80 and 160 steps."""
     errors = [
-        float((sample(model, GRIDS[grid](count), len(x), 2, sampler, x, False) - end).norm()) for count in (81, 161)
+        float((sample(model, GRIDS[grid](count), len(x), 2, sampler, x, False, **options) - end).norm())
+        for count in (81, 161)
     ]
     return math.log2(errors[0] / errors[1])
 
 
-ORDERS = [("ddim", 1), ("heun", 2), ("dpmpp_2m", 2)]
+ORDERS: list[tuple[str, dict[str, Any], int]] = [
+    ("ddim", {}, 1),
+    ("heun", {}, 2),
+    ("dpmpp_2m", {}, 2),
+    ("dpmpp_2m", {"spread": 1.2}, 2),
+]
 
 
-@pytest.mark.parametrize(("sampler", "order"), ORDERS)
+@pytest.mark.parametrize(("sampler", "options", "order"), ORDERS)
 @pytest.mark.parametrize("grid", GRIDS)
-def test_order_on_a_gaussian(sampler: str, order: int, grid: str) -> None:
+def test_order_on_a_gaussian(sampler: str, options: dict[str, Any], order: int, grid: str) -> None:
     mean, variances = torch.tensor([1.0, -2.0], dtype=torch.float64), torch.tensor([0.5, 2.0], dtype=torch.float64)
     x = 10 * points(20, 2)
     # the flow scales each axis by the standard deviations at its ends
     end = mean + (x - mean) * ((variances + 0.05**2) / (variances + 10**2)).sqrt()
     model = gaussian(mean.tolist(), variances.tolist())
-    assert observed_order(sampler, model, x, end, grid) == pytest.approx(order, abs=0.15)
+    assert observed_order(sampler, options, model, x, end, grid) == pytest.approx(order, abs=0.15)
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +134,23 @@ def mixture_flow() -> tuple[GaussianMixtureScore, Tensor, Tensor]:
     return model, x, torch.from_numpy(solution.y[:, -1]).reshape(-1, 2)
 
 
-@pytest.mark.parametrize(("sampler", "order"), ORDERS)
+@pytest.mark.parametrize(("sampler", "options", "order"), ORDERS)
 def test_order_on_a_mixture(
-    sampler: str, order: int, mixture_flow: tuple[GaussianMixtureScore, Tensor, Tensor]
+    sampler: str, options: dict[str, Any], order: int, mixture_flow: tuple[GaussianMixtureScore, Tensor, Tensor]
 ) -> None:
-    assert observed_order(sampler, *mixture_flow, "karras") == pytest.approx(order, abs=0.25)
+    assert observed_order(sampler, options, *mixture_flow, "karras") == pytest.approx(order, abs=0.25)
+
+
+def test_the_spread_of_the_data_lessens_the_error(mixture_flow: tuple[GaussianMixtureScore, Tensor, Tensor]) -> None:
+    model, x, end = mixture_flow
+    spread = float(model.covariance.diagonal().mean().sqrt())
+
+    def error(count: int, spread: float) -> float:
+        sigmas = levels(0.05, 10.0, count, "karras")
+        return float((sample(model, sigmas, 8, 2, "dpmpp_2m", x, False, spread=spread) - end).norm())
+
+    for count in (6, 11, 21, 41):
+        assert error(count, spread) < 0.8 * error(count, 0.0)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
@@ -156,11 +177,51 @@ def test_dpmpp_2m_looks_ahead_to_the_middle_of_each_step() -> None:
     torch.testing.assert_close(sample(model, sigmas, 5, 2, "dpmpp_2m", x, False), expected)
 
 
+def test_dpmpp_2m_with_a_spread_follows_a_gaussian_of_it_exactly() -> None:
+    x = 10 * points(5, 2)
+    end = sample(gaussian([0.0, 0.0], [1.44] * 2), levels(0.1, 10.0, 3), 5, 2, "dpmpp_2m", x, False, spread=1.2)
+    torch.testing.assert_close(end, x * math.sqrt((1.44 + 0.01) / (1.44 + 100)), rtol=1e-12, atol=1e-12)
+
+
+def test_dpmpp_2m_with_a_spread_turns_by_the_velocity_ahead() -> None:
+    # where EDM's network answers F in a line with log sigma: x / hypot(sigma, spread) turns by F a unit of angle
+    start, way, spread = points(5, 2), points(5, 2, seed=1), 0.7
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        total = sigma**2 + spread**2
+        denoised = spread**2 / total * x + sigma * spread / total.sqrt() * (start + way * sigma.log())
+        return (denoised - x) / sigma**2
+
+    sigmas, x = uneven(0.05, 10.0, 7), 10 * points(5, 2, seed=2)
+    turned = x / math.hypot(10.0, spread)
+    for i, (sigma, following) in enumerate(itertools.pairwise(sigmas)):
+        middle = sigma if i == 0 else (sigma * following).sqrt()
+        angle = (sigma / spread).arctan() - (following / spread).arctan()
+        turned = turned + angle * (start + way * middle.log())
+    reached = sample(model, sigmas, 5, 2, "dpmpp_2m", x, False, spread=spread)
+    torch.testing.assert_close(reached, turned * math.hypot(0.05, spread))
+
+
+def test_dpmpp_2m_is_the_published_one_in_the_limit_of_no_spread() -> None:
+    model, x = GaussianMixtureScore([1.0, 2.0], np.array([[-1.0, 0.5], [1.5, 0.0]]), 0.1), 10 * points(5, 2)
+    published, nearly = (
+        sample(model, levels(0.1, 10.0, 9), 5, 2, "dpmpp_2m", x, False, spread=spread) for spread in (0.0, 1e-6)
+    )
+    torch.testing.assert_close(nearly, published, rtol=1e-9, atol=1e-9)
+
+
 # Distributions
 
 
 @pytest.mark.parametrize(
-    ("sampler", "options"), [("ddim", {}), ("heun", {}), ("heun", {"churn": 10}), ("dpmpp_2m", {})]
+    ("sampler", "options"),
+    [
+        ("ddim", {}),
+        ("heun", {}),
+        ("heun", {"churn": 10}),
+        ("dpmpp_2m", {}),
+        ("dpmpp_2m", {"spread": 1.2, "churn": 10}),
+    ],
 )
 def test_a_gaussian_is_sampled_in_mean_and_variance(sampler: str, options: dict[str, Any]) -> None:
     n, mean, variances = 8000, [1.0, -2.0], [0.3, 2.0]
@@ -345,19 +406,21 @@ def test_the_toy_experiment_of_song_and_ermon_2019() -> None:
     assert large_mode(annealed) == pytest.approx(0.79, abs=4 * 0.8 * standard_error)
 
 
-def test_churn_makes_good_a_start_without_variance() -> None:
+@pytest.mark.parametrize("sampler", ["heun", "dpmpp_2m"])
+def test_churn_makes_good_a_start_without_variance(sampler: str) -> None:
     n, variance = 5000, 0.5
     model, sigmas, x = (
         gaussian([0.0, 0.0], [variance] * 2),
         levels(0.02, 10.0, 100),
         torch.zeros(n, 2, dtype=torch.float64),
     )
-    assert sample(model, sigmas, n, 2, "heun", x, False).abs().max() == 0
-    churned = sample(model, sigmas, n, 2, "heun", x, False, generator(), churn=40)
+    assert sample(model, sigmas, n, 2, sampler, x, False).abs().max() == 0
+    churned = sample(model, sigmas, n, 2, sampler, x, False, generator(), churn=40)
     assert variance_is(churned, variance + 0.02**2, 0.02)
 
 
-def test_churn_is_bounded_cut_and_scaled() -> None:
+@pytest.mark.parametrize(("sampler", "evaluations"), [("heun", 2), ("dpmpp_2m", 1)])
+def test_churn_is_bounded_cut_and_scaled(sampler: str, evaluations: int) -> None:
     sigmas, x = levels(0.1, 8.0, 5), points(4, 2)
 
     def walked(**options: Any) -> tuple[list[float], list[Tensor]]:
@@ -370,8 +433,8 @@ def test_churn_is_bounded_cut_and_scaled() -> None:
             seen.append(x)
             return torch.zeros_like(x)
 
-        sample(model, sigmas, 4, 2, "heun", x, False, generator(), **options)
-        return asked[::2], seen[::2]
+        sample(model, sigmas, 4, 2, sampler, x, False, generator(), **options)
+        return asked[::evaluations], seen[::evaluations]
 
     before = sigmas[:-1].tolist()
     # Karras et al. 2022, algorithm 2: sigma rises by min(S_churn / N, sqrt(2) - 1), N counting all levels above zero
@@ -777,6 +840,9 @@ def test_bad_input_is_refused_at_once(changes: dict[str, Any], message: str) -> 
         ),
         ("heun", {"churn": -1.0}, "churn and churn_noise must not be negative, but are -1.0 and 1.0"),
         ("heun", {"churn_noise": math.nan}, "churn and churn_noise must not be negative, but are 0.0 and nan"),
+        ("dpmpp_2m", {"churn": math.nan}, "churn and churn_noise must not be negative, but are nan and 1.0"),
+        ("dpmpp_2m", {"spread": -1.0}, "spread must be a finite number of at least 0, not -1.0"),
+        ("dpmpp_2m", {"spread": math.inf}, "spread must be a finite number of at least 0, not inf"),
     ],
 )
 def test_bad_options(sampler: str, options: dict[str, Any], message: str) -> None:

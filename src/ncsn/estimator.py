@@ -40,7 +40,14 @@ __all__ = ["NCSN"]
 GEOMETRIC_SAMPLERS = ("langevin", "annealed_langevin", "consistent_annealed")
 """Samplers whose steps are meant for geometric levels, whatever the method's own grid."""
 
-STEPS = {"consistent_annealed": 100, "predictor_corrector": 100, "ancestral": 250, "reverse_sde": 250, "ddim": 50}
+STEPS = {
+    "consistent_annealed": 100,
+    "predictor_corrector": 100,
+    "ancestral": 250,
+    "reverse_sde": 250,
+    "ddim": 50,
+    "heun": 20,
+}
 """Levels that a sampler walks where it is not the method's own; the others walk as many as the plan says."""
 
 
@@ -332,6 +339,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             options = method.options(self.plan_) | options
         if sampler == "annealed_langevin":
             options.setdefault("n_steps_per_sigma", 100 if stepper else self.plan_.n_steps_per_sigma)
+        if sampler == "dpmpp_2m" and stepper is None:
+            options.setdefault("spread", self.plan_.sigma_data)
         generator = generator_of(self.random_state if random_state is None else random_state)
         sigmas = self._levels(sampler, steps, method)
         codes = label_codes(vars(self).get("classes_"), label, int(n_samples))

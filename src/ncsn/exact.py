@@ -212,7 +212,8 @@ class _MixtureScore(nn.Module, abc.ABC):
                     part, level, slice(first, last) if members is None else members[first:last]
                 )
                 raised = torch.maximum(top, terms.detach().amax(1, keepdim=True))
-                weights = torch.exp2((terms - raised).to(dtype))
+                # in place where it may be: fresh memory of this size costs more than the arithmetic
+                weights = terms.sub_(raised).to(dtype).exp2_()
                 kept = torch.exp2(top - raised).to(dtype)
                 total = total * kept + weights.sum(1, keepdim=True)
                 score = score * kept + scores_of(weights)

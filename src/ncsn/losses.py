@@ -46,6 +46,7 @@ def denoising_score_matching(
     exact: ScoreModel | None = None,
     exact_from: float = 0.0,
     exact_weight: float = 0.0,
+    weight_from: float | None = None,
     **condition: Any,
 ) -> Tensor:
     """Return each row's weighted squared distance between the score and the denoising target -noise/sigma.
@@ -59,8 +60,9 @@ def denoising_score_matching(
         exact: The exact score of the data set (`exact.EmpiricalScore`), the mean of the denoising target over the data:
             the same minimum with less variance (the stable target field; Xu, Tong & Jaakkola 2023). None for none.
         exact_from: The level from which on it takes the target's place.
-        exact_weight: How many times more the levels far above ``exact_from`` count, as their targets are free of noise;
+        exact_weight: How many times more the levels far above ``weight_from`` count, as their targets are free of noise;
             nothing without ``exact``.
+        weight_from: The level at which half of that is reached; ``exact_from`` when None.
         **condition: Passed to the model and to ``exact``; a tensor has one entry a row.
 
     Returns:
@@ -81,7 +83,8 @@ def denoising_score_matching(
         late = (sigma >= exact_from).nonzero()[:, 0]
         score = exact(noisy[late], sigma[late], **condition_rows(condition, len(samples), late))
         target = noise.index_copy(0, late, noise_from_score(sigma[late], score))
-        weight = weight * (1 + exact_weight * sigma.square() / (sigma.square() + exact_from**2))
+        half = exact_from if weight_from is None else weight_from
+        weight = weight * (1 + exact_weight * sigma.square() / (sigma.square() + half**2))
     # |s + noise/sigma|^2 = |sigma s + noise|^2 / sigma^2 keeps the target of order one at every level
     error = torch.addcmul(target, level, score_model(noisy, sigma, **condition))
     return weight * error.flatten(1).square().mean(dim=1)
@@ -216,6 +219,7 @@ class DenoisingScoreMatching:
     weighting: str = "sigma2"
     exact_from: float = math.inf
     exact_weight: float = 30.0
+    weight_from: float | None = None
 
     def __call__(
         self,
@@ -238,6 +242,7 @@ class DenoisingScoreMatching:
             exact=exact,
             exact_from=self.exact_from,
             exact_weight=self.exact_weight,
+            weight_from=self.weight_from,
             **condition,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +127,10 @@ def _matching(weighting: str) -> Callable[[Plan, ScoreModel | None], Objective]:
     return lambda plan, teacher: DenoisingScoreMatching(weighting, plan.target_from)
 
 
+def _edm_matching(plan: Plan, teacher: ScoreModel | None) -> Objective:
+    return DenoisingScoreMatching("edm", plan.target_from, weight_from=plan.weight_from)
+
+
 def _consistency(plan: Plan, teacher: ScoreModel | None) -> Objective:
     # a teacher's second-order step follows the flow over a wider gap than the first-order one without
     return Consistency(plan.sigma_min, teacher, plan.target_from, last_gap=0.1 if teacher is None else 0.2)
@@ -140,6 +145,14 @@ def _geometric(plan: Plan, n: int) -> Tensor:
 
 def _karras(plan: Plan, n: int) -> Tensor:
     return create_noise_schedule(plan.sigma_min, plan.sigma_max, n, "karras")
+
+
+def _bent(plan: Plan, n: int) -> Tensor:
+    # geometric where the flow still chooses among places, and wider and wider below, where it only narrows
+    bend = 0.1 * plan.sigma_data
+    low, high = (math.log1p(math.sqrt(sigma / bend)) for sigma in (plan.sigma_min, plan.sigma_max))
+    levels = bend * torch.linspace(high, low, n, dtype=torch.float64).expm1().square()
+    return levels.float()
 
 
 def _leaps(plan: Plan, n: int) -> Tensor:
@@ -174,20 +187,12 @@ def _fine(plan: Plan) -> int:
     return max(FINE_LEVELS, plan.n_sigmas)
 
 
-def _own_steps(plan: Plan) -> int:
-    return plan.sampling_steps
-
-
 def _langevin_steps(plan: Plan) -> dict[str, Any]:
     return {"n_steps_per_sigma": plan.n_steps_per_sigma}
 
 
 def _few_langevin_steps(plan: Plan) -> dict[str, Any]:
     return {"n_steps_per_sigma": 5}
-
-
-def _churn(plan: Plan) -> dict[str, Any]:
-    return {"churn": plan.churn}
 
 
 def _ddpm_method(betas: str, reference: str) -> Method:
@@ -245,12 +250,12 @@ METHODS: dict[str, Method] = {
     "edm": Method(
         preconditioning="edm",
         levels=_log_normal,
-        objective=_matching("edm"),
-        sampler="heun",
-        grid=_karras,
-        steps=_own_steps,
+        objective=_edm_matching,
+        sampler="dpmpp_2m",
+        grid=_bent,
+        steps=lambda plan: plan.sampling_steps,
         reference="Karras et al. 2022",
-        options=_churn,
+        options=lambda plan: {"churn": plan.churn},
     ),
     "consistency": Method(
         preconditioning="consistency",
