@@ -212,8 +212,7 @@ class _MixtureScore(nn.Module, abc.ABC):
                     part, level, slice(first, last) if members is None else members[first:last]
                 )
                 raised = torch.maximum(top, terms.detach().amax(1, keepdim=True))
-                # in place where it may be: fresh memory of this size costs more than the arithmetic
-                weights = terms.sub_(raised).to(dtype).exp2_()
+                weights = torch.exp2((terms - raised).to(dtype))
                 kept = torch.exp2(top - raised).to(dtype)
                 total = total * kept + weights.sum(1, keepdim=True)
                 score = score * kept + scores_of(weights)
