@@ -1,6 +1,7 @@
 """How far few steps of a solver end from the flow's own end, on models of `NCSN().fit` and 5,000 points.
 
-Root mean square distance of samples to those of 150 Heun steps from the same starts, as a multiple of the data's spread.
+Root mean square distance of samples to those of Heun's method on 150 levels from the same starts, as a multiple of the
+data's spread.
 ``spread`` is DPM-Solver++(2M) whose exact part is the flow of a Gaussian as wide as the data, the estimator's own.
 Run: ``python benchmarks/solvers.py [--seeds 3] [--first-seed 0] [--data swiss_roll,rings,checkerboard]``.
 """

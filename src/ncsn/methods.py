@@ -123,8 +123,8 @@ def _uniform_in_time(process: str) -> Callable[[Plan], TrainingLevels]:
 # What is minimised
 
 
-def _matching(weighting: str) -> Callable[[Plan, ScoreModel | None], Objective]:
-    return lambda plan, teacher: DenoisingScoreMatching(weighting, plan.target_from)
+def _matching(plan: Plan, teacher: ScoreModel | None) -> Objective:
+    return DenoisingScoreMatching("sigma2", plan.target_from)
 
 
 def _edm_matching(plan: Plan, teacher: ScoreModel | None) -> Objective:
@@ -199,7 +199,7 @@ def _ddpm_method(betas: str, reference: str) -> Method:
     return Method(
         preconditioning="noise_vp",
         levels=_ddpm(betas),
-        objective=_matching("sigma2"),
+        objective=_matching,
         sampler="ancestral",
         grid=_some_of_ddpm(betas),
         steps=lambda plan: 1000,
@@ -213,7 +213,7 @@ def _sde_method(
     return Method(
         preconditioning=preconditioning,
         levels=levels,
-        objective=_matching("sigma2"),
+        objective=_matching,
         sampler="predictor_corrector",
         grid=grid,
         steps=lambda plan: SDE_LEVELS,
@@ -225,7 +225,7 @@ METHODS: dict[str, Method] = {
     "ncsn": Method(
         preconditioning="scaled_score",
         levels=_discrete,
-        objective=_matching("sigma2"),
+        objective=_matching,
         sampler="annealed_langevin",
         grid=_geometric,
         steps=_levels_trained,
@@ -235,7 +235,7 @@ METHODS: dict[str, Method] = {
     "ncsnv2": Method(
         preconditioning="scaled_score",
         levels=_fine_discrete,
-        objective=_matching("sigma2"),
+        objective=_matching,
         sampler="annealed_langevin",
         grid=_geometric,
         steps=_fine,
