@@ -20,7 +20,7 @@ from sklearn.svm import SVC
 
 from ncsn import NCSN
 from ncsn.data import eight_gaussians, load, split, toy_mixture
-from ncsn.metrics import copied_fraction
+from ncsn.evaluation import copied_fraction
 
 PER_CLASS = 500
 

@@ -20,7 +20,7 @@ from sklearn.svm import SVC
 
 from ncsn import NCSN
 from ncsn.data import load
-from ncsn.metrics import copied_fraction, frechet_distance
+from ncsn.evaluation import copied_fraction, frechet_distance
 
 COPY_DISTANCE = 1.03
 

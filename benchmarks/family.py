@@ -17,7 +17,7 @@ import torch
 
 from ncsn import NCSN
 from ncsn.data import TOYS
-from ncsn.metrics import sliced_wasserstein2, stray_fraction
+from ncsn.evaluation import sliced_wasserstein2, stray_fraction
 
 LANGEVIN_BUDGET = 1000
 

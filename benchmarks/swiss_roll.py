@@ -18,9 +18,9 @@ import page_as_printed
 import torch
 
 from ncsn import NCSN, EmpiricalScore, swiss_roll
-from ncsn.diagnostics import score_error_by_level
-from ncsn.metrics import sliced_wasserstein2, stray_fraction
-from ncsn.summaries import standardised
+from ncsn.evaluation import score_error_by_level
+from ncsn.evaluation import sliced_wasserstein2, stray_fraction
+from ncsn.app.summary import standardised
 
 LEVELS = (3.0, 1.0, 0.3, 0.1, 0.05, 0.02)
 SAMPLERS: dict[str, dict[str, Any]] = {"default": {}, "10 evaluations": {"steps": 10}}

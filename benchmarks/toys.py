@@ -13,7 +13,7 @@ import torch
 
 from ncsn import NCSN
 from ncsn.data import load
-from ncsn.metrics import sliced_wasserstein2
+from ncsn.evaluation import sliced_wasserstein2
 
 SETS = ("moons", "eight_gaussians", "checkerboard", "pinwheel", "rings")
 

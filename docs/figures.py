@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from ncsn import NCSN, GaussianMixtureScore, create_noise_schedule, plot_multiscale_scores, sample
 from ncsn.data import TOYS, toy_mixture
-from ncsn.diagnostics import loss_by_level, score_error_by_level
-from ncsn.metrics import sliced_wasserstein2
+from ncsn.evaluation import loss_by_level, score_error_by_level
+from ncsn.evaluation import sliced_wasserstein2
 from ncsn.plots import plot_quality_by_evaluations
 from ncsn.plots.style import DATA, FLOOR, SAMPLES, panels, styled
 from ncsn.plots.training import label_decades

@@ -28,7 +28,7 @@ from ncsn.data import toy_mixture
 from ncsn.errors import DivergenceError
 from ncsn.samplers import CountedModel, Noise, State
 from ncsn.score import denoised_from_score
-from ncsn.tuning import langevin_step_size
+from ncsn.noise import langevin_step_size
 
 LEVELS = create_noise_schedule(0.02, 5.0, 15)
 FACTORS, TUNING_SEED = (0.3, 0.6, 1.0, 1.7, 3.0), 1000

@@ -26,11 +26,11 @@ from torch import Tensor, nn
 
 from ncsn import GaussianMixtureScore, create_noise_schedule, swiss_roll, trajectory
 from ncsn.data import toy_mixture
-from ncsn.diagnostics import score_error_by_level
+from ncsn.evaluation import score_error_by_level
 from ncsn.methods import method_named
 from ncsn.score import ScoreModel
 from ncsn.training import Recipe, Trainer
-from ncsn.tuning import make_plan
+from ncsn.plan import make_plan
 
 SIGMA_MIN, SIGMA_MAX = 0.01, 3.0
 ARROWS, STEPS_PER_LEVEL, SECONDS = 15, 5, 7

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ncsn import NCSN, GaussianMixtureScore, create_noise_schedule, sample, swiss_roll
 from ncsn.data import toy_mixture
-from ncsn.diagnostics import score_error_by_level
-from ncsn.metrics import stray_fraction
+from ncsn.evaluation import score_error_by_level
+from ncsn.evaluation import stray_fraction
 from ncsn.samplers import State
 
 METHODS = {"ncsn": BLUE, "ddpm": ORANGE}

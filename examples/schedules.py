@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ncsn import GaussianMixtureScore, create_noise_schedule, ncsn_loss, sample, swiss_roll
 from ncsn.data import toy_mixture
-from ncsn.diagnostics import score_error_by_level
-from ncsn.metrics import stray_fraction
+from ncsn.evaluation import score_error_by_level
+from ncsn.evaluation import stray_fraction
 from ncsn.networks import ResidualMLP
-from ncsn.preconditioning import PreconditionedScore
+from ncsn.networks import PreconditionedScore
 from ncsn.training import MovingAverage
 
 KINDS = ("geometric", "karras", "cosine", "linear")

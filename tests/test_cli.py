@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from ncsn.cli import main
+from ncsn.app.cli import main
 
 Command = Callable[..., int]
 
@@ -63,7 +63,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_does_not_import_torch() -> None:
     code = """
 import sys
-from ncsn.cli import main
+from ncsn.app.cli import main
 sys.argv = ["ncsn", "train", "--help"]
 try:
     main()

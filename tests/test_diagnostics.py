@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ncsn.diagnostics import loss_by_level, score_error, score_error_by_level
+from ncsn.evaluation import loss_by_level, score_error, score_error_by_level
 from ncsn.errors import DataError
 from ncsn.exact import EmpiricalScore
 

@@ -14,8 +14,8 @@ import pytest
 import typer
 
 import ncsn.estimator
-from ncsn.cli import app
-from ncsn.tuning import Plan, make_plan
+from ncsn.app.cli import app
+from ncsn.plan import Plan, make_plan
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))

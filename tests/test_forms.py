@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ncsn.errors import DataError, RunError
-from ncsn.forms import Form, encode_labels, label_codes
+from ncsn.data import Form, encode_labels, label_codes
 
 ROWS = torch.tensor([[-0.4, 0.6], [2.5, -1.2], [3.51, 300.7]], dtype=torch.float64)
 

@@ -12,7 +12,7 @@ from ncsn.errors import DataError, DivergenceError
 from ncsn.exact import GaussianMixtureScore
 from ncsn.guidance import ClassGuidance, impute
 from ncsn.samplers import State, sample
-from ncsn.schedules import create_noise_schedule
+from ncsn.noise import create_noise_schedule
 
 NAN = float("nan")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ncsn.cli import main
+from ncsn.app.cli import main
 from ncsn.errors import RunError
 from ncsn.learn import command
 from ncsn.learn.lessons import LESSONS

@@ -14,7 +14,7 @@ from ncsn.learn.checking import examine
 from ncsn.learn.lessons import exercise_numbered
 from ncsn.learn.lessons.diffusion.equivalence import add_noise_truth, chain_moments, ddpm_betas, vp_score_truth
 from ncsn.learn.lessons.diffusion.sampling import ancestral_step_truth, reverse_step_truth
-from ncsn.processes import ddpm_levels
+from ncsn.noise import ddpm_levels
 
 
 def score_by_rows(noise: Tensor, sigma: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from ncsn.errors import DivergenceError
 from ncsn.exact import GaussianMixtureScore
 from ncsn.likelihood import EXACT_TRACE_UP_TO, log_density
 from ncsn.networks import NCSNScoreNetwork, ResidualMLP
-from ncsn.preconditioning import PreconditionedScore
+from ncsn.networks import PreconditionedScore
 from ncsn.score import ScoreModel
 
 

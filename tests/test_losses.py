@@ -17,7 +17,7 @@ from ncsn.losses import (
     ncsn_loss,
 )
 from ncsn.networks import NCSNScoreNetwork
-from ncsn.schedules import create_noise_schedule
+from ncsn.noise import create_noise_schedule
 
 SIGMAS = torch.tensor([5.0, 1.0, 0.2], dtype=torch.float64)
 

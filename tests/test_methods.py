@@ -9,10 +9,10 @@ from scipy.stats import kstest, truncnorm
 
 from ncsn.losses import WEIGHTINGS, DenoisingScoreMatching
 from ncsn.methods import METHODS, method_named
-from ncsn.preconditioning import PRECONDITIONINGS
-from ncsn.processes import PROCESSES, ddpm_levels
+from ncsn.networks import PRECONDITIONINGS
+from ncsn.noise import PROCESSES, ddpm_levels
 from ncsn.samplers import SAMPLERS, sample
-from ncsn.tuning import Plan, make_plan
+from ncsn.plan import Plan, make_plan
 
 
 @pytest.fixture(scope="module")

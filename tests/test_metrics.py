@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from ncsn.data import load, moons, split, swiss_roll
 from ncsn.errors import DataError
-from ncsn.metrics import (
+from ncsn.evaluation import (
     PRDC,
     Measure,
     c2st,
@@ -118,7 +118,7 @@ def test_sliced_wasserstein_couples_unequal_sizes_exactly() -> None:
 def test_sliced_wasserstein_in_chunks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = normal(300, 5), 1.3 * normal(170, 5, seed=1)
     whole = sliced_wasserstein2(x, y, 64, seeded()), energy_distance(x, y), mmd(x, y)
-    monkeypatch.setattr("ncsn.metrics._BLOCK", 1000)
+    monkeypatch.setattr("ncsn.evaluation._BLOCK", 1000)
     assert (sliced_wasserstein2(x, y, 64, seeded()), energy_distance(x, y), mmd(x, y)) == pytest.approx(whole)
 
 

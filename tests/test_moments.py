@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ncsn.moments import Moments
+from ncsn.model import Moments
 
 CODES = torch.tensor([0, 2] * 100 + [1])
 

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ncsn.exact import GaussianMixtureScore
 from ncsn.networks import FourierFeatures, NCSNScoreNetwork, ResidualMLP, SinusoidalPositionEmbeddings
-from ncsn.preconditioning import PreconditionedScore
+from ncsn.networks import PreconditionedScore
 
 SIGMAS = torch.tensor([0.01, 0.3, 20.0])
 

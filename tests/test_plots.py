@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.quiver import Quiver
 from torch import Tensor
 
-from ncsn.diagnostics import score_error_by_level
+from ncsn.evaluation import score_error_by_level
 from ncsn.errors import DataError
 from ncsn.exact import EmpiricalScore
 from ncsn.plots import (

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from ncsn.exact import GaussianMixtureScore
-from ncsn.preconditioning import PRECONDITIONINGS, ConsistencyModel, PreconditionedScore
+from ncsn.networks import PRECONDITIONINGS, ConsistencyModel, PreconditionedScore
 from ncsn.score import denoised_from_score
 
 Row = Callable[[float, float], tuple[float, float, float, float]]

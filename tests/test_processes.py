@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from ncsn.processes import PROCESSES, Process, ddpm_levels
+from ncsn.noise import PROCESSES, Process, ddpm_levels
 
 TIMES = [1e-5, 1e-3, 0.1, 0.5, 1.0]
 

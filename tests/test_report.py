@@ -14,9 +14,9 @@ import torch
 from matplotlib.figure import Figure
 
 from ncsn.errors import RunError
-from ncsn.metrics import Comparison, Measure
-from ncsn.report import RUN_FIGURES, Report, RunSummary, environment, write_run_report
-from ncsn.tuning import make_plan
+from ncsn.evaluation import Comparison, Measure
+from ncsn.app.report import RUN_FIGURES, Report, RunSummary, environment, write_run_report
+from ncsn.plan import make_plan
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = "<script>alert('&\"')</script>"

@@ -16,8 +16,8 @@ from ncsn.errors import DivergenceError
 from ncsn.exact import EmpiricalScore, GaussianMixtureScore
 from ncsn.networks import NCSNScoreNetwork
 from ncsn.samplers import SAMPLERS, CountedModel, Noise, State, annealed_langevin_dynamics, sample, trajectory
-from ncsn.schedules import create_noise_schedule
-from ncsn.tuning import langevin_step_size
+from ncsn.noise import create_noise_schedule
+from ncsn.noise import langevin_step_size
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "langevin": {"n_steps": 6},

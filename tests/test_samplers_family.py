@@ -19,7 +19,7 @@ from ncsn.errors import DivergenceError
 from ncsn.exact import GaussianMixtureScore
 from ncsn.samplers import SAMPLERS, CountedModel, sample, trajectory
 from ncsn.samplers.base import Noise, State
-from ncsn.schedules import create_noise_schedule
+from ncsn.noise import create_noise_schedule
 
 SIGMA_MIN, SIGMA_MAX = 0.1, 10.0
 

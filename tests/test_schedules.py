@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from ncsn.schedules import (
+from ncsn.noise import (
     SCHEDULES,
     DiscreteLevels,
     LogNormalLevels,

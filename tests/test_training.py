@@ -26,8 +26,8 @@ from ncsn.errors import DivergenceError, RunError
 from ncsn.exact import EmpiricalScore
 from ncsn.losses import DenoisingScoreMatching
 from ncsn.networks import ResidualMLP
-from ncsn.preconditioning import PreconditionedScore
-from ncsn.schedules import LogUniformLevels
+from ncsn.networks import PreconditionedScore
+from ncsn.noise import LogUniformLevels
 from ncsn.training import MovingAverage, Progress, Recipe, Trainer, is_main_process, make_accelerator
 
 RECIPE = Recipe(LogUniformLevels(0.05, 5.0), steps=60, batch_size=32, learning_rate=3e-3, warm_up=10, seed=5)

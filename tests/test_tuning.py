@@ -13,17 +13,8 @@ from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from ncsn.errors import DataError, RunError
-from ncsn.tuning import (
-    MAX_LEVEL_RATIO,
-    Plan,
-    finest_scale,
-    langevin_step_size,
-    largest_distance,
-    level_ratio,
-    make_plan,
-    num_levels,
-    variance_ratio,
-)
+from ncsn.noise import MAX_LEVEL_RATIO, langevin_step_size, level_ratio, num_levels, variance_ratio
+from ncsn.plan import Plan, finest_scale, largest_distance, make_plan
 
 Array = npt.NDArray[np.float64]
 

@@ -32,7 +32,7 @@ from ncsn.data import eight_gaussians, toy_mixture
 from ncsn.learn import check, gate, quiz
 from ncsn.learn.scenes import draw_by_level, draw_clouds, draw_targets
 from ncsn.plots import plot_learned_and_exact
-from ncsn.tuning import largest_distance
+from ncsn.plan import largest_distance
 
 # %% [markdown]
 # ## Fog
@@ -629,7 +629,7 @@ gate("2.7b", relative_error(network, torch.tensor(0.02)))
 
 # %% [markdown]
 # There the learned score is still good. All that lies in the shaded stretch was wasted: 8 of our 22 levels. For data of which
-# nobody tells you the finest scale, `ncsn.tuning.finest_scale(data)` measures it by the spread among nearest neighbours
+# nobody tells you the finest scale, `ncsn.plan.finest_scale(data)` measures it by the spread among nearest neighbours
 # (cautiously: here it says 0.03), and `ncsn plan` sets the levels by it.
 #
 # ## Three questions

@@ -29,10 +29,11 @@ import torch
 from ncsn import EmpiricalScore, GaussianMixtureScore, create_noise_schedule, ncsn_loss
 from ncsn.learn import check, gate, quiz
 from ncsn.learn.scenes import draw_by_level, draw_clouds
-from ncsn.metrics import energy_distance
+from ncsn.evaluation import energy_distance
 from ncsn.networks import ResidualMLP
-from ncsn.preconditioning import PreconditionedScore
-from ncsn.tuning import langevin_step_size, largest_distance, variance_ratio
+from ncsn.networks import PreconditionedScore
+from ncsn.noise import langevin_step_size, variance_ratio
+from ncsn.plan import largest_distance
 
 # %% [markdown]
 # ## Walking by a compass

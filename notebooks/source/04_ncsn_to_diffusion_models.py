@@ -29,8 +29,8 @@ from torch import nn
 from ncsn import GaussianMixtureScore, create_noise_schedule, sample
 from ncsn.learn import check, gate, quiz
 from ncsn.losses import denoising_score_matching
-from ncsn.metrics import sliced_wasserstein2
-from ncsn.processes import ddpm_levels
+from ncsn.evaluation import sliced_wasserstein2
+from ncsn.noise import ddpm_levels
 
 torch.manual_seed(0)
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"

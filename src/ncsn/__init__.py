@@ -1,67 +1,13 @@
 """Noise-conditional score networks and the family that grew from them.
 
-The names below are imported when they are first used, so that ``ncsn --help`` does not wait for PyTorch.
+Every public name, in the table ``__init__.pyi``, is imported when it is first used, so that ``ncsn --help`` does not wait
+for PyTorch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
 
-if TYPE_CHECKING:
-    from ncsn.data import load, swiss_roll
-    from ncsn.estimator import NCSN
-    from ncsn.exact import EmpiricalScore, GaussianMixtureScore
-    from ncsn.losses import ncsn_loss
-    from ncsn.metrics import compare
-    from ncsn.networks import NCSNScoreNetwork, SinusoidalPositionEmbeddings
-    from ncsn.plots import plot_multiscale_scores
-    from ncsn.samplers import annealed_langevin_dynamics, sample, trajectory
-    from ncsn.schedules import create_noise_schedule
-    from ncsn.tuning import Plan, make_plan
+import lazy_loader
 
-_ROOMS = {
-    "NCSN": "estimator",
-    "EmpiricalScore": "exact",
-    "GaussianMixtureScore": "exact",
-    "NCSNScoreNetwork": "networks",
-    "Plan": "tuning",
-    "SinusoidalPositionEmbeddings": "networks",
-    "annealed_langevin_dynamics": "samplers",
-    "compare": "metrics",
-    "create_noise_schedule": "schedules",
-    "load": "data",
-    "make_plan": "tuning",
-    "ncsn_loss": "losses",
-    "plot_multiscale_scores": "plots",
-    "sample": "samplers",
-    "swiss_roll": "data",
-    "trajectory": "samplers",
-}
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-__all__ = [
-    "NCSN",
-    "EmpiricalScore",
-    "GaussianMixtureScore",
-    "NCSNScoreNetwork",
-    "Plan",
-    "SinusoidalPositionEmbeddings",
-    "annealed_langevin_dynamics",
-    "compare",
-    "create_noise_schedule",
-    "load",
-    "make_plan",
-    "ncsn_loss",
-    "plot_multiscale_scores",
-    "sample",
-    "swiss_roll",
-    "trajectory",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'ncsn' has no attribute {name!r}")
-    return getattr(import_module(f"ncsn.{_ROOMS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__version__ = version("ncsn")

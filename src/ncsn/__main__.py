@@ -1,6 +1,6 @@
 """``python -m ncsn`` is the command ``ncsn``."""
 
-from ncsn.cli import main
+from ncsn.app.cli import main
 
 if __name__ == "__main__":
     main()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import math
 import numbers
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["DataError", "DivergenceError", "RunError", "check_count", "unknown_name"]
+__all__ = ["DataError", "DivergenceError", "RunError", "SettingError", "check_count", "check_number", "unknown_name"]
+
+
+class SettingError(ValueError):
+    """A setting is unknown, out of range, or does not go with the others."""
 
 
 class DataError(ValueError):
@@ -22,21 +27,43 @@ class DivergenceError(RuntimeError):
     """Training or sampling left the finite numbers; the message names the step and the noise level."""
 
 
-def check_count(name: str, value: Any) -> None:
-    """Refuse what is not a whole number of at least 1.
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Refuse what is not a whole number of at least ``least``.
 
     Args:
         name: What the message calls the value.
         value: The value.
+        least: The smallest that is allowed.
 
     Raises:
-        ValueError: It is not a whole number of at least 1.
+        SettingError: It is not such a number.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < least:
+        raise SettingError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
-def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
+def check_number(name: str, value: Any, *, above: float | None = None, least: float | None = None) -> None:
+    """Refuse what is not a finite number above, or of at least, a bound.
+
+    Args:
+        name: What the message calls the value.
+        value: The value.
+        above: What it must be above, or None.
+        least: What it must not be below, or None.
+
+    Raises:
+        SettingError: It is not such a number.
+    """
+    number = not isinstance(value, bool) and isinstance(value, numbers.Real)
+    finite = number and math.isfinite(float(value))
+    if finite and (above is None or value > above) and (least is None or value >= least):
+        return
+    kind = "a positive finite number" if above == 0 else "a finite number"
+    bound = f" of at least {least:g}" if least is not None else f" above {above:g}" if above else ""
+    raise SettingError(f"{name} must be {kind}{bound}, not {value!r}")
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> SettingError:
     """Build the error for an unknown name, with the nearest known ones.
 
     Args:
@@ -53,4 +80,4 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     known = list(known)
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(match) for match in near)}?" if near else ";"
-    return ValueError(f"unknown {kind} {name!r}{hint} known: {', '.join(known)}")
+    return SettingError(f"unknown {kind} {name!r}{hint} known: {', '.join(known)}")

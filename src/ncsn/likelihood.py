@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-from ncsn.errors import DivergenceError, check_count, unknown_name
-from ncsn.schedules import check_levels
-from ncsn.score import ScoreModel, condition_rows
+from ncsn.errors import DivergenceError, SettingError, check_count, check_number, unknown_name
+from ncsn.noise.levels import check_levels
+from ncsn.score import ScoreModel, condition_rows, evaluate, evaluation_mode
 
 __all__ = ["EXACT_TRACE_UP_TO", "log_density"]
 
@@ -47,7 +47,7 @@ def log_density(
     on the way the log-density changes by the integral of the divergence.
 
     Args:
-        score_model: Any score model that autograd can differentiate by ``x``; a module is put into evaluation mode.
+        score_model: Any score model that autograd can differentiate by ``x``; a module is in evaluation mode while it is asked.
         x: Rows, ``(N, *shape)``.
         sigma_min: The level whose density is asked for; small, so that it is the data's.
         sigma_max: The level where the density is taken as N(mean, covariance + sigma_max^2 I).
@@ -65,7 +65,7 @@ def log_density(
         Log-densities of shape ``(N,)``.
 
     Raises:
-        ValueError: Levels, counts, shapes or the tolerance do not fit, ``trace`` is unknown, or the score has no derivative.
+        SettingError: Levels, counts, shapes or the tolerance do not fit, ``trace`` is unknown, or the score has no derivative.
         DivergenceError: A log-density is not finite.
 
     References:
@@ -81,32 +81,36 @@ def log_density(
     check_count("n_probes", n_probes)
     if chunk_size is not None:
         check_count("chunk_size", chunk_size)
-    if not 0 < tolerance < math.inf:
-        raise ValueError(f"tolerance must be positive and finite, not {tolerance}")
+    check_number("tolerance", tolerance, above=0)
     if x.ndim < 2 or not x.numel():
-        raise ValueError(f"x must hold rows of shape (N, *shape), not {tuple(x.shape)}")
+        raise SettingError(f"x must hold rows of shape (N, *shape), not {tuple(x.shape)}")
     dim = x[0].numel()
     exact = trace == "exact" or (trace == "auto" and dim <= EXACT_TRACE_UP_TO)
     n_products = dim if exact else n_probes
     if chunk_size is None:
         chunk_size = max(1, min(_CHUNK_ROWS // n_products, _CHUNK_VALUES // (dim * n_products)))
-    if isinstance(score_model, torch.nn.Module):
-        score_model.eval()
-    centre, spread = torch.as_tensor(mean).to(x), torch.as_tensor(covariance).to(x)
     results = []
     for start in range(0, len(x), chunk_size):
         rows = x[start : start + chunk_size]
-        chunk_condition = condition_rows(condition, len(x), slice(start, start + chunk_size))
-        if exact:
-            units = torch.eye(dim, dtype=x.dtype, device=x.device).reshape(dim, 1, *x.shape[1:])
-            # the trace is dim times the mean product with a unit vector, as it is the mean product with +-1 probes
-            probes = math.sqrt(dim) * units.expand(dim, *rows.shape)
-        else:
-            signs = torch.randint(0, 2, (n_probes, *rows.shape), generator=generator, device=x.device)
-            probes = (2 * signs - 1).to(x.dtype)
-        carried, gained = _carry(partial(score_model, **chunk_condition), rows, probes, sigma_min, sigma_max, tolerance)
+        probes = _probes(rows, n_products, exact, generator)
+        told = condition_rows(condition, len(x), slice(start, start + chunk_size))
+        with evaluation_mode(score_model):
+            carried, gained = _carry(
+                partial(evaluate, score_model, condition=told), rows, probes, sigma_min, sigma_max, tolerance
+            )
+        centre, spread = torch.as_tensor(mean).to(x), torch.as_tensor(covariance).to(x)
         results.append(_gaussian(carried - centre, spread, sigma_max) + gained)
     return torch.cat(results)
+
+
+def _probes(rows: Tensor, n_products: int, exact: bool, generator: torch.Generator | None) -> Tensor:
+    """Return the vectors of the Jacobian products, ``(K, *rows.shape)``: the unit vectors, or random signs."""
+    if exact:
+        units = torch.eye(n_products, dtype=rows.dtype, device=rows.device).reshape(n_products, 1, *rows.shape[1:])
+        # the trace is dim times the mean product with a unit vector, as it is the mean product with +-1 probes
+        return math.sqrt(n_products) * units.expand(n_products, *rows.shape)
+    signs = torch.randint(0, 2, (n_products, *rows.shape), generator=generator, device=rows.device)
+    return (2 * signs - 1).to(rows.dtype)
 
 
 @torch.inference_mode(False)
@@ -131,7 +135,7 @@ def _carry(
             rows = state[0].detach().requires_grad_()
             velocity = -sigma.square() * score_model(rows, sigma)
             if not velocity.requires_grad:
-                raise ValueError("the score model cannot be differentiated by x: remove its torch.no_grad or detach")
+                raise SettingError("the score model cannot be differentiated by x: remove its torch.no_grad or detach")
             products = torch.autograd.grad(velocity, rows, probes, is_grads_batched=True)[0]
         return velocity.detach(), (products * probes).flatten(2).sum(dim=2).mean(dim=0)
 

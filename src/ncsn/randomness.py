@@ -1,16 +1,19 @@
-"""Random states: what a user may give, and random numbers that leave PyTorch's global generators as they were."""
+"""Random states: what a user may give, and draws that leave PyTorch's global generators alone."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["generator_of", "reseed", "restored_generators", "seed_of"]
+__all__ = ["drawn_from", "generator_of", "global_draws", "repeated_draws", "seed_from", "seed_of"]
 
 
 def seed_of(random_state: Any) -> int:
@@ -46,20 +49,101 @@ def generator_of(random_state: Any) -> torch.Generator | None:
     return torch.Generator().manual_seed(seed_of(random_state))
 
 
+def seed_from(*numbers: int) -> int:
+    """Return a seed that is a hash of whole numbers, the same in every process."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
+_NAMES = (
+    "bernoulli bernoulli_ cauchy_ exponential_ geometric_ kaiming_normal_ kaiming_uniform_ log_normal_ multinomial normal "
+    "normal_ orthogonal_ poisson rand randint randn random_ randperm sparse_ trunc_normal_ uniform_ xavier_normal_ "
+    "xavier_uniform_"
+)
+_TAKES_GENERATOR = frozenset(_NAMES.split())
+
+
+class _Active(threading.local):
+    """The generators that this thread draws from, the latest last."""
+
+    def __init__(self) -> None:
+        self.generators: list[torch.Generator] = []
+
+
+_ACTIVE = _Active()
+
+
+class drawn_from(TorchFunctionMode):  # used as a verb: with drawn_from(generator)
+    """Draw from a generator what torch would draw from its global one: a network's first weights, dropout.
+
+    Within it, this thread's calls of torch's own random functions, of its initialisers and of dropout take the generator;
+    what draws inside other functions of torch, as in attention with dropout, does not.
+
+    Args:
+        generator: The generator, on the device of the draws.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def __enter__(self) -> drawn_from:
+        _ACTIVE.generators.append(self.generator)
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        _ACTIVE.generators.pop()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call a function of torch, with the generator if it draws."""
+        kwargs = kwargs or {}
+        if func is functional.dropout:
+            return self._dropout(*args, **kwargs)
+        if getattr(func, "__name__", None) in _TAKES_GENERATOR and kwargs.get("generator") is None:
+            kwargs = kwargs | {"generator": self.generator}
+        return func(*args, **kwargs)
+
+    def _dropout(
+        self, input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> torch.Tensor:
+        if not training or p == 0:
+            return input
+        kept = torch.empty_like(input).bernoulli_(1 - p, generator=self.generator)
+        return input * kept.div_(1 - p) if p < 1 else input * kept
+
+
+_GLOBAL = threading.RLock()
+
+
 @contextmanager
-def restored_generators(device: torch.device) -> Iterator[None]:
-    """Give PyTorch's global generators, of the CPU and of a CUDA device, their state back at the end."""
-    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+def global_draws(device: torch.device, seed: int) -> Iterator[None]:
+    """Let a network of someone else's draw from PyTorch's global generators, seeded, and put them back at the end.
+
+    One thread does so at a time, so that what it draws does not depend on the others.
+
+    Args:
+        device: Where it draws, besides the CPU.
+        seed: The seed.
+    """
+    with _GLOBAL, torch.random.fork_rng([torch.cuda.current_device()] if device.type == "cuda" else []):
+        # torch.manual_seed would also seed the devices that are not in use, for good
+        torch.default_generator.manual_seed(seed)
+        if device.type != "cpu":
+            getattr(torch, device.type).manual_seed(seed)
         yield
 
 
-def reseed(device: torch.device, *numbers: int) -> None:
-    """Seed PyTorch's global generators, of the CPU and of the device, by a hash of whole numbers.
-
-    `torch.manual_seed` would also seed the devices that are not in use, for good.
-    """
-    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
-    torch.default_generator.manual_seed(seed)
-    if device.type != "cpu":
-        getattr(torch, device.type).manual_seed(seed)
+@contextmanager
+def repeated_draws(device: torch.device) -> Iterator[None]:
+    """Let what is drawn within be drawn once more afterwards."""
+    if not _ACTIVE.generators:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+        return
+    generator = _ACTIVE.generators[-1]
+    state = generator.get_state()
+    yield
+    generator.set_state(state)

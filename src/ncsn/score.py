@@ -7,20 +7,24 @@ log p_sigma at x, where p_sigma is the data's distribution convolved with N(0, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = [
     "ScoreModel",
     "condition_rows",
     "denoised_from_score",
+    "evaluate",
+    "evaluation_mode",
     "expand_sigma",
     "noise_from_score",
     "score_from_denoised",
     "score_from_noise",
+    "weight_dtype",
 ]
 
 
@@ -54,6 +58,44 @@ def expand_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:
     if sigma.shape != x.shape[:1]:
         raise ValueError(f"sigma must be a scalar or one per row, ({len(x)},), not of shape {tuple(sigma.shape)}")
     return sigma.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def evaluate(score_model: ScoreModel, x: Tensor, sigma: Tensor, condition: Mapping[str, Any] | None = None) -> Tensor:
+    """Call a score model in the type of its weights, and return the score in that of ``x``.
+
+    Args:
+        score_model: Any score model. What has weights of another type than ``x`` is given ``x`` in theirs, but for models
+            that say ``any_dtype``, such as the preconditioned ones, which cast no more than they must.
+        x: Points, ``(N, *shape)``.
+        sigma: Noise level, a scalar or ``(N,)``.
+        condition: Keyword arguments of the call.
+
+    Returns:
+        The score, of the shape and type of ``x``.
+    """
+    dtype = x.dtype if getattr(score_model, "any_dtype", False) else weight_dtype(score_model, x.dtype)
+    return score_model(x.to(dtype), sigma.to(dtype), **(condition or {})).to(x.dtype)
+
+
+def weight_dtype(model: object, otherwise: torch.dtype) -> torch.dtype:
+    """Return the floating-point type of a module's first weight, or ``otherwise`` where it has none."""
+    weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return weight.dtype if weight is not None and weight.is_floating_point() else otherwise
+
+
+@contextmanager
+def evaluation_mode(score_model: object) -> Iterator[None]:
+    """Put a module into evaluation mode, and each of its parts back as it was in the end."""
+    training = (
+        [module for module in score_model.modules() if module.training] if isinstance(score_model, nn.Module) else []
+    )
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def condition_rows(condition: Mapping[str, Any] | None, n: int, rows: slice | Tensor) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 from ncsn.exact import GaussianMixtureScore
 from ncsn.likelihood import log_density
 from ncsn.losses import denoising_score_matching
-from ncsn.preconditioning import PreconditionedScore
-from ncsn.processes import PROCESSES, ddpm_levels
+from ncsn.networks import PreconditionedScore
+from ncsn.noise import PROCESSES, ddpm_levels
 from ncsn.samplers import sample
 
 

@@ -1,7 +1,14 @@
-"""Data in and out: toy sets, shipped tables and digits, files; held-out rows; scaling and its inverse."""
+"""Data in and out: toy sets, shipped tables and digits, files; how they become rows of a model; held-out rows."""
 
-from ncsn.data.loading import DATASETS, Dataset, load, load_mask
-from ncsn.data.scaling import Split, Standardizer, split
+from ncsn.catalogue import DATASETS
+from ncsn.data.columns import COLUMNS, Column, Constant, Number, Pixels
+from ncsn.data.container import Container
+from ncsn.data.dataset import Dataset
+from ncsn.data.encoding import Encoding
+from ncsn.data.formats import FORMATS, save_samples
+from ncsn.data.images import load_mask
+from ncsn.data.loading import load
+from ncsn.data.splitting import Split, split
 from ncsn.data.toys import (
     TOYS,
     Mixture,
@@ -15,22 +22,27 @@ from ncsn.data.toys import (
     toy_mixture,
 )
 from ncsn.data.values import Values, as_float64, check_values
-from ncsn.data.writing import ending_of, save_samples
 
 __all__ = [
+    "COLUMNS",
     "DATASETS",
+    "FORMATS",
     "TOYS",
+    "Column",
+    "Constant",
+    "Container",
     "Dataset",
+    "Encoding",
     "Mixture",
+    "Number",
+    "Pixels",
     "Split",
-    "Standardizer",
     "Toy",
     "Values",
     "as_float64",
     "check_values",
     "checkerboard",
     "eight_gaussians",
-    "ending_of",
     "load",
     "load_mask",
     "moons",

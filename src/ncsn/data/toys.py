@@ -12,19 +12,6 @@ from torch import Generator, Tensor
 
 from ncsn.errors import unknown_name
 
-__all__ = [
-    "TOYS",
-    "Mixture",
-    "Toy",
-    "checkerboard",
-    "eight_gaussians",
-    "moons",
-    "pinwheel",
-    "rings",
-    "swiss_roll",
-    "toy_mixture",
-]
-
 
 class Mixture(NamedTuple):
     """A Gaussian mixture in float64: weights ``(K,)``, means ``(K, 2)`` and covariances ``(K, 2, 2)``."""
@@ -54,6 +41,7 @@ def _normal(n: int, generator: Generator | None) -> Tensor:
 
 
 def draw_components(n: int, kinds: int, generator: Generator | None, labels: Tensor | None) -> Tensor:
+    """Return the components given, checked, or draw ``n`` of them, each as likely."""
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")
     if labels is None:

@@ -13,13 +13,6 @@ from torch import Tensor
 
 from ncsn.errors import DataError
 
-__all__ = [
-    "Values",
-    "as_float64",
-    "check_values",
-]
-
-
 Values = pd.DataFrame | NDArray[Any] | Tensor
 """What data comes as: a data frame, an array or a tensor, one row (or image) a point."""
 

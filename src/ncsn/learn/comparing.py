@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.learn.declarations import Case, Exercise, Function, attempted, call_directly
-from ncsn.randomness import reseed, restored_generators
+from ncsn.randomness import global_draws, seed_from
 
 __all__ = ["Outcome", "call", "call_truth", "difference", "equal", "leaves", "parts", "show_value", "tell_inputs"]
 
@@ -39,8 +39,7 @@ class Outcome:
 def call(exercise: Exercise, function: Function, case: Case) -> Outcome:
     """Call a function on fresh copies of a case's arguments, with PyTorch's global generator seeded, and catch what it raises."""
     arguments = tuple(_copied(argument) for argument in case.arguments)
-    with restored_generators(_CPU):
-        reseed(_CPU, 0)
+    with global_draws(_CPU, seed_from(0)):
         try:
             value = exercise.observe(_strict(exercise, function), *arguments)
         except Exception as error:  # noqa: BLE001 - whatever a learner's function raises is an answer to reply to
@@ -64,8 +63,7 @@ def call_truth(exercise: Exercise, case: Case) -> Any:
     arguments = [_copied(argument) for argument in case.arguments]
     if exercise.double_truth:
         arguments = [_double(argument) for argument in arguments]
-    with restored_generators(_CPU):
-        reseed(_CPU, 0)
+    with global_draws(_CPU, seed_from(0)):
         return exercise.observe(exercise.truth, *arguments)
 
 

@@ -1,7 +1,36 @@
-"""Networks: anything called as ``network(x, noise, **condition)`` that returns the shape of ``x``."""
+"""Networks F, anything called as ``network(x, c_noise, **condition)``, and the rows that make score models of them."""
 
+from ncsn.networks.diffusers import DiffusersNetwork
 from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings
 from ncsn.networks.mlp import ResidualMLP
-from ncsn.networks.ncsn import NCSNScoreNetwork
+from ncsn.networks.page import NCSNScoreNetwork
+from ncsn.networks.preconditioning import (
+    EDM,
+    PRECONDITIONINGS,
+    Coefficients,
+    ConsistencyModel,
+    FlowEnd,
+    NoisePrediction,
+    PreconditionedScore,
+    Preconditioning,
+    RawScore,
+    ScaledScore,
+)
 
-__all__ = ["FourierFeatures", "NCSNScoreNetwork", "ResidualMLP", "SinusoidalPositionEmbeddings"]
+__all__ = [
+    "EDM",
+    "PRECONDITIONINGS",
+    "Coefficients",
+    "ConsistencyModel",
+    "DiffusersNetwork",
+    "FlowEnd",
+    "FourierFeatures",
+    "NCSNScoreNetwork",
+    "NoisePrediction",
+    "PreconditionedScore",
+    "Preconditioning",
+    "RawScore",
+    "ResidualMLP",
+    "ScaledScore",
+    "SinusoidalPositionEmbeddings",
+]

@@ -1,40 +1,60 @@
-"""A score network of the user's own: whether it can be trained and keeps the contract of `score.ScoreModel`."""
+"""Networks and score models of the user's own: whether they can be trained and keep their contract."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["check_contract", "trainable"]
+from ncsn.errors import SettingError
+from ncsn.networks.preconditioning import PreconditionedScore
 
 
-def trainable(score_net: Any) -> nn.Module:
+def trainable(network: Any, name: str = "score_net") -> nn.Module:
     """Return the network, if it is one that can be trained.
 
     Raises:
-        ValueError: It is no module, or has no weights to train.
+        SettingError: It is no module, or has no weights to train.
     """
-    if not isinstance(score_net, nn.Module) or not any(weight.requires_grad for weight in score_net.parameters()):
-        raise ValueError(f"score_net must be a torch.nn.Module with weights to train, not {type(score_net).__name__}")
-    return score_net
+    if not isinstance(network, nn.Module) or not any(weight.requires_grad for weight in network.parameters()):
+        raise SettingError(f"{name} must be a torch.nn.Module with weights to train, not {type(network).__name__}")
+    return network
 
 
-def check_contract(score_net: nn.Module, rows: Tensor, labels: Tensor | None) -> None:
-    """Call a score network once, on a few rows, before it is trained on many.
+def check_call(network: nn.Module, rows: Tensor, condition: Mapping[str, Tensor], *, name: str = "score_net") -> None:
+    """Call a network once, on a few rows, before it is trained on many.
+
+    Args:
+        network: A score model, called with levels, or a network F, called with their coordinates.
+        rows: A few rows, ``(N, *shape)``.
+        condition: What it will be told of them.
+        name: What the message calls it.
 
     Raises:
-        ValueError: The call fails, or returns no score.
+        SettingError: The call fails, or does not return the shape of the rows.
     """
-    condition = {} if labels is None else {"label": labels}
-    call = f"score_net(x, sigma{', label=label' if condition else ''}) on rows of shape {tuple(rows.shape[1:])}"
+    told = "".join(f", {key}={key}" for key in condition)
+    second, wanted = ("sigma", "a score") if name == "score_net" else ("c_noise", "a tensor")
+    call = f"{name}(x, {second}{told}) on rows of shape {tuple(rows.shape[1:])}"
     try:
         with torch.no_grad():
-            score = score_net.eval()(rows, torch.ones(len(rows)), **condition)
+            answer = network.eval()(rows, torch.ones(len(rows), dtype=rows.dtype), **condition)
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{call} fails: {first}") from error
-    if not isinstance(score, Tensor) or score.shape != rows.shape:
-        returned = tuple(score.shape) if isinstance(score, Tensor) else type(score).__name__
-        raise ValueError(f"{call} must return a score of shape {tuple(rows.shape)}, not {returned}")
+        raise SettingError(f"{call} fails: {first}") from error
+    if not isinstance(answer, Tensor) or answer.shape != rows.shape:
+        returned = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise SettingError(f"{call} must return {wanted} of shape {tuple(rows.shape)}, not {returned}")
+
+
+def say_what_is_trained(score_net: nn.Module) -> None:
+    """Say that a network is taken for a score where nothing declares it one."""
+    if not isinstance(score_net, PreconditionedScore):
+        warnings.warn(
+            f"score_net={type(score_net).__name__}(...) is trained as the score s(x, sigma) itself; for a network "
+            "F(x, c_noise) that the method preconditions, give NCSN(network=...)",
+            stacklevel=3,
+        )

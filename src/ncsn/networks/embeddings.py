@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FourierFeatures", "SinusoidalPositionEmbeddings"]
+from ncsn.errors import SettingError
 
 
 class SinusoidalPositionEmbeddings(nn.Module):
@@ -22,7 +22,7 @@ class SinusoidalPositionEmbeddings(nn.Module):
         log_input: Whether the input is sigma (True) or already a logarithm or time (False).
 
     Raises:
-        ValueError: ``dim`` is odd or below 4.
+        SettingError: ``dim`` is odd or below 4.
 
     >>> SinusoidalPositionEmbeddings(8)(torch.tensor([0.1, 1.0, 10.0])).shape
     torch.Size([3, 8])
@@ -33,12 +33,16 @@ class SinusoidalPositionEmbeddings(nn.Module):
     def __init__(self, dim: int, max_frequency: float = 8.0, *, log_input: bool = True) -> None:
         super().__init__()
         if dim < 4 or dim % 2:
-            raise ValueError(f"the embedding's dim must be even and at least 4, not {dim}")
+            raise SettingError(f"the embedding's dim must be even and at least 4, not {dim}")
         self.dim = dim
         self.log_input = log_input
         # from one period over about 60 octaves to the highest frequency
         exponents = torch.linspace(math.log(0.15), math.log(max_frequency), dim // 2)
         self.register_buffer("frequencies", exponents.exp(), persistent=False)
+
+    def extra_repr(self) -> str:
+        """Name the length."""
+        return f"{self.dim}, log_input={self.log_input}"
 
     def forward(self, sigma: Tensor) -> Tensor:
         """Return the embedding ``(*sigma.shape, dim)`` of noise levels > 0."""
@@ -61,6 +65,12 @@ class FourierFeatures(nn.Module):
     def __init__(self, dim: int, n_features: int, scale: float) -> None:
         super().__init__()
         self.register_buffer("projection", torch.randn(dim, n_features) * scale)
+        self.scale = scale
+
+    def extra_repr(self) -> str:
+        """Name the shape and the scale."""
+        dim, n_features = self.projection.shape
+        return f"{dim}, {n_features}, scale={self.scale:g}"
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features ``(N, 2 n_features)`` of ``x`` of shape ``(N, dim)``."""

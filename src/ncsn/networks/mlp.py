@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ncsn.errors import SettingError
 from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings
-
-__all__ = ["ResidualMLP"]
 
 
 class ResidualMLP(nn.Module):
@@ -63,6 +62,11 @@ class ResidualMLP(nn.Module):
                 nn.init.zeros_(last.weight)
                 nn.init.zeros_(last.bias)
 
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers as it trains."""
+        return self.dropout > 0
+
     def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the network's output.
 
@@ -75,7 +79,7 @@ class ResidualMLP(nn.Module):
             The shape of ``x``.
 
         Raises:
-            ValueError: There is a label, but the network has no classes.
+            SettingError: There is a label, but the network has no classes.
             IndexError: A label is below -1 or not below ``n_classes`` (on a GPU torch's own assertion fails).
         """
         flat = x.flatten(1)
@@ -86,7 +90,7 @@ class ResidualMLP(nn.Module):
             row = 1 + torch.as_tensor(-1 if label is None else label, device=x.device)
             embedding = embedding + self.label_embedding(row)
         elif label is not None:
-            raise ValueError("a label was given to a network without classes; make it with n_classes")
+            raise SettingError("a label was given to a network without classes; make it with n_classes")
         scales_and_shifts = self.modulation(embedding).chunk(2 * len(self.hidden), dim=-1)
         h = self.input(features)
         for i, (hidden, residual) in enumerate(zip(self.hidden, self.residual, strict=True)):

@@ -10,8 +10,6 @@ from ncsn.errors import DataError
 from ncsn.plots.style import FLOOR, panels, styled
 from ncsn.plots.training import label_decades
 
-__all__ = ["plot_quality_by_evaluations"]
-
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C510A", "#5E3C99")
 _MARKERS = "osD^vP*Xh"
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncsn.data import Values
-from ncsn.diagnostics import checked_levels, score_error, score_of
 from ncsn.errors import DataError
+from ncsn.evaluation.by_level import checked_levels, score_error, score_of
 from ncsn.plots.style import Array, as_points, evenly, panels, square_window_of, style_ticks, styled
 from ncsn.score import ScoreModel
 

@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
-from ncsn.data import Standardizer, Values
+from ncsn.data import Values
 from ncsn.errors import DataError
 from ncsn.plots.style import (
     DATA,
@@ -271,10 +272,10 @@ def _coordinates(points: Array, most: int, columns: list[Any] | None) -> tuple[l
     if columns is not None or dim <= most:
         names = [str(column) for column in columns or [f"x{i + 1}" for i in range(dim)]]
         return names[:most], lambda x: x[:, :most]
-    scaling = Standardizer.fit(points)
-    components = PCA(min(most, *points.shape), svd_solver="full").fit(scaling.transform(points).numpy())
+    scaling = StandardScaler().fit(points)
+    components = PCA(min(most, *points.shape), svd_solver="full").fit(scaling.transform(points))
     names = [f"PC {i + 1} ({share:.0%})" for i, share in enumerate(components.explained_variance_ratio_)]
-    return names, lambda x: cast(Array, components.transform(scaling.transform(x).numpy()))
+    return names, lambda x: cast(Array, components.transform(scaling.transform(x)))
 
 
 def _dot(n: int) -> float:

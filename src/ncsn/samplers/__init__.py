@@ -1,21 +1,41 @@
-"""Samplers: generators of steps down the noise levels, over any score model, and the driver that runs them."""
+"""Samplers: objects that walk down the noise levels, over any score model, and the driver that runs them."""
 
+from ncsn.samplers.adaptive import ODE
+from ncsn.samplers.ancestral import DDIM, Ancestral, ConsistentAnnealed
 from ncsn.samplers.base import CountedModel, Noise, Sampler, State
-from ncsn.samplers.driver import SAMPLERS, annealed_langevin_dynamics, sample, trajectory
-from ncsn.samplers.langevin import annealed_langevin, langevin
-from ncsn.samplers.ode import dpmpp_2m, heun
+from ncsn.samplers.consistency import Multistep
+from ncsn.samplers.langevin import AnnealedLangevin, Langevin
+from ncsn.samplers.ode import DPMpp2M, Heun
+from ncsn.samplers.run import (
+    SAMPLERS,
+    AnySampler,
+    annealed_langevin_dynamics,
+    sample,
+    sampler_of,
+    trajectory,
+)
+from ncsn.samplers.sde import PredictorCorrector, ReverseSDE
 
 __all__ = [
+    "DDIM",
+    "ODE",
     "SAMPLERS",
+    "Ancestral",
+    "AnnealedLangevin",
+    "AnySampler",
+    "ConsistentAnnealed",
     "CountedModel",
+    "DPMpp2M",
+    "Heun",
+    "Langevin",
+    "Multistep",
     "Noise",
+    "PredictorCorrector",
+    "ReverseSDE",
     "Sampler",
     "State",
-    "annealed_langevin",
     "annealed_langevin_dynamics",
-    "dpmpp_2m",
-    "heun",
-    "langevin",
     "sample",
+    "sampler_of",
     "trajectory",
 ]

@@ -3,53 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-from ncsn.errors import DivergenceError
-from ncsn.samplers.base import CountedModel, Noise, State
-
-__all__ = ["ode"]
+from ncsn.errors import DivergenceError, check_number
+from ncsn.samplers.base import CountedModel, Noise, Sampler, State
 
 
-def ode(model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise, *, tolerance: float = 1e-5) -> Iterator[State]:
+@dataclass(frozen=True, repr=False)
+class ODE(Sampler):
     """Solve dx/dlog sigma = -sigma^2 s by Dormand and Prince's method of fifth order, with adaptive steps.
 
+    The solver stops at each level, which takes 7 evaluations or more; two levels are enough (Song et al. 2021, section 4.3,
+    who took SciPy's solver of the same method and tolerance).
+
     Args:
-        model: The score model.
-        x: Start, ``(N, *shape)``.
-        sigmas: Levels, descending. The solver stops at each, which takes 7 evaluations or more; two are enough.
-        noise: Not used.
         tolerance: Largest error of a step, root mean square over the samples walked together, relative to their values
             and absolute in the data's units.
 
-    Yields:
-        The state at each level.
-
     Raises:
-        ValueError: ``tolerance`` is not positive.
-        DivergenceError: The score is not finite.
-
-    References:
-        Song et al. 2021, section 4.3, who took SciPy's solver of the same method and tolerance.
+        SettingError: ``tolerance`` is not positive.
     """
-    if not 0 < tolerance < float("inf"):
-        raise ValueError(f"tolerance must be positive and finite, not {tolerance}")
-    flow = _Flow(model)
-    times = -sigmas.double().log()
-    longest = float(times[-1] - times[0]) / 64
-    for step, (start, end) in enumerate(pairwise(times), 1):
-        # torchdiffeq's own first step may call the model beyond the level, as may its last unless told to stop
-        options = {"first_step": 1.1 * longest, "step_t": end[None]}
-        flow.accepted.clear()
-        path = odeint(
-            flow, x, torch.stack([start, end]), method="dopri5", rtol=tolerance, atol=tolerance, options=options
-        )
-        x, longest = path[-1], max(flow.accepted)
-        yield State(step, float(sigmas[step]), x, flow.denoised, model.evaluations)
+
+    tolerance: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_number("tolerance", self.tolerance, above=0)
+
+    def walk(self, model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise) -> Iterator[State]:
+        """Walk down all levels; yield the state at each. A score that is not finite is a `DivergenceError`."""
+        flow = _Flow(model)
+        times = -sigmas.double().log()
+        longest = float(times[-1] - times[0]) / 64
+        for count, (start, end) in enumerate(pairwise(times), 1):
+            # torchdiffeq's own first step may call the model beyond the level, as may its last unless told to stop
+            options = {"first_step": 1.1 * longest, "step_t": end[None]}
+            flow.accepted.clear()
+            span, tolerance = torch.stack([start, end]), self.tolerance
+            path = odeint(flow, x, span, method="dopri5", rtol=tolerance, atol=tolerance, options=options)
+            x, longest = path[-1], max(flow.accepted)
+            yield State(count, float(sigmas[count]), x, flow.denoised, model.evaluations)
 
 
 class _Flow:

@@ -3,10 +3,10 @@
 Each of their steps is x' = D + kept (x - D) + fresh z, from the level sigma to the level sigma', with D the denoised x.
 Two numbers say which sampler it is; with r = sigma'/sigma they are
 
-- `ancestral`: kept = r sqrt(1 - eta^2 (1 - r^2)) and fresh = eta sigma' sqrt(1 - r^2); eta = 0 is `ddim`;
-- `consistent_annealed`: kept = 1 - step_size / (2 sigma_min^2) and fresh = sqrt(sigma'^2 - kept^2 sigma^2);
-- `ncsn.samplers.sde.reverse_sde`: kept = r^2 and fresh = sqrt(sigma^2 - sigma'^2);
-- `ncsn.samplers.consistency.consistency`: kept = 0 and fresh = sqrt(sigma'^2 - sigma_min^2), D being the flow's end.
+- `Ancestral`: kept = r sqrt(1 - eta^2 (1 - r^2)) and fresh = eta sigma' sqrt(1 - r^2); eta = 0 is `DDIM`;
+- `ConsistentAnnealed`: kept = 1 - step_size / (2 sigma_min^2) and fresh = sqrt(sigma'^2 - kept^2 sigma^2);
+- `ncsn.samplers.ReverseSDE`: kept = r^2 and fresh = sqrt(sigma^2 - sigma'^2);
+- `ncsn.samplers.Multistep`: kept = 0 and fresh = sqrt(sigma'^2 - sigma_min^2), D being the flow's end.
 
 In the first two kept^2 sigma^2 + fresh^2 = sigma'^2: noise around a point takes exactly the variance of the next level.
 """
@@ -14,134 +14,121 @@ In the first two kept^2 sigma^2 + fresh^2 = sigma'^2: noise around a point takes
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ncsn.errors import check_count
-from ncsn.samplers.base import CountedModel, Noise, State
+from ncsn.errors import SettingError, check_count, check_number
+from ncsn.noise import Geometric, Levels
+from ncsn.samplers.base import CountedModel, Noise, Sampler, State
 
-__all__ = ["ancestral", "consistent_annealed", "ddim", "renoised"]
 
-
-def ancestral(model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise, *, eta: float = 1.0) -> Iterator[State]:
+@dataclass(frozen=True, repr=False)
+class Ancestral(Sampler):
     """Draw each level from the posterior given the denoised data: DDPM's sampler (Ho, Jain & Abbeel 2020, algorithm 2).
 
     The posterior q(x' | x, x0) of levels sigma' < sigma has the variance sigma'^2 (sigma^2 - sigma'^2) / sigma^2.
     Samples are DDPM's own divided by alpha, with the smaller of the two variances that its authors tried.
 
     Args:
-        model: The score model.
-        x: Start, ``(N, *shape)``.
-        sigmas: Levels, descending.
-        noise: Source of noise.
         eta: Share of the posterior's standard deviation that is drawn afresh: 1 is DDPM, 0 is DDIM (Song, Meng & Ermon
             2021, eq. 16).
 
-    Yields:
-        The state after each step, one evaluation each.
-
     Raises:
-        ValueError: ``eta`` is not in [0, 1].
+        SettingError: ``eta`` is not in [0, 1].
     """
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta must lie between 0 (DDIM) and 1 (DDPM), not {eta}")
 
-    def coefficients(sigma: float, following: float) -> tuple[float, float]:
+    steps: ClassVar[int | str] = 250
+
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise SettingError(f"eta must lie between 0 (DDIM) and 1 (DDPM), not {self.eta}")
+
+    def step(
+        self, model: CountedModel, x: Tensor, sigma: float, following: float, noise: Noise
+    ) -> tuple[Tensor, Tensor]:
+        """Take one step, of one evaluation."""
         ratio = following / sigma
         lost = 1 - ratio**2
-        return ratio * math.sqrt(1 - eta**2 * lost), eta * following * math.sqrt(lost)
+        kept, fresh = ratio * math.sqrt(1 - self.eta**2 * lost), self.eta * following * math.sqrt(lost)
+        denoised = model.denoise(x, sigma)
+        return renoised(x, denoised, kept, fresh, noise), denoised
 
-    return _descend(model, x, sigmas, noise, coefficients)
 
+@dataclass(frozen=True, repr=False)
+class DDIM(Ancestral):
+    """Walk without fresh noise: `Ancestral` with eta = 0, Euler's method for the probability-flow ODE in sigma.
 
-def ddim(model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise) -> Iterator[State]:
-    """Walk without fresh noise: `ancestral` with eta = 0, Euler's method for the probability-flow ODE in sigma.
+    First order, one evaluation a step (Song, Meng & Ermon 2021, eq. 12 and 13).
 
     Args:
-        model: The score model.
-        x: Start, ``(N, *shape)``.
-        sigmas: Levels, descending.
-        noise: Not used.
-
-    Yields:
-        The state after each step, one evaluation each; first order.
-
-    References:
-        Song, Meng & Ermon 2021, eq. 12 and 13.
+        eta: As in `Ancestral`.
     """
-    return ancestral(model, x, sigmas, noise, eta=0.0)
+
+    steps: ClassVar[int | str] = 50
+
+    eta: float = 0.0
 
 
-def consistent_annealed(
-    model: CountedModel,
-    x: Tensor,
-    sigmas: Tensor,
-    noise: Noise,
-    *,
-    n_steps_per_sigma: int = 1,
-    step_size: float | None = None,
-) -> Iterator[State]:
+@dataclass(frozen=True, repr=False)
+class ConsistentAnnealed(Sampler):
     """Walk as annealed Langevin does, with noise that gives each level exactly its variance.
 
     A step is x + eta sigma^2 s + sqrt(sigma'^2 - (1 - eta)^2 sigma^2) z with eta = step_size / (2 sigma_min^2): of T
     steps at a level, T - 1 stay there (sigma' = sigma) and one goes down, so T L evaluations walk L levels and denoise.
 
     The variance is exact around a point, that is where the data are much narrower than sigma. Of a Gaussian of variance
-    c each step loses eta^2 sigma^2 c / (c + sigma^2).
+    c each step loses eta^2 sigma^2 c / (c + sigma^2). Jolicoeur-Martineau et al. 2021, "consistent annealed sampling".
 
     Args:
-        model: The score model.
-        x: Start, ``(N, *shape)``.
-        sigmas: Levels, descending.
-        noise: Source of noise.
         n_steps_per_sigma: Steps T at each level.
-        step_size: epsilon, the step alpha of `annealed_langevin` at the last level, of x + (alpha/2) s + ...: twice
-            that of the paper. When None eta = 1.2 (1 - r) with r the smallest ratio of neighbouring levels, a fifth above
-            the least, as every step loses some of the data's own variance. Where T is 1 and the levels are geometric, the
-            least is `ddim` and eta = 1 - r^2 `ancestral`.
-
-    Yields:
-        The state after each step, one evaluation each.
+        step_size: epsilon, the step alpha of `AnnealedLangevin` at the last level: twice that of the paper. When None
+            eta = 1.2 (1 - r) with r the smallest ratio of neighbouring levels, a fifth above the least, as every step
+            loses some of the data's own variance. Where T is 1 and the levels are geometric, the least is `DDIM` and
+            eta = 1 - r^2 `Ancestral`.
 
     Raises:
-        ValueError: The count is not positive, or the step size is too small or too large for these levels.
-
-    References:
-        Jolicoeur-Martineau et al. 2021, "consistent annealed sampling".
+        SettingError: The count or the step size is not positive; at the walk, the step is too small or too large for it.
     """
-    check_count("n_steps_per_sigma", n_steps_per_sigma)
-    levels = sigmas.tolist()
-    if step_size is None and len(levels) == 1 and n_steps_per_sigma > 1:
-        raise ValueError("a single level has no ratio to choose the step size by: give step_size")
-    ratio = min((following / sigma for sigma, following in pairwise(levels)), default=1.0)
-    unit = 2 * levels[-1] ** 2
-    kept = max(0.0, 1 - 1.2 * (1 - ratio)) if step_size is None else 1 - step_size / unit
-    if not -ratio <= kept <= ratio:
-        low, high = unit * (1 - ratio), unit * (1 + ratio)
-        raise ValueError(f"step_size must lie between {low:.4g} and {high:.4g} for these levels, not {step_size}")
 
-    def coefficients(sigma: float, following: float) -> tuple[float, float]:
-        return kept, math.sqrt(max(0.0, following**2 - (kept * sigma) ** 2))
+    levels: ClassVar[Levels | None] = Geometric()
+    steps: ClassVar[int | str] = 100
 
-    return _descend(model, x, sigmas.repeat_interleave(n_steps_per_sigma), noise, coefficients)
+    n_steps_per_sigma: int = 1
+    step_size: float | None = None
 
+    def __post_init__(self) -> None:
+        check_count("n_steps_per_sigma", self.n_steps_per_sigma)
+        if self.step_size is not None:
+            check_number("step_size", self.step_size, above=0)
 
-def _descend(
-    model: CountedModel,
-    x: Tensor,
-    sigmas: Tensor,
-    noise: Noise,
-    coefficients: Callable[[float, float], tuple[float, float]],
-) -> Iterator[State]:
-    """Walk from level to level with the numbers (kept, fresh) of each pair of levels."""
-    levels = sigmas.tolist()
-    for step, (sigma, following) in enumerate(pairwise(levels), 1):
-        denoised = model.denoise(x, sigmas[step - 1])
-        x = renoised(x, denoised, *coefficients(sigma, following), noise)
-        yield State(step, following, x, denoised, model.evaluations)
+    def _kept(self, levels: list[float]) -> float:
+        if self.step_size is None and len(levels) == 1 and self.n_steps_per_sigma > 1:
+            raise SettingError("a single level has no ratio to choose the step size by: give step_size")
+        ratio = min((following / sigma for sigma, following in pairwise(levels)), default=1.0)
+        unit = 2 * levels[-1] ** 2
+        kept = max(0.0, 1 - 1.2 * (1 - ratio)) if self.step_size is None else 1 - self.step_size / unit
+        if not -ratio <= kept <= ratio:
+            low, high = unit * (1 - ratio), unit * (1 + ratio)
+            raise SettingError(
+                f"step_size must lie between {low:.4g} and {high:.4g} for these levels, not {self.step_size}"
+            )
+        return kept
+
+    def walk(self, model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise) -> Iterator[State]:
+        """Walk down all levels; yield the state after each step, one evaluation each."""
+        kept = self._kept(sigmas.tolist())
+        levels = sigmas.repeat_interleave(self.n_steps_per_sigma).tolist()
+        for count, (sigma, following) in enumerate(pairwise(levels), 1):
+            denoised = model.denoise(x, sigma)
+            x = renoised(x, denoised, kept, math.sqrt(max(0.0, following**2 - (kept * sigma) ** 2)), noise)
+            yield State(count, following, x, denoised, model.evaluations)
 
 
 def renoised(x: Tensor, denoised: Tensor, kept: float, fresh: float, noise: Noise) -> Tensor:

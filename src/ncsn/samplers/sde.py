@@ -4,101 +4,91 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ncsn.errors import check_count, check_number
 from ncsn.samplers.ancestral import renoised
-from ncsn.samplers.base import CountedModel, Noise, State
+from ncsn.samplers.base import CountedModel, Noise, Sampler, State
 from ncsn.score import denoised_from_score
 
-__all__ = ["predictor_corrector", "reverse_sde"]
 
-
-def reverse_sde(model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise) -> Iterator[State]:
-    """Solve the reverse SDE by Euler and Maruyama in the time sigma^2: `predictor_corrector` without correction.
+@dataclass(frozen=True, repr=False)
+class ReverseSDE(Sampler):
+    """Solve the reverse SDE by Euler and Maruyama in the time sigma^2.
 
     In that time the variance-exploding SDE has the diffusion 1, and its reverse is dx = -s dt + dw, dt < 0. A step is
-    x + (sigma^2 - sigma'^2) s + sqrt(sigma^2 - sigma'^2) z: the mean of `ancestral` with eta = 1, with (sigma/sigma')^2
-    times its variance. The distribution converges with first order.
-
-    Args:
-        model: The score model.
-        x: Start, ``(N, *shape)``.
-        sigmas: Levels, descending.
-        noise: Source of noise.
-
-    Yields:
-        The state after each step, one evaluation each.
-
-    References:
-        Song et al. 2021, eq. 6 and appendix E ("reverse diffusion").
+    x + (sigma^2 - sigma'^2) s + sqrt(sigma^2 - sigma'^2) z: the mean of `Ancestral` with eta = 1, with (sigma/sigma')^2
+    times its variance. The distribution converges with first order (Song et al. 2021, eq. 6 and appendix E).
     """
-    return predictor_corrector(model, x, sigmas, noise, n_corrector_steps=0)
+
+    steps: ClassVar[int | str] = 250
+
+    def step(
+        self, model: CountedModel, x: Tensor, sigma: float, following: float, noise: Noise
+    ) -> tuple[Tensor, Tensor]:
+        """Take one step, of one evaluation."""
+        denoised = model.denoise(x, sigma)
+        fresh = math.sqrt(sigma**2 - following**2)
+        return renoised(x, denoised, (following / sigma) ** 2, fresh, noise), denoised
 
 
-def predictor_corrector(
-    model: CountedModel,
-    x: Tensor,
-    sigmas: Tensor,
-    noise: Noise,
-    *,
-    snr: float = 0.16,
-    n_corrector_steps: int = 1,
-) -> Iterator[State]:
-    """Correct at each level by Langevin dynamics, then go down by reverse diffusion.
+@dataclass(frozen=True, repr=False)
+class PredictorCorrector(ReverseSDE):
+    """Correct at each level by Langevin dynamics, then go down by reverse diffusion, `ReverseSDE`.
 
-    The corrector is x + e s + sqrt(2 e) z with e = 2 (snr |z| / |s|)^2, norms averaged over blocks of samples, which
-    are single samples where these have more than 2,048 values. Read in sigma it is the corrector of the VP and sub-VP
-    SDE too, whose scale of x is the inverse of that of s and cancels, but for the factor alpha_t of the paper's
-    algorithm 5: that is 1 - beta_t, next to 1, in the authors' code, and 1 here.
+    The corrector is x + e s + sqrt(2 e) z with e = 2 (snr |z| / |s|)^2, norms averaged over groups of 64 samples, fewer
+    where a sample has more than 64 values. Read in sigma it is the corrector of the VP and sub-VP SDE too, whose scale of
+    x is the inverse of that of s and cancels, but for the factor alpha_t of the paper's algorithm 5: that is 1 - beta_t,
+    next to 1, in the authors' code, and 1 here.
 
-    In few dimensions it wants tens of samples walked together: of one or two the norms vary so much that their
-    distribution suffers.
+    L (M + 1) evaluations walk L levels with M corrector steps and denoise. Song et al. 2021, algorithms 2 and 4, in the
+    order of the authors' code, which corrects at the first level too.
 
     Args:
-        model: The score model.
-        x: Start, ``(N, *shape)``.
-        sigmas: Levels, descending.
-        noise: Source of noise.
         snr: Signal-to-noise ratio r of the corrector's steps.
-        n_corrector_steps: Langevin steps at each level, the first and the last included; 0 is `reverse_sde`.
-
-    Yields:
-        The state after each step, one evaluation each: L (M + 1) walk L levels with M corrector steps and denoise.
+        n_corrector_steps: Langevin steps at each level, the first and the last included; 0 is `ReverseSDE`.
 
     Raises:
-        ValueError: ``snr`` is not positive, or ``n_corrector_steps`` is negative.
-
-    References:
-        Song et al. 2021, algorithms 2 and 4, in the order of the authors' code, which corrects at the first level too.
+        SettingError: ``snr`` is not positive, or ``n_corrector_steps`` is negative.
     """
-    if not 0 < snr < math.inf:
-        raise ValueError(f"snr must be positive and finite, not {snr}")
-    if n_corrector_steps < 0:
-        raise ValueError(f"n_corrector_steps must not be negative, but is {n_corrector_steps}")
-    levels = sigmas.tolist()
-    step = 0
-    for index, level in enumerate(levels):
-        for _ in range(n_corrector_steps):
-            step += 1
-            score = model.score(x, sigmas[index])
-            denoised = denoised_from_score(x, sigmas[index], score)
-            z = noise.like(x)
-            size = 2 * (snr * _norms(z, noise.block) / _norms(score, noise.block)).square()
-            x = torch.addcmul(x, size, score).addcmul_((2 * size).sqrt(), z)
-            yield State(step, level, x, denoised, model.evaluations)
-        if index + 1 < len(levels):
-            step += 1
-            following = levels[index + 1]
-            denoised = model.denoise(x, sigmas[index])
-            fresh = math.sqrt(level**2 - following**2)
-            x = renoised(x, denoised, (following / level) ** 2, fresh, noise)
-            yield State(step, following, x, denoised, model.evaluations)
+
+    steps: ClassVar[int | str] = 100
+
+    snr: float = 0.16
+    n_corrector_steps: int = 1
+
+    def __post_init__(self) -> None:
+        check_number("snr", self.snr, above=0)
+        check_count("n_corrector_steps", self.n_corrector_steps, least=0)
+
+    @property
+    def groups(self) -> bool:
+        """Whether steps average over groups of samples."""
+        return self.n_corrector_steps > 0
+
+    def walk(self, model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise) -> Iterator[State]:
+        """Walk down all levels; yield the state after each step, one evaluation each."""
+        count = 0
+        for sigma, following in pairwise([*sigmas.tolist(), None]):
+            for _ in range(self.n_corrector_steps):
+                count += 1
+                score = model.score(x, sigma)
+                denoised = denoised_from_score(x, sigma, score)
+                z = noise.like(x)
+                size = 2 * (self.snr * _norms(z, noise) / _norms(score, noise)).square()
+                x = torch.addcmul(x, size, score).addcmul_((2 * size).sqrt(), z)
+                yield State(count, sigma, x, denoised, model.evaluations)
+            if following is not None:
+                count += 1
+                x, denoised = self.step(model, x, sigma, following, noise)
+                yield State(count, following, x, denoised, model.evaluations)
 
 
-def _norms(rows: Tensor, block: int) -> Tensor:
-    """Return the mean of the norms in each row's block, broadcastable to the rows."""
-    norms = rows.flatten(1).norm(dim=1)
-    means = torch.cat([part.mean().expand(len(part)) for part in norms.split(block)])
-    return means.reshape(-1, *[1] * (rows.ndim - 1))
+def _norms(rows: Tensor, noise: Noise) -> Tensor:
+    """Return the mean of the norms in each row's group, broadcastable to the rows."""
+    return noise.group_means(rows.flatten(1).norm(dim=1)).reshape(-1, *[1] * (rows.ndim - 1))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ncsn.learn.declarations import Case, Exercise, Function, Mistake
 from ncsn.learn.lessons.shapes import telling_shapes
-from ncsn.schedules import create_noise_schedule
+from ncsn.noise import create_noise_schedule
 
 __all__ = ["LEVELS", "MEAN_TARGET", "NOISE"]
 

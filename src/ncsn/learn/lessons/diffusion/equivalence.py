@@ -13,8 +13,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 
 from ncsn.exact import GaussianMixtureScore
 from ncsn.learn.declarations import Case, Exercise, Function, Mistake
-from ncsn.score import ScoreModel
-from ncsn.score import score_from_noise as library_score_from_noise
+from ncsn.score import ScoreModel, score_from_noise as library_score_from_noise
 
 __all__ = ["ADD_NOISE", "ALPHA_BARS", "SCORE_FROM_NOISE", "VP_SCORE", "betas_of", "chain_moments", "ddpm_betas"]
 

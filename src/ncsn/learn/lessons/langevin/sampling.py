@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +12,7 @@ from torch import Tensor
 from ncsn.exact import GaussianMixtureScore
 from ncsn.learn.declarations import Case, Exercise, Function, Mistake
 from ncsn.learn.lessons.langevin.walking import langevin_step, step_sizes
-from ncsn.samplers.base import CountedModel
-from ncsn.samplers.langevin import annealed_langevin
+from ncsn.samplers import AnnealedLangevin, CountedModel
 from ncsn.score import denoised_from_score
 
 __all__ = ["DENOISE", "SAMPLER"]
@@ -71,16 +71,10 @@ class _Given:
 
 def sampler_reference(score_model: Model, sigmas: Tensor, x: Tensor, epsilon: float, noise: Tensor) -> Tensor:
     """Return samples of the library's annealed Langevin dynamics, with the noise given."""
-    states = annealed_langevin(
-        CountedModel(score_model),
-        x,
-        sigmas,
-        _Given(noise),  # type: ignore[arg-type]
-        n_steps_per_sigma=noise.shape[1],
-        step_size=epsilon,
-    )
+    sampler = AnnealedLangevin(n_steps_per_sigma=noise.shape[1], step_size=epsilon)
+    given: Any = _Given(noise)
     with torch.no_grad():
-        for state in states:
+        for state in sampler.walk(CountedModel(score_model), x, sigmas, given):
             x = state.x
     return x
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ncsn.learn.declarations import Case, Exercise, Function, Mistake
-from ncsn.tuning import variance_ratio
+from ncsn.noise import variance_ratio
 
 __all__ = ["ADAPTIVE", "VARIANCE"]
 

@@ -1,0 +1,285 @@
+"""The commands. PyTorch is imported only once a command runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ncsn.catalogue import DATASETS
+from ncsn.errors import DataError, DivergenceError, RunError, SettingError
+
+app = typer.Typer(
+    help="Noise-conditional score networks: train on your data, sample, and see how good the samples are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help=f"A built-in set ({' '.join(DATASETS)}), a .csv .parquet .npy .npz file, or a folder of images.",
+    ),
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run, as `ncsn train` wrote it.")]
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="A .csv .parquet .npy .npz or .png file.")]
+LabelOption = Annotated[
+    str | None,
+    typer.Option(help="The column (of an .npz: the array) of class labels; makes the model class-conditional."),
+]
+LabelOutOption = Annotated[str | None, typer.Option(help="The column of class labels, which is left out of the data.")]
+PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A module of yours, package.module, that the run's own parts may be taken from; may be repeated.",
+        callback=lambda allowed: _allowed(allowed),
+    ),
+]
+
+
+def _allowed(paths: list[str] | None) -> list[str]:
+    if paths:
+        _look_here()
+    return list(paths or ())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ncsn {version('ncsn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version, and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder for the report and figures.")] = Path("demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="Train for less than a minute in all.")] = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Train on the Swiss roll and on handwritten digits, and write a report."""
+    from ncsn.app.console import progress_bar, say
+    from ncsn.app.demo import run_demo
+
+    say(f"wrote {run_demo(out, quick=quick, seed=seed, shown=progress_bar)}")
+
+
+@app.command()
+def plan(data: DataArgument, label: LabelOutOption = None, points: PointsOption = 5000, seed: SeedOption = 0) -> None:
+    """Show the settings that the data lead to, each with its rule and reason."""
+    from ncsn.app.runs import plan_for
+
+    # a table is read by machines too: no wrapping, no markup
+    typer.echo(str(plan_for(data, label=label, points=points, seed=seed)))
+
+
+@app.command()
+def train(
+    data: DataArgument,
+    out: Annotated[Path, typer.Option(help="The folder for the run.")],
+    method: Annotated[
+        str, typer.Option(help="A method of the lineage, or one of your own as package.module:Name.")
+    ] = "edm",
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; from the data when not given.")] = None,
+    label: LabelOption = None,
+    holdout: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="Share of the rows kept back to judge the model by.")
+    ] = 0.2,
+    points: PointsOption = 5000,
+    seed: SeedOption = 0,
+    teacher: Annotated[
+        Path | None, typer.Option(help="The folder of a run on the same data, for --method consistency to distil.")
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(help="What makes the network, as package.module:Name, called with the shape, plan and classes."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run left off.")] = False,
+) -> None:
+    """Fit a model to data, judge it on the rows held back, and write the run into a folder."""
+    from ncsn.app.console import progress_bar, say
+    from ncsn.app.runs import RunSettings, train_run
+    from ncsn.methods import method_named
+
+    distils = method_named(_method(method, "--method")).takes_teacher
+    if teacher is not None and not distils:
+        raise typer.BadParameter(f"method {method!r} distils no teacher", param_hint="--teacher")
+    if network is not None:
+        _object(network, "--network")
+    folder = None if teacher is None else str(teacher)
+    settings = RunSettings(data, method, steps, label, holdout, points, seed, folder, network)
+    say(str(train_run(settings, out, resume=resume, shown=progress_bar)))
+    say(f"wrote {out}/report.html")
+
+
+@app.command()
+def sample(
+    run: RunArgument,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="Number of samples.")],
+    output: OutputOption,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="The sampler, or one of your own as package.module:Name; the method's own when not given."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Noise levels walked; the method's own when not given.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The class to draw, of a model trained with --label.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Strength of the guidance to --label; 1 is none, 2 is strong.")
+    ] = None,
+    seed: SeedOption = 0,
+    allow: AllowOption = None,
+) -> None:
+    """Draw samples from a trained model, in the units and columns of its data."""
+    from ncsn.app.console import say
+    from ncsn.app.runs import sample_run
+    from ncsn.samplers import sampler_of
+
+    walker: Any = None if sampler is None else _object(sampler, "--sampler") if ":" in sampler else sampler
+    try:
+        if walker is not None:
+            sampler_of(walker)
+    except SettingError as error:
+        raise typer.BadParameter(str(error), param_hint="--sampler") from error
+    if guidance is not None and label is None:
+        raise typer.BadParameter("guidance needs a --label to guide to", param_hint="--guidance")
+    how: dict[str, Any] = {"sampler": walker, "steps": steps, "label": label, "guidance": guidance}
+    sample_run(run, number, output, **how, seed=seed, allow=allow or ())
+    say(f"wrote {number:,} samples to {output}")
+
+
+@app.command()
+def impute(
+    run: RunArgument,
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A file or folder like the run's data, with empty cells to fill.")
+    ],
+    output: OutputOption,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="An image or .npy array of one row's shape: white or 1 where known; the rest is filled."),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The class of the rows, of a model trained with --label.")] = None,
+    seed: SeedOption = 0,
+    allow: AllowOption = None,
+) -> None:
+    """Fill missing values with draws from their distribution given the known ones."""
+    from ncsn.app.console import say
+    from ncsn.app.runs import impute_run
+
+    count = impute_run(run, data, output, mask=mask, label=label, seed=seed, allow=allow or ())
+    say(f"filled {count:,} values; wrote {output}")
+
+
+@app.command()
+def compare(
+    data: DataArgument,
+    methods: Annotated[str, typer.Option(help="Methods, with commas between them; your own as package.module:Name.")],
+    out: Annotated[Path, typer.Option(help="The folder for the report.")],
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Training steps of each method; from the data when not given.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
+    label: LabelOutOption = None,
+    points: PointsOption = 5000,
+) -> None:
+    """Train methods on the same data with the same network and steps, and write how good they are at what cost."""
+    from ncsn.app.compare import run_comparison
+    from ncsn.app.console import say
+
+    names = [name.strip() for name in methods.split(",")]
+    for name in names:
+        _method(name, "--methods")
+    table = run_comparison(data, names, out, budget=budget, seeds=seeds, points=points, label=label)
+    say(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    say(f"wrote {out}/report.html")
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None, typer.Option(help="Judge on these data; on the rows held back in training when not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    seed: SeedOption = 0,
+    allow: AllowOption = None,
+) -> None:
+    """Hold a model's samples against data that training never saw, each distance beside its floor."""
+    import json
+
+    from ncsn.app.runs import evaluate_run
+
+    evaluation = evaluate_run(run, data=data, seed=seed, allow=allow or ())
+    typer.echo(json.dumps(evaluation.to_dict(), indent=1) if as_json else str(evaluation))
+
+
+@app.command()
+def learn(
+    out: Annotated[Path, typer.Option(help="The folder for your copies of the notebooks.")] = Path("ncsn-notebooks"),
+    no_open: Annotated[bool, typer.Option("--no-open", help="Copy the notebooks, and open nothing.")] = False,
+    progress: Annotated[bool, typer.Option("--progress", help="Only show how far you have come.")] = False,
+) -> None:
+    """Copy the four notebooks of the learning path into a folder, open them, and show your progress."""
+    from ncsn.learn.command import learn as copy_and_open, table
+
+    if progress:
+        typer.echo(table(out))
+    else:
+        copy_and_open(out, opens=not no_open)
+
+
+def _look_here() -> None:
+    """Let modules of one's own be found in the folder where the command is given, after all others."""
+    if "" not in sys.path:
+        sys.path.append("")
+
+
+def _method(name: str, option: str) -> Any:
+    """Return a method's name, or the method that a path names, or refuse it as an option's value."""
+    from ncsn.app.runs import method_at
+
+    _look_here()
+    try:
+        return method_at(name)
+    except SettingError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _object(path: str, option: str) -> Any:
+    """Import what an option names by its path."""
+    from ncsn.parts import object_at
+
+    _look_here()
+    try:
+        return object_at(path)
+    except SettingError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def main() -> None:
+    """Run a command; exit 0 done, 1 the data or the run is at fault, 2 the command line is."""
+    try:
+        app()
+    except (DataError, RunError, DivergenceError, SettingError) as error:
+        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,62 @@
+"""What the commands show while they work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ncsn.training import Progress as TrainingProgress
+
+Shown = Callable[[str], AbstractContextManager[Callable[[TrainingProgress], None] | None]]
+"""Called with a title, it shows a training as long as the context lasts, and gives the callback for it."""
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, as it is."""
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def silent(title: str) -> Iterator[None]:
+    """Show nothing."""
+    yield None
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[TrainingProgress], None]]:
+    """Show training's steps, loss and time left; in a file or pipe, a line every tenth.
+
+    Args:
+        title: What is being done.
+
+    Yields:
+        A callback for `NCSN.fit`.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeRemainingColumn(),
+    )
+    if console.is_terminal:
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(title, total=None, loss=float("nan"))
+            yield lambda progress: bar.update(task, completed=progress.step, total=progress.steps, loss=progress.loss)
+        return
+    start = monotonic()
+    tenths = 0
+
+    def line(progress: TrainingProgress) -> None:
+        nonlocal tenths
+        if 10 * progress.step // progress.steps > tenths:
+            tenths = 10 * progress.step // progress.steps
+            left = (monotonic() - start) * (progress.steps / progress.step - 1)
+            say(f"{title}: step {progress.step:,} of {progress.steps:,}, loss {progress.loss:.4f}, {left:.0f} s left")
+
+    yield line

@@ -1,0 +1,197 @@
+"""The report of a run, or of several on one page, composed from what there is of each."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from ncsn.app.page import Report, Rows
+from ncsn.errors import unknown_name
+from ncsn.evaluation import Comparison
+from ncsn.files import VERSION
+from ncsn.plan import Plan
+from ncsn.plots import plot_training_curve
+
+RUN_FIGURES: dict[str, tuple[str, str]] = {
+    "samples": ("Data and samples", "Data beside samples of the model, drawn alike."),
+    "image_grid": ("Samples", "Samples of the model, not selected."),
+    "annealing": (
+        "Along the annealing",
+        "The same samples on their way from noise to data; σ is the noise level that they have reached.",
+    ),
+    "score_fields": (
+        "Score fields",
+        "The score, which points to denser data, at four noise levels. Arrows show its direction, colour how many σ away "
+        "the denoised point lies.",
+    ),
+    "learned_and_exact": (
+        "Learned and exact score",
+        "The learned score, the exact one, and where they differ, over data with noise of each level (grey). The relative "
+        "error is the mean squared difference times σ² / D: 0 is exact, and a score of zero has about 1 where σ is small.",
+    ),
+    "loss_by_level": (
+        "Loss by noise level",
+        "The closer to the floor, the better the network. Where the loss on held-out data is well above that on the "
+        "training set, the network has learned its training rows by heart.",
+    ),
+}
+"""The figures that a run can have, by name in the order of the report: heading and caption."""
+
+_MEASURES: dict[str, tuple[str, str]] = {
+    "sliced_wasserstein2": ("Sliced Wasserstein-2", "distance along random directions"),
+    "wasserstein2": ("Wasserstein-2", "distance by the best matching of points"),
+    "energy_distance": ("Energy distance", "distance by all pairs of points"),
+    "mmd": ("MMD²", "distance by Gaussian kernels"),
+    "frechet_distance": ("Fréchet distance", "distance of means and covariances"),
+    "c2st": ("C2ST accuracy", "how often a classifier tells them apart; 0.5: it cannot"),
+    "precision": ("Precision", "share of samples that look real"),
+    "recall": ("Recall", "share of the real data that samples reach"),
+    "density": ("Density", "how densely real data surround the samples; about 1 is right"),
+    "coverage": ("Coverage", "share of the real data with a sample nearby"),
+    "copied_fraction": ("Copied", "share of samples that repeat a training row"),
+    "stray_fraction": ("Stray", "share of samples far from every training row"),
+}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a report tells of one run; what is empty or None is left out.
+
+    Args:
+        name: What the run is called, such as its data set.
+        facts: Short facts, by name: rows, method, time, sampler, held-out log-density.
+        comparison: The samples held against held-out data.
+        figures: Figures by their names in `RUN_FIGURES`; the report closes them.
+        loss_history: Pairs of step and loss.
+        plan: The settings and their reasons.
+        tables: Further tables, rows by heading.
+    """
+
+    name: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    loss_history: Sequence[tuple[int, float]] = ()
+    plan: Plan | None = None
+    tables: Mapping[str, Rows] = field(default_factory=dict)
+
+
+def write_run_report(
+    folder: str | os.PathLike[str],
+    title: str,
+    runs: Sequence[RunSummary],
+    *,
+    introduction: str = "",
+    device: torch.device | str | None = None,
+) -> Path:
+    """Write the report of one run, or of several on one page, and their figures.
+
+    Args:
+        folder: Where to; ``report.html`` and ``figures/`` are put there.
+        title: The page's title.
+        runs: The runs.
+        introduction: Paragraphs at the top, parted by blank lines.
+        device: Where the runs were computed; the one that training takes by default when None.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: A run has a figure of an unknown name, or two runs are called alike.
+        RunError: The folder cannot be made or written, or the disk is full.
+    """
+    report = Report(title, introduction)
+    for run in runs:
+        prefix = "_".join([*re.findall(r"\w+", run.name.lower()), ""]) if len(runs) > 1 else ""
+        _add_run(report, run, prefix)
+    report.section("Environment")
+    report.facts(environment(device))
+    return report.write(folder)
+
+
+def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
+    for name in run.figures:
+        if name not in RUN_FIGURES:
+            raise unknown_name("figure of a run", name, RUN_FIGURES)
+    report.section(run.name)
+    if run.facts:
+        report.facts(run.facts)
+    for name, (heading, caption) in RUN_FIGURES.items():
+        if name in run.figures:
+            report.section(heading, level=2)
+            report.figure(run.figures[name], f"{prefix}{name}", caption, alternative=f"{run.name}: {caption}")
+        if name == "samples" and run.comparison is not None:
+            _add_comparison(report, run.comparison)
+    if run.loss_history:
+        report.section("Training", level=2)
+        caption = "The training loss, averaged over noise levels. It levels off at its floor, which is not zero."
+        curve = plot_training_curve(*zip(*run.loss_history, strict=True))
+        report.figure(curve, f"{prefix}training_curve", caption, alternative=f"{run.name}: {caption}")
+    for heading, rows in run.tables.items():
+        report.section(heading, level=2)
+        report.table(rows)
+    if run.plan is not None:
+        report.section("Settings, and why", level=2)
+        report.prose(
+            "Noise levels are in standardised units, in which the data have mean 0 and standard deviation 1. Langevin steps "
+            "are x + (α/2) s + √α z with α = langevin_step_size (σ/sigma_min)²: twice the α of Song & Ermon 2020."
+        )
+        columns = ("setting", "value", "rule", "reason")
+        choices = [(choice.name, choice.value, choice.rule, choice.reason) for choice in run.plan.choices]
+        report.table([dict(zip(columns, choice, strict=True)) for choice in choices])
+
+
+def _add_comparison(report: Report, comparison: Comparison) -> None:
+    rows = []
+    for measure in comparison.measures:
+        label, meaning = _MEASURES.get(measure.name, (measure.name.replace("_", " "), ""))
+        rows.append(
+            {
+                "measure": label,
+                "samples": measure.value,
+                "real data": measure.floor,
+                "ratio": measure.ratio,
+                "": meaning,
+            }
+        )
+    report.section("How good the samples are", level=2)
+    report.prose(
+        f"{comparison.n_rows:,} samples are held against {comparison.n_held_out:,} rows that training never saw. No "
+        "distance between finite sets is zero: the column of real data says what as many training rows reach against the "
+        "same held-out rows (for copied and stray, what the held-out rows reach), and a ratio of 1.00 means as good as "
+        "real data."
+    )
+    if comparison.n_non_finite:
+        report.prose(f"{comparison.n_non_finite:,} samples are not finite and are left out.")
+    report.table(rows, formats={"ratio": ".2f"})
+
+
+def environment(device: torch.device | str | None = None) -> dict[str, str | int]:
+    """Return what a run's figures depend on beside its settings: versions and hardware.
+
+    Args:
+        device: Where the run was computed; the one that training takes by default when None.
+
+    Returns:
+        Names and values: Python, PyTorch, ncsn, platform, processor cores, threads, device.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(device)
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "ncsn": VERSION,
+        "platform": platform.platform(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "device": f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device),
+    }

@@ -1,0 +1,308 @@
+"""What a run folder is: trained, continued, sampled and judged by the commands.
+
+A run holds ``model.safetensors``, ``config.json``, ``metrics.jsonl``, ``report.html`` and ``figures/``; while it trains,
+also ``checkpoint.safetensors`` and ``settings.json``, from which ``--resume`` goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ncsn.app.console import Shown, silent
+from ncsn.app.report import write_run_report
+from ncsn.app.summary import facts_of, summarise
+from ncsn.data import Dataset, Encoding, Split, as_float64, load, load_mask, save_samples, split
+from ncsn.data.formats import ending_of, has_labels
+from ncsn.errors import DataError, RunError
+from ncsn.estimator import NCSN
+from ncsn.evaluation import Evaluation, judge
+from ncsn.files import read_json, write_bytes
+from ncsn.methods import Method, method_named
+from ncsn.model import Model, score_to_distil
+from ncsn.parts import object_at
+from ncsn.plan import Plan, make_plan
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run was asked to do; the same settings resume it.
+
+    Attributes:
+        data: Built-in set, file or folder.
+        method: A name of `methods.METHODS`, or the path ``package.module:Name`` of a method of one's own.
+        steps: Training steps, or None for the plan's.
+        label: The column of class labels, or None.
+        holdout: Share of the rows kept back.
+        points: Number of points of a toy set.
+        seed: Seed of the draw, the split and the training.
+        teacher: The folder of a run on the same data to distil, or None.
+        network: The path ``package.module:Name`` of what makes the network, or None for the library's.
+    """
+
+    data: str
+    method: str
+    steps: int | None
+    label: str | None
+    holdout: float
+    points: int
+    seed: int
+    teacher: str | None = None
+    network: str | None = None
+
+    def split(self) -> tuple[Dataset, Split]:
+        """Load the data and hold rows back; labels only where they were asked for."""
+        dataset = load(self.data, n=self.points, seed=self.seed, label=self.label)
+        labels = dataset.labels if self.label is not None else None
+        parts = split(dataset.values, labels, self.holdout, self.seed)
+        if len(parts.train) < 2:
+            raise DataError(f"{dataset.name}: only {len(parts.train)} row is left for training; lower --holdout")
+        return dataset, parts
+
+
+def method_at(name: str) -> str | Method:
+    """Return a method's name, or the method that an import path names.
+
+    Raises:
+        SettingError: There is no such method.
+    """
+    found = object_at(name) if ":" in name else name
+    method_named(found)
+    return found
+
+
+def plan_for(data: str, *, label: str | None = None, points: int = 5000, seed: int = 0) -> Plan:
+    """Return the settings that the data lead to.
+
+    Args:
+        data: Built-in set, file or folder.
+        label: The column of class labels, left out of the data.
+        points: Number of points of a toy set.
+        seed: Seed of a toy set's draw.
+
+    Raises:
+        DataError: The data cannot be used.
+    """
+    values = load(data, n=points, seed=seed, label=label).values
+    return make_plan(Encoding.fit(values).encode(values))
+
+
+def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, shown: Shown = silent) -> Evaluation:
+    """Fit a model, judge it on the rows held back, and write the run into a folder.
+
+    Args:
+        settings: What to do.
+        folder: The folder; it must be new or empty, unless ``resume``.
+        resume: Whether to go on where a stopped run left off.
+        shown: How the training is shown.
+
+    Returns:
+        The judgement.
+
+    Raises:
+        DataError: The data cannot be used; nothing is written.
+        RunError: The folder holds another run or cannot be written, or there is nothing to resume.
+        SettingError: The method or the network is unknown.
+        DivergenceError: The loss is not finite; the last good checkpoint stays.
+    """
+    dataset, parts = settings.split()
+    teacher = None if settings.teacher is None else _load_run(Path(settings.teacher))[0]
+    method = method_at(settings.method)
+    # what the data or the teacher lack shows here, before anything is written
+    encoding = Encoding.fit(parts.train, parts.train_labels)
+    make_plan(encoding.encode(parts.train))
+    if teacher is not None:
+        score_to_distil(teacher, method_named(method), encoding)
+    network = None if settings.network is None else object_at(settings.network)
+    _claim(folder, settings, resume)
+    checkpoint = folder / "checkpoint.safetensors"
+    estimator = NCSN(method=method, network=network, training_steps=settings.steps, random_state=settings.seed)
+    with shown(f"training on {dataset.name}") as advance:
+        estimator.fit(parts.train, parts.train_labels, teacher=teacher, callback=advance, checkpoint=checkpoint)
+    evaluation = judge(estimator.model_, parts.train, parts.held_out, seed=settings.seed)
+    estimator.save(folder)
+    _finish(folder, settings, estimator.model_, evaluation, dataset, parts)
+    for name in ("checkpoint.safetensors", "settings.json"):
+        (folder / name).unlink(missing_ok=True)
+    return evaluation
+
+
+def _finish(
+    folder: Path, settings: RunSettings, model: Model, evaluation: Evaluation, dataset: Dataset, parts: Split
+) -> None:
+    """Write what a run holds besides its model."""
+    path = folder / "config.json"
+    entries = {"run": asdict(settings), "evaluation": evaluation.to_dict()}
+    write_bytes(path, json.dumps(read_json(path) | entries, indent=1).encode())
+    lines = [json.dumps({"step": step, "loss": loss}) for step, loss in model.loss_curve]
+    write_bytes(folder / "metrics.jsonl", "\n".join([*lines, json.dumps(evaluation.to_dict())]).encode() + b"\n")
+    summary = summarise(
+        model,
+        dataset.name,
+        parts.train,
+        parts.held_out,
+        facts=facts_of(model, evaluation, len(parts.train), len(parts.held_out)),
+        comparison=evaluation.comparison,
+        draw=dataset.draw,
+        seed=settings.seed,
+    )
+    write_run_report(folder, f"ncsn: {dataset.name}", [summary])
+
+
+def _claim(folder: Path, settings: RunSettings, resume: bool) -> None:
+    """Make the folder this run's own, or refuse it."""
+    marker = folder / "settings.json"
+    if resume:
+        if (folder / "config.json").exists() and not marker.exists():
+            raise RunError(f"{folder} holds a finished run; there is nothing to resume")
+        if not marker.exists():
+            raise RunError(f"{folder} holds no stopped run to resume; leave --resume out to start one")
+        stopped, asked = read_json(marker), asdict(settings)
+        differing = [
+            f"{name} {stopped.get(name)!r}, not {asked[name]!r}" for name in asked if stopped.get(name) != asked[name]
+        ]
+        if differing:
+            raise RunError(f"{folder} was started with {'; '.join(differing)}; resume it with the same settings")
+        return
+    if folder.is_file():
+        raise RunError(f"{folder} is a file; name a folder for the run")
+    if folder.exists() and any(folder.iterdir()):
+        hint = "; go on with it by --resume" if marker.exists() else ""
+        raise RunError(f"{folder} is not empty, it may hold another run; name another folder{hint}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make folder {folder}: {error.strerror or error}; choose another") from error
+    write_bytes(marker, json.dumps(asdict(settings), indent=1).encode())
+
+
+def _load_run(folder: Path, allow: Sequence[str] = ()) -> tuple[Model, dict[str, Any]]:
+    """Return a run's model and its configuration."""
+    if not folder.is_dir():
+        raise RunError(f"no such run folder: {folder}")
+    if (folder / "settings.json").exists():
+        raise RunError(f"{folder} holds a run that was stopped; finish it with `ncsn train ... --resume`")
+    return Model.load(folder, allow=allow), read_json(folder / "config.json")
+
+
+def sample_run(
+    folder: Path,
+    n: int,
+    output: Path,
+    *,
+    sampler: Any = None,
+    steps: int | None = None,
+    label: str | None = None,
+    guidance: float | None = None,
+    seed: int = 0,
+    allow: Sequence[str] = (),
+) -> None:
+    """Draw samples of a run into a file.
+
+    Args:
+        folder: The run.
+        n: Number of samples.
+        output: The file; its ending says the format.
+        sampler: As in `Model.sample`; the method's own when None.
+        steps: Number of noise levels walked; the method's own when None.
+        label: The class to draw, as text, or None.
+        guidance: Strength of classifier-free guidance to that class; None for none.
+        seed: Seed of the samples.
+        allow: Import paths that the run's own parts may be taken from.
+
+    Raises:
+        DataError: The file's ending is unknown, or the samples do not fit it.
+        SettingError: The label is unknown, or the sampler or guidance does not fit the model.
+        RunError: The run or the file cannot be used.
+    """
+    ending_of(output)
+    model, config = _load_run(folder, allow)
+    value = None if label is None else model.encoding.label_of(label)
+    generator = torch.Generator().manual_seed(seed)
+    samples = model.sample(n, sampler=sampler, steps=steps, label=value, guidance=guidance, generator=generator)
+    # the class that was asked for is known, so that formats without a place for it can do without
+    labels = None if value is None or not has_labels(output) else np.full(n, value)
+    save_samples(samples, output, labels=labels, label_name=(config.get("run") or {}).get("label") or "label")
+
+
+def impute_run(
+    folder: Path,
+    data: str,
+    output: Path,
+    *,
+    mask: Path | None = None,
+    label: str | None = None,
+    seed: int = 0,
+    allow: Sequence[str] = (),
+) -> int:
+    """Fill the missing values of data by a run's model, into a file.
+
+    Args:
+        folder: The run.
+        data: File or folder like the run's data, with empty cells (or NaN) where values are missing.
+        output: The file; its ending says the format.
+        mask: An image or ``.npy`` file of one row's shape, white or 1 where values are known; the rest of every row is
+            filled. None where the data themselves have the gaps.
+        label: The class of all rows, as text, whatever the column of labels says; that column when None, of a
+            class-conditional model.
+        seed: Seed of the draws.
+        allow: Import paths that the run's own parts may be taken from.
+
+    Returns:
+        How many values were filled.
+
+    Raises:
+        DataError: The data or the mask do not fit the model.
+        SettingError: The label is unknown, or the model has no score.
+        RunError: The run or the file cannot be used.
+    """
+    ending_of(output)
+    model, config = _load_run(folder, allow)
+    name = (config.get("run") or {}).get("label")
+    dataset = load(data, label=name, gaps=True)
+    labels = None if name is None else dataset.labels
+    if label is not None:
+        labels = np.full(len(dataset.values), model.encoding.label_of(label))
+    values = dataset.values
+    known = None if mask is None else load_mask(mask)
+    if known is not None:
+        # of a colour image one mask serves all channels
+        if known.shape not in (values.shape[1:], values.shape[-2:]):
+            raise DataError(f"{mask}: a mask of shape {known.shape} does not fit rows of shape {values.shape[1:]}")
+        known = np.broadcast_to(known, values.shape[1:]).copy()
+    filled = model.impute(values, mask=known, label=labels, generator=torch.Generator().manual_seed(seed))
+    save_samples(filled, output, labels=labels if has_labels(output) else None, label_name=name or "label")
+    missing = as_float64(values).isnan()
+    return int(missing.sum()) if known is None else int((missing | ~torch.from_numpy(known)).sum())
+
+
+def evaluate_run(folder: Path, *, data: str | None = None, seed: int = 0, allow: Sequence[str] = ()) -> Evaluation:
+    """Judge a run on its held-out rows, or on other data.
+
+    Args:
+        folder: The run.
+        data: File or built-in set to judge on; the rows held back in training when None.
+        seed: Seed of the samples and of the measures.
+        allow: Import paths that the run's own parts may be taken from.
+
+    Raises:
+        DataError: The data cannot be used or do not fit the model.
+        RunError: The run cannot be used, or its data are gone or have changed.
+    """
+    model, config = _load_run(folder, allow)
+    if "run" not in config:
+        raise RunError(f"{folder} was not written by `ncsn train`, so its data are not known")
+    settings = RunSettings(**config["run"])
+    _, parts = settings.split()
+    if len(parts.train) != model.plan.n_rows:
+        raise RunError(f"{settings.data} has changed since training; name the data to judge on with --data")
+    held_out = parts.held_out
+    if data is not None:
+        held_out = load(data, n=settings.points, seed=settings.seed + 1, label=settings.label).values
+    return judge(model, parts.train, held_out, seed=seed)

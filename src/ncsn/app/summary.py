@@ -1,0 +1,126 @@
+"""The summary of a fitted model that a report shows: its samples, scores, losses and settings in figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ncsn.app.report import RunSummary
+from ncsn.evaluation import Comparison, Evaluation, loss_by_level, score_error_by_level
+from ncsn.exact import EmpiricalScore
+from ncsn.model import Model
+from ncsn.noise import create_noise_schedule
+from ncsn.plots import (
+    plot_annealing,
+    plot_image_grid,
+    plot_learned_and_exact,
+    plot_loss_by_level,
+    plot_multiscale_scores,
+    plot_samples,
+)
+from ncsn.samplers import State
+
+FIGURE_ROWS = 2000
+"""Most rows that a figure or a loss is computed on."""
+
+TRUTH_ROWS = 50_000
+"""Fresh points that stand for the true distribution of a set that can be drawn from."""
+
+
+def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: int) -> dict[str, Any]:
+    """Return the short facts that a report begins with."""
+    return {
+        "training rows": n_training,
+        "held-out rows": n_held_out,
+        "method": model.name,
+        "training steps": model.plan.training_steps,
+        "held-out log-likelihood, nats a row": evaluation.log_likelihood,
+        "in standardised units": evaluation.standardised_log_likelihood,
+    }
+
+
+def summarise(
+    model: Model,
+    name: str,
+    training: Any,
+    held_out: Any,
+    *,
+    facts: dict[str, Any],
+    comparison: Comparison,
+    draw: Callable[[int, torch.Generator | None], Any] | None = None,
+    tables: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> RunSummary:
+    """Collect what a report tells of a model.
+
+    Args:
+        model: A fitted model.
+        name: What the run is called.
+        training: The rows it was fitted on.
+        held_out: Rows that it never saw.
+        facts: Short facts, by name.
+        comparison: The samples held against held-out data.
+        draw: ``draw(n, generator)`` for fresh points of the true distribution, where there is such a thing.
+        tables: Further tables, rows by heading.
+        seed: Seed of the samples and of the noise.
+
+    Returns:
+        The summary, for `report.write_run_report`.
+    """
+    seen, unseen = (model.rows(values[:FIGURE_ROWS]) for values in (training, held_out))
+    images, tables = seen.ndim > 2, dict(tables or {})
+
+    def seeded(more: int = 0) -> torch.Generator:
+        return torch.Generator().manual_seed(seed + more)
+
+    samples = model.sample(min(len(training), 5000), generator=seeded())
+    figures: dict[str, Figure] = {"samples": plot_samples(training, samples)}
+    if images:
+        figures["image_grid"] = plot_image_grid(samples[:100])
+    if model.method.gives_score:
+        states: list[State] = []
+        n = 16 if images else FIGURE_ROWS
+        model.sample(n, sampler="annealed_langevin", generator=seeded(), callback=states.append)
+        if images or seen.shape[1] > 1:
+            figures["annealing"] = plot_annealing(states)
+        truth = None if draw is None else EmpiricalScore(model.rows(draw(TRUTH_ROWS, seeded(1))))
+        _add_scores(model, seen, unseen, truth, figures, tables, seeded)
+        floor, levels = EmpiricalScore(model.rows(training)), _levels(model, seen)
+        pairs = ((model.score_model, seen), (model.score_model, unseen), (floor, seen))
+        losses = [loss_by_level(score_model, rows, levels, seeded()) for score_model, rows in pairs]
+        figures["loss_by_level"] = plot_loss_by_level(levels, *losses)
+    return RunSummary(name, facts, comparison, figures, model.loss_curve, model.plan, tables)
+
+
+def _levels(model: Model, rows: Tensor) -> Tensor:
+    """Return ten levels over all that the model knows."""
+    return create_noise_schedule(model.lowest, model.plan.sigma_max, 10).to(rows)
+
+
+def _add_scores(
+    model: Model,
+    seen: Tensor,
+    unseen: Tensor,
+    truth: EmpiricalScore | None,
+    figures: dict[str, Figure],
+    tables: dict[str, Any],
+    seeded: Callable[[], torch.Generator],
+) -> None:
+    """Add the figures of the score, and where the truth is known how far it is from it."""
+    plan, score_model = model.plan, model.score_model
+    shown = create_noise_schedule(max(plan.sigma_min, plan.sigma_max / 100), plan.sigma_max / 2, 4).to(seen)
+    if seen.ndim == 2 and seen.shape[1] == 2:
+        figures["score_fields"] = plot_multiscale_scores(score_model, shown, data=seen)
+    if truth is None:
+        return
+    figures["learned_and_exact"] = plot_learned_and_exact(score_model, truth, shown, unseen, generator=seeded())
+    levels = _levels(model, seen)
+    errors = score_error_by_level(score_model, truth, unseen[:1000], levels, seeded())
+    tables["Relative score error by noise level"] = [
+        {"sigma": float(level), "relative score error": float(error)}
+        for level, error in zip(levels, errors, strict=True)
+    ]

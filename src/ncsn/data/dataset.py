@@ -1,0 +1,31 @@
+"""A data set as the readers return it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Generator
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set, checked: at least two rows, every value a finite number.
+
+    Args:
+        name: What it is called: the built-in name, or the file's or folder's.
+        values: A data frame for tables; otherwise an array, ``(N, D)`` or images ``(N, H, W)`` or ``(N, C, H, W)``.
+        labels: One class per row ``(N,)``, or None.
+        label_name: What the labels are called, or None.
+        draw: For toy sets, ``draw(n, generator)`` gives fresh independent points ``(n, 2)``; otherwise None.
+    """
+
+    name: str
+    values: pd.DataFrame | NDArray[Any]
+    labels: NDArray[Any] | None = None
+    label_name: str | None = None
+    draw: Callable[[int, Generator | None], NDArray[np.float32]] | None = None

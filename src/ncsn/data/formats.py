@@ -1,0 +1,301 @@
+"""File formats: how each is read and written, side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ncsn.data.dataset import Dataset
+from ncsn.data.images import draw_grid
+from ncsn.data.values import Values, as_float64
+from ncsn.errors import DataError, RunError, unknown_name
+
+# A number, with what pandas appends to a name that comes twice.
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?(\.\d+)?")
+
+
+def _read_csv(path: Path, label: str | None, gaps: bool) -> Dataset:
+    # in a table of one column an empty cell is an empty line
+    frame = pd.read_csv(path, low_memory=False, skip_blank_lines=not gaps)
+    names = [str(column) for column in frame.columns]
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
+        raise DataError(f"{path}: one column, {names[0]!r}; the columns must be separated by commas")
+    numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    # A year may name a column among others, 5.1 does not.
+    if len(numbers) == len(names) or any("." in name for name in numbers):
+        raise DataError(
+            f"{path}: the first line holds numbers ({', '.join(numbers[:3])}); begin with the columns' names"
+        )
+    unnamed = [index for index, column in enumerate(names, start=1) if column.startswith("Unnamed: ")]
+    if unnamed:
+        raise DataError(f"{path}: column {unnamed[0]} has no name (a row index?); name it or drop it")
+    return _table(path, frame, label, gaps)
+
+
+def _read_parquet(path: Path, label: str | None, gaps: bool) -> Dataset:
+    frame = pd.read_parquet(path, engine="pyarrow")
+    named_index = any(name is not None for name in frame.index.names)
+    return _table(path, frame.reset_index(drop=not named_index), label, gaps)
+
+
+def _read_npy(path: Path, label: str | None, gaps: bool) -> Dataset:
+    if label is not None and not gaps:
+        raise DataError(f"{path}: an .npy file has no label {label!r}; use a table, or an .npz file with both arrays")
+    values = np.load(path, allow_pickle=False)
+    if not isinstance(values, np.ndarray):
+        raise DataError(f"{path}: this is an .npz file; rename it")
+    return Dataset(path.stem, _array(path, values))
+
+
+def _read_npz(path: Path, label: str | None, gaps: bool) -> Dataset:
+    archive = np.load(path, allow_pickle=False)
+    if isinstance(archive, np.ndarray):
+        raise DataError(f"{path}: this is an .npy file; rename it")
+    with archive:
+        arrays = dict(archive)
+    labels = None
+    if label is not None and not (gaps and label not in arrays):
+        if label not in arrays:
+            raise DataError(f"{path}: no array called {label!r}; there are {', '.join(arrays)}")
+        labels = arrays.pop(label)
+    candidates = list(arrays) if len(arrays) == 1 else [name for name in arrays if name in ("x", "X", "data")]
+    if len(candidates) != 1:
+        raise DataError(
+            f"{path}: call one array 'x' (found: {', '.join(arrays) or 'none'}), so that it can be told apart"
+        )
+    values = _array(path, arrays[candidates[0]])
+    if labels is not None and labels.shape != values.shape[:1]:
+        raise DataError(f"{path}: {label!r} has shape {labels.shape}; one label per row, ({len(values)},), is needed")
+    return Dataset(path.stem if len(arrays) == 1 else f"{path.stem}[{candidates[0]}]", values, labels, label)
+
+
+def _array(path: Path, values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{path}: values of type {values.dtype} are not numeric")
+    if values.ndim == 0:
+        raise DataError(f"{path}: a single number, not an array of rows")
+    return values.reshape(-1, 1) if values.ndim == 1 else values
+
+
+def _table(path: Path, frame: pd.DataFrame, label: str | None, gaps: bool) -> Dataset:
+    frame.columns = frame.columns.map(str)
+    if frame.empty:
+        raise DataError(
+            f"{path}: {len(frame)} rows and {frame.shape[1]} columns; at least 2 rows of numbers are needed"
+        )
+    labels = None
+    if label is not None and not (gaps and label not in frame):
+        if label not in frame:
+            raise DataError(f"{path}: {unknown_name('column', label, frame.columns)}")
+        column = frame.pop(label)
+        if column.isna().any():
+            raise DataError(
+                f"{path}: {column.isna().sum()} labels in column {label!r} are missing; fill or drop the rows"
+            )
+        labels = column.to_numpy() if pd.api.types.is_numeric_dtype(column) else column.to_numpy(dtype=str)
+    text = [name for name, column in frame.items() if not _is_numeric(column)]
+    if len(text) == frame.shape[1]:
+        raise DataError(f"{path}: no numeric column (found: {', '.join(map(str, text)) or 'none'})")
+    if text:
+        column = frame[text[0]]
+        row = int(np.argmax(pd.to_numeric(column, errors="coerce").isna() & column.notna()))
+        raise DataError(
+            f"{path}: column {text[0]!r} is not numeric (row {row + 1} holds {str(column.iloc[row])!r}); drop it, "
+            f"or pass it as --label (not numeric: {', '.join(map(str, text))})"
+        )
+    return Dataset(path.stem, frame, labels, label)
+
+
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    if column.dtype == object:
+        # Booleans with missing cells: to be refused for those cells, not for their type.
+        return all(isinstance(value, bool) for value in column.dropna()) and len(column.dropna()) > 0
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples on their way into a file; the file's path is for messages."""
+
+    path: Path
+    frame: pd.DataFrame | None
+    array: NDArray[Any]
+    columns: Sequence[Any]
+    labels: NDArray[Any] | None
+    label_name: str
+    value_range: tuple[float, float] | None
+
+    def table(self) -> pd.DataFrame:
+        """Return them as a table, with the labels as a column."""
+        table = pd.DataFrame(self.array, columns=list(self.columns)) if self.frame is None else self.frame
+        return table if self.labels is None else table.assign(**{self.label_name: self.labels})
+
+
+def _write_csv(samples: Samples, file: IO[bytes]) -> None:
+    samples.table().to_csv(file, index=False)
+
+
+def _write_parquet(samples: Samples, file: IO[bytes]) -> None:
+    try:
+        samples.table().to_parquet(file, engine="pyarrow", index=False)
+    except ImportError as error:
+        raise DataError("writing .parquet needs pyarrow; pip install 'ncsn[parquet]'") from error
+
+
+def _write_npy(samples: Samples, file: IO[bytes]) -> None:
+    np.save(file, samples.array, allow_pickle=False)
+
+
+def _write_npz(samples: Samples, file: IO[bytes]) -> None:
+    named: dict[str, Any] = {} if samples.labels is None else {samples.label_name: samples.labels}
+    np.savez(file, x=samples.array, **named)
+
+
+def _write_png(samples: Samples, file: IO[bytes]) -> None:
+    if samples.array.ndim != 2 or samples.array.shape[1] != 2:
+        draw_grid(samples.path, file, samples.array, samples.value_range)
+        return
+    from matplotlib.figure import Figure
+
+    first, second = map(str, samples.columns)
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.add_subplot(xlabel=first, ylabel=second)
+    axes.scatter(samples.array[:, 0], samples.array[:, 1], s=4, alpha=0.5, linewidths=0)
+    figure.savefig(file, format="png", dpi=150)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Args:
+        write: ``write(samples, file)``.
+        read: ``read(path, label, gaps)``; None where data do not come in it.
+        has_labels: Whether it has a place for labels.
+        is_table: Whether it holds a table with names and types of columns.
+    """
+
+    write: Callable[[Samples, IO[bytes]], None]
+    read: Callable[[Path, str | None, bool], Dataset] | None = None
+    has_labels: bool = False
+    is_table: bool = False
+
+
+FORMATS: dict[str, Format] = {
+    ".csv": Format(_write_csv, _read_csv, has_labels=True, is_table=True),
+    ".parquet": Format(_write_parquet, _read_parquet, has_labels=True, is_table=True),
+    ".npy": Format(_write_npy, _read_npy),
+    ".npz": Format(_write_npz, _read_npz, has_labels=True),
+    ".png": Format(_write_png),
+}
+"""Every format by the ending of its files."""
+
+
+def read_file(path: Path, label: str | None, gaps: bool) -> Dataset:
+    """Read a file in the format that its ending names; see `load`.
+
+    Raises:
+        DataError: The ending is unknown, or the file is damaged or holds no such data.
+    """
+    readers = {ending: kind.read for ending, kind in FORMATS.items() if kind.read is not None}
+    ending = path.suffix.lower()
+    if ending not in readers:
+        raise DataError(f"{path}: unknown ending {ending!r}; data comes as {' '.join(readers)} or a folder of images")
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty")
+        return readers[ending](path, label, gaps)
+    except DataError:
+        raise
+    except ImportError as error:
+        raise DataError(f"{path}: reading {ending} needs pyarrow; pip install 'ncsn[parquet]'") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: cannot be read as {ending}, it may be damaged ({reason})") from error
+
+
+def ending_of(path: str | os.PathLike[str]) -> str:
+    """Return a file's ending in small letters.
+
+    Raises:
+        DataError: Samples cannot be written in the format of that ending.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in FORMATS:
+        raise DataError(f"{path}: unknown ending {ending!r}; samples are written as {' '.join(FORMATS)}")
+    return ending
+
+
+def has_labels(path: str | os.PathLike[str]) -> bool:
+    """Return whether the format of a file's ending has a place for labels."""
+    return FORMATS[ending_of(path)].has_labels
+
+
+def save_samples(
+    samples: Values,
+    path: str | os.PathLike[str],
+    *,
+    labels: Any = None,
+    label_name: str = "label",
+    value_range: tuple[float, float] | None = None,
+) -> None:
+    """Write samples to a file, in the format that its ending names; the file appears whole or not at all.
+
+    Args:
+        samples: Data frame, array or tensor, the rows first.
+        path: ``.csv`` or ``.parquet`` (tables; an array's columns are called x1, x2, ...), ``.npy``, ``.npz`` (array
+            ``x``), or ``.png``: a grid of the first 400 images, or a scatter plot of two columns.
+        labels: One label per row, written as a column (or array) called ``label_name``; not for ``.npy`` and ``.png``.
+        label_name: Name of that column.
+        value_range: The values drawn as black and white in a ``.png`` of images; the samples' own extremes when None.
+
+    Raises:
+        DataError: The ending is unknown, or the samples or labels do not fit that format.
+        RunError: The file cannot be written (no such folder, no permission, disk full).
+    """
+    path = Path(path)
+    ending = ending_of(path)
+    if labels is not None and not FORMATS[ending].has_labels:
+        raise DataError(f"{path}: {ending} has no place for labels; use .csv, .parquet or .npz")
+    frame = samples if isinstance(samples, pd.DataFrame) else None
+    values = as_float64(frame) if frame is not None and not FORMATS[ending].is_table else samples
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.ndim == 0 or array.size == 0:
+        raise DataError(f"{path}: there are no samples to write (shape {array.shape})")
+    if FORMATS[ending].is_table and array.ndim != 2:
+        raise DataError(f"{path}: samples of shape {array.shape} are no table; use .npy, .npz or .png")
+    columns = [f"x{i + 1}" for i in range(math.prod(array.shape[1:]))] if frame is None else list(frame.columns)
+    if labels is not None:
+        labels = np.asarray(labels)
+        # NumPy would pickle text that is held as objects.
+        labels = labels.astype(str) if labels.dtype == object else labels
+        if labels.shape != array.shape[:1]:
+            raise DataError(f"labels have shape {labels.shape}; one per sample, ({len(array)},), is needed")
+        # In an archive the samples are x, and numpy.savez takes the other two names for its own arguments.
+        if label_name in (("x", "file", "allow_pickle") if ending == ".npz" else columns):
+            raise DataError(f"{path}: the name {label_name!r} is taken; choose another label_name")
+    content = io.BytesIO()
+    FORMATS[ending].write(Samples(path, frame, array, columns, labels, label_name, value_range), content)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        unfinished.write_bytes(content.getbuffer())
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()

@@ -1,0 +1,112 @@
+"""What nearest neighbours say of two sets of points: how they cover each other, which samples are copies, which astray."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ncsn.data import Values
+from ncsn.errors import DataError, SettingError
+from ncsn.evaluation.distances import Points, distances, pair
+
+
+def _neighbour_distances(a: Points, b: Points, k: int) -> Points:
+    """Return for each row of ``a`` the distance to its ``k``-th nearest row of ``b``; a row itself counts as one."""
+    return np.concatenate([np.partition(block, k - 1, axis=1)[:, k - 1] for block in distances(a, b)])
+
+
+class PRDC(NamedTuple):
+    """Shares that say how well two sets cover each other; `precision_recall_density_coverage` defines them."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def precision_recall_density_coverage(real: Values, fake: Values, k: int = 5) -> PRDC:
+    """Return what share of the fakes look real (precision, density) and of the real are matched (recall, coverage).
+
+    Each set stands for the union of the balls about its rows that reach to their k-th nearest neighbour in the set.
+    Precision: fakes inside the real balls. Recall: real rows inside the fake balls (Kynkäänniemi et al. 2019). Density: in
+    how many real balls a fake lies, over k; it can pass 1. Coverage: real balls with a fake inside (Naeem et al. 2020).
+    Only two sets of one size can be held against two others of that size.
+
+    Args:
+        real: Points ``(N, D)``.
+        fake: Points ``(M, D)``.
+        k: Which neighbour sets the size of a ball, the row itself not counted.
+
+    Returns:
+        Precision, recall, density and coverage.
+
+    Raises:
+        DataError: A set has no more than ``k`` rows, rows that are not finite, or another width than the other.
+        SettingError: ``k`` is below 1.
+    """
+    if k < 1:
+        raise SettingError(f"k must be at least 1, not {k}")
+    genuine, made = pair(real, fake, ("real", "fake"))
+    if min(len(genuine), len(made)) <= k:
+        raise DataError(f"{min(len(genuine), len(made))} rows have no {k}th neighbour; give more rows or a smaller k")
+    real_radii = _neighbour_distances(genuine, genuine, k + 1)
+    fake_radii = _neighbour_distances(made, made, k + 1)
+    precise = recalled = inside = 0
+    covered = np.zeros(len(genuine), dtype=bool)
+    for block in distances(made, genuine):
+        in_real = block <= real_radii
+        precise += int(in_real.any(axis=1).sum())
+        inside += int(in_real.sum())
+        covered |= in_real.any(axis=0)
+    for block in distances(genuine, made):
+        recalled += int((block <= fake_radii).any(axis=1).sum())
+    return PRDC(precise / len(made), recalled / len(genuine), inside / (k * len(made)), float(covered.mean()))
+
+
+def _own_quantile(points: Points, quantile: float) -> float:
+    """Return a quantile of the distances from (about 5,000 of the) points to their nearest other point."""
+    return float(np.quantile(_neighbour_distances(points[:: -(-len(points) // 5000)], points, 2), quantile))
+
+
+def copied_fraction(samples: Values, training: Values, threshold: float | None = None) -> float:
+    """Return the share of samples that lie no farther than a threshold from a training row, and so count as copies.
+
+    Args:
+        samples: Points ``(N, D)``.
+        training: Points ``(M, D)``.
+        threshold: A distance in the data's units; when None the 1% quantile of the training rows' own nearest-neighbour
+            distances, which new points of the same distribution stay within in about one case of a hundred.
+
+    Returns:
+        A share from 0 to 1. Hold it against the held-out rows' own: close neighbours come in pairs, so that in small
+        training sets the quantile, and this floor with it, varies by half its size.
+
+    Raises:
+        DataError: A set has fewer than two rows, rows that are not finite, or another width than the other.
+    """
+    made, known = pair(samples, training, ("samples", "training"))
+    if threshold is None:
+        threshold = _own_quantile(known, 0.01)
+    return float((_neighbour_distances(made, known, 1) <= threshold).mean())
+
+
+def stray_fraction(samples: Values, training: Values, threshold: float | None = None) -> float:
+    """Return the share of samples that lie farther than a threshold from every training row.
+
+    Args:
+        samples: Points ``(N, D)``.
+        training: Points ``(M, D)``.
+        threshold: A distance in the data's units; when None the 99% quantile of the training rows' own nearest-neighbour
+            distances, which new points of the same distribution pass in about one case of a hundred.
+
+    Returns:
+        A share from 0 to 1.
+
+    Raises:
+        DataError: A set has fewer than two rows, rows that are not finite, or another width than the other.
+    """
+    made, known = pair(samples, training, ("samples", "training"))
+    if threshold is None:
+        threshold = _own_quantile(known, 0.99)
+    return float((_neighbour_distances(made, known, 1) > threshold).mean())

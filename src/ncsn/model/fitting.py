@@ -1,0 +1,165 @@
+"""How a model is fitted: encoding, plan, network, training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ncsn.data import Encoding
+from ncsn.errors import DataError, SettingError
+from ncsn.files import digest_of
+from ncsn.methods import Method, NetworkFactory, name_of
+from ncsn.model.model import Model
+from ncsn.model.moments import Moments
+from ncsn.networks.contract import check_call, say_what_is_trained, trainable
+from ncsn.plan import Plan, make_plan
+from ncsn.randomness import drawn_from, seed_from
+from ncsn.score import weight_dtype
+from ncsn.training import Progress, Recipe, Trainer, make_accelerator
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """The network that is to be trained; the library's own where both are None.
+
+    Args:
+        network: A network F, or what makes one, which the method preconditions.
+        score_net: A score model, which is trained as it is.
+    """
+
+    network: nn.Module | NetworkFactory | None = None
+    score_net: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        if self.network is not None and self.score_net is not None:
+            raise SettingError(
+                "give network (a network F that the method preconditions) or score_net (a score), not both"
+            )
+
+    @property
+    def source(self) -> NetworkFactory | str | None:
+        """Where the network comes from, as a `Model` keeps it."""
+        if self.score_net is not None:
+            return "score_net"
+        return "network" if isinstance(self.network, nn.Module) else self.network
+
+    def untrained(self, method: Method, plan: Plan, rows: Tensor, labels: Tensor | None, n_classes: int) -> nn.Module:
+        """Return the model to train, a copy of what was given, once it answered on a few rows.
+
+        Raises:
+            SettingError: It cannot be trained, or does not keep its contract.
+        """
+        condition = {} if labels is None else {"label": labels}
+        if self.score_net is not None:
+            if not method.gives_score:
+                raise SettingError(
+                    f"method {name_of(method)!r} makes its own network: leave score_net out, or take another method"
+                )
+            say_what_is_trained(self.score_net)
+            own = copy.deepcopy(trainable(self.score_net)).cpu()
+            check_call(own, rows.to(weight_dtype(own, rows.dtype)), condition)
+            return own
+        if self.network is None:
+            return method.build(plan, rows.shape[1:], n_classes)
+        made = copy.deepcopy(self.network) if isinstance(self.network, nn.Module) else self.network
+        model = method.build(plan, rows.shape[1:], n_classes, made).cpu()
+        check_call(
+            trainable(model.network, "network"),
+            rows.to(weight_dtype(model.network, rows.dtype)),
+            condition,
+            name="network",
+        )
+        return model
+
+
+def fit_model(
+    X: Any,
+    y: Any = None,
+    *,
+    method: Method,
+    given: Mapping[str, Any],
+    networks: Networks,
+    seed: int,
+    teacher: Model | None = None,
+    device: str | None = None,
+    mixed_precision: str = "no",
+    callback: Callable[[Progress], None] | None = None,
+    checkpoint: Path | None = None,
+) -> Model:
+    """Fit a model to data.
+
+    Args:
+        X: Data in their own units: array, tensor or data frame.
+        y: Class label of each row, or None.
+        method: The method.
+        given: Settings of the plan that are not left to the data, by name.
+        networks: The network.
+        seed: Seed of every draw.
+        teacher: A model fitted on the same data, for a method that distils it.
+        device: As in `training.make_accelerator`.
+        mixed_precision: As in `training.make_accelerator`.
+        callback: As in `training.Trainer.run`.
+        checkpoint: As in `training.Trainer.run`.
+
+    Raises:
+        DataError: The data cannot be used, or the teacher was fitted on others.
+        SettingError: A setting is out of range or unknown, or the method cannot distil the teacher.
+        DivergenceError: The loss is not finite; the last good checkpoint stays.
+        RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
+    """
+    accelerator = make_accelerator(device, mixed_precision)
+    encoding = Encoding.fit(X, y)
+    rows = encoding.encode(X)
+    codes = None if y is None else encoding.codes(y, len(rows))
+    n_classes = 0 if encoding.classes is None else len(encoding.classes)
+    plan = make_plan(rows.float(), **given)
+    distilled = None if teacher is None else score_to_distil(teacher, method, encoding).to(accelerator.device)
+    # weights and buffers in single precision, whatever torch's default is, from a generator of their own
+    with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
+        untrained = networks.untrained(method, plan, rows[:2].float(), None if codes is None else codes[:2], n_classes)
+    recipe = Recipe(
+        levels=method.levels(plan),
+        steps=plan.training_steps,
+        batch_size=plan.batch_size,
+        learning_rate=plan.learning_rate,
+        warm_up=min(200, plan.training_steps // 5),
+        ema_decay=plan.ema_decay,
+        objective=method.objective(plan, distilled),
+        seed=seed,
+    )
+    lesson = None if distilled is None else digest_of(distilled.state_dict())
+    trainer = Trainer(untrained, rows, recipe, codes, accelerator, settings=[plan.to_dict(), lesson])
+    trainer.run(callback, checkpoint)
+    moments = Moments.of(rows, codes, n_classes)
+    return Model(encoding, plan, method, trainer.averaged_model, moments, trainer.curve, networks.source)
+
+
+def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Module:
+    """Return a copy of a teacher's score model, once it is known to be of these data and of use.
+
+    Args:
+        teacher: A fitted model.
+        method: The method that distils it.
+        encoding: The encoding of the rows to train on.
+
+    Raises:
+        SettingError: The method distils no teacher.
+        DataError: The teacher has no score, or was fitted on other rows or labels.
+    """
+    if not method.takes_teacher:
+        raise SettingError(f"method {name_of(method)!r} cannot distil a teacher of method {teacher.name!r}")
+    if not teacher.method.gives_score:
+        raise DataError(
+            f"method {name_of(method)!r} cannot distil a teacher of method {teacher.name!r}: take one with a score"
+        )
+    if not teacher.encoding.same_data(encoding):
+        raise DataError("the teacher was fitted on other data: fit both on the same rows")
+    if not teacher.encoding.fits(encoding):
+        raise DataError("the teacher has other classes: fit both with the same labels, or both without")
+    return copy.deepcopy(teacher.score_model).eval()

@@ -1,0 +1,73 @@
+"""Means and covariances of the data, of all rows and of each class: the Gaussian that they are next to at high noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+WHOLE_UP_TO = 2**22
+"""Values in covariance matrices, of all groups together, up to which they are kept whole; above, and for images, variances."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """The first two moments of each group of rows: all rows first, then each class in the order of its code.
+
+    Attributes:
+        means: ``(1 + K, *shape)`` for K classes.
+        covariances: ``(1 + K, D, D)``; or variances of each value, ``(1 + K, *shape)``.
+    """
+
+    means: Tensor
+    covariances: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, codes: Tensor | None = None, n_classes: int = 0) -> Moments:
+        """Measure them on rows ``(N, *shape)`` whose classes have the codes ``(N,)``; a class of one row has no spread."""
+        groups = [rows, *(rows[codes == k] for k in range(n_classes) if codes is not None)]
+        whole = rows.ndim == 2 and len(groups) * rows.shape[1] ** 2 <= WHOLE_UP_TO
+
+        def spread(group: Tensor) -> Tensor:
+            correction = min(1, len(group) - 1)
+            if not whole:
+                return group.var(0, correction=correction)
+            return group.T.cov(correction=correction).reshape(rows.shape[1], -1)
+
+        return cls(torch.stack([group.mean(0) for group in groups]), torch.stack([spread(group) for group in groups]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return both, by name."""
+        return {"means": self.means, "covariances": self.covariances}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a row."""
+        return tuple(self.means.shape[1:])
+
+    def groups(self, codes: Tensor | None, n: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the rows of each class that occurs, with its mean and covariance; all ``n`` rows where there are no codes."""
+        if codes is None:
+            yield torch.arange(n), self.means[0], self.covariances[0]
+            return
+        for code in codes.unique().tolist():
+            yield (codes == code).nonzero()[:, 0], self.means[1 + code], self.covariances[1 + code]
+
+    @classmethod
+    def none(cls, shape: tuple[int, ...]) -> Moments:
+        """Return those of nothing known: samples start from the noise alone."""
+        return cls(torch.zeros(1, *shape, dtype=torch.float64), torch.zeros(1, *shape, dtype=torch.float64))
+
+    def place(self, noise: Tensor, sigma: float, codes: Tensor | None) -> Tensor:
+        """Return rows of the Gaussians of these moments with noise of ``sigma``, made of standard normal noise; float64."""
+        drawn = noise.cpu().double().clone()
+        for rows, mean, covariance in self.groups(codes, len(drawn)):
+            if covariance.shape != mean.shape:
+                total = covariance + sigma**2 * torch.eye(len(covariance), dtype=torch.float64)
+                scaled = drawn[rows] @ torch.linalg.cholesky(total).T
+            else:
+                scaled = drawn[rows] * (covariance + sigma**2).sqrt()
+            drawn[rows] = mean + scaled
+        return drawn

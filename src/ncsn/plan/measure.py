@@ -1,0 +1,144 @@
+"""What is measured of the data: how far they reach, and how thin they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from ncsn.errors import DataError
+
+ALL_EQUAL = "all rows are equal (but for one in a thousand at most): there is nothing to learn from them"
+
+Array = npt.NDArray[np.float64]
+
+
+def _as_tensor(x: npt.ArrayLike | Tensor) -> Tensor:
+    """Return the data as a tensor of single or double precision, from an array in a copy that torch can own."""
+    if isinstance(x, Tensor):
+        if x.is_complex():
+            raise DataError(f"expected real numbers, got {x.dtype}")
+        return x.detach() if x.dtype in (torch.float32, torch.float64) else x.detach().double()
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"expected real numbers, got values of type {array.dtype}: convert or drop them first")
+    single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return torch.from_numpy(array.astype(np.float32 if single else np.float64, order="C"))
+
+
+def as_rows(x: npt.ArrayLike | Tensor) -> Tensor:
+    """Return the data as rows (N, D), or raise `DataError` where no rule could use them."""
+    data = _as_tensor(x)
+    if data.ndim == 2 and len(data) and not data.shape[1]:
+        raise DataError("there is no column, or every column is constant: there is nothing to learn from them")
+    if data.ndim == 0 or data.numel() == 0:
+        raise DataError(f"expected rows of shape (N, ...), got an empty or single value of shape {tuple(data.shape)}")
+    if len(data) < 2:
+        raise DataError("one row is not enough to choose settings from: give at least two")
+    rows = data.reshape(len(data), -1)
+    finite = torch.isfinite(rows)
+    if not finite.all():
+        row, column = (~finite).nonzero()[0].tolist()
+        raise DataError(f"row {row}, column {column} is not finite: drop or fill NaN and infinite values first")
+    return rows
+
+
+def _some_rows(x: npt.ArrayLike | Tensor) -> Array:
+    """Return at most 5,000 rows (fewer when they are long), drawn without replacement by a fixed seed, as float64."""
+    rows = as_rows(x)
+    size = min(5_000, max(100, 10_000_000 // rows.shape[1]))
+    if len(rows) > size:
+        index = np.sort(np.random.default_rng(0).choice(len(rows), size, replace=False))
+        rows = rows[torch.from_numpy(index).to(rows.device)]
+    return np.asarray(rows.cpu().double().numpy())
+
+
+def _every(n: int, size: int) -> npt.NDArray[np.int64]:
+    """Return ``size`` evenly spaced indices out of ``n``, or all of them when there are fewer."""
+    return np.linspace(0, n - 1, min(n, size)).astype(np.int64)
+
+
+def largest_distance(x: npt.ArrayLike | Tensor) -> float:
+    """Measure the largest distance between two rows, the scale that the highest noise has to bridge.
+
+    The farthest row in a thousand from the median row (at least one, from ten rows on) is left out, so that a stray
+    outlier does not count. Of 5,000 rows at most, the 100 that are then farthest from the median are compared with all.
+
+    Args:
+        x: Data of shape ``(N, *shape)``.
+
+    Returns:
+        The distance, in the units of ``x``.
+
+    Raises:
+        DataError: Fewer than two rows, values that are not finite, or rows that are all equal but for those left out.
+
+    Song & Ermon 2020, technique 1.
+
+    >>> square = np.array([[0.0, 0.0], [0.0, 3.0], [4.0, 0.0], [4.0, 3.0]])
+    >>> largest_distance(square), largest_distance(np.concatenate([square, square, [[2.0, 2.0], [1e6, 0.0]]]))
+    (5.0, 5.0)
+    """
+    rows = _some_rows(x)
+    from_median = np.linalg.norm(rows - np.median(rows, axis=0), axis=1)
+    order = np.argsort(from_median, kind="stable")
+    stray = max(1, len(rows) // 1000) if len(rows) >= 10 else 0
+    kept = rows[order[: len(rows) - stray]]
+    largest = float(cdist(kept[-100:], kept).max())
+    if largest == 0.0:
+        raise DataError(ALL_EQUAL)
+    return largest
+
+
+def _grid_steps(rows: Array) -> Array:
+    """Return each column's smallest gap between distinct values where values repeat (integers, pixels), else 0."""
+    steps = np.zeros(rows.shape[1])
+    for column, values in enumerate(rows.T):
+        distinct = np.unique(values)
+        if 1 < len(distinct) <= len(values) / 2:
+            steps[column] = np.diff(distinct).min()
+    return steps
+
+
+def finest_scale(x: npt.ArrayLike | Tensor) -> float:
+    """Measure how thin the data are: the standard deviation across them where they are locally narrowest.
+
+    At up to 200 places, the covariance of the nearest rows (a hundredth of all, at least 20 and four per column) gives
+    the spread by direction. The narrowest direction counts, or, in ten dimensions and more, the narrowest once the
+    thinnest tenth is set aside, so that one redundant column does not decide; the median over the places is the result.
+    On the Swiss roll it is the roll's thickness. Values on a grid (integers, pixels) count as no finer than their step,
+    whose square is added to their column's variance, and equal rows count once. Beyond 64 columns, or an eighth of the
+    rows, evenly spaced columns stand for all.
+
+    Args:
+        x: Data of shape ``(N, *shape)``; 5,000 rows at most are looked at.
+
+    Returns:
+        A standard deviation in the units of ``x``; 0 if the data are flat (an exact line in the plane, for instance).
+
+    Raises:
+        DataError: Fewer than two rows, values that are not finite, or rows that are all equal.
+
+    >>> rng = np.random.default_rng(0)
+    >>> band = np.stack([rng.uniform(-10, 10, 5000), 0.02 * rng.standard_normal(5000)], 1)
+    >>> round(finest_scale(band), 2)
+    0.02
+    """
+    rows = _some_rows(x)
+    steps = _grid_steps(rows)
+    rows = np.unique(rows, axis=0)
+    if len(rows) == 1:
+        raise DataError(ALL_EQUAL)
+    columns = _every(rows.shape[1], min(64, max(1, len(rows) // 8)))
+    rows = rows[:, columns]
+    dim = len(columns)
+    n_near = min(len(rows), max(20, 4 * dim, len(rows) // 100) + 1)
+    places = rows[_every(len(rows), 200)]
+    near = rows[NearestNeighbors(n_neighbors=n_near).fit(rows).kneighbors(places, return_distance=False)]
+    near -= near.mean(axis=1, keepdims=True)
+    covariance = near.transpose(0, 2, 1) @ near / (n_near - 1) + np.diag(steps[columns] ** 2)
+    variance = np.linalg.eigvalsh(covariance)[:, dim // 10]
+    return float(np.median(np.sqrt(variance.clip(min=0.0))))

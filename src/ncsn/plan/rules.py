@@ -1,0 +1,218 @@
+"""The rules by which the data choose settings: those of Song & Ermon 2020, and a table of constants for each kind of data.
+
+The paper's techniques 1, 2 and 4 lack few dimensions, outliers, and a smallest noise level that follows the data; that is
+added here. A rule sees the data and the settings chosen before its own; it returns the value, its rule and its reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from torch import Tensor
+
+from ncsn.errors import DataError
+from ncsn.noise import MAX_LEVEL_RATIO, langevin_step_size, level_ratio, num_levels, variance_ratio
+from ncsn.plan.measure import ALL_EQUAL, finest_scale, largest_distance
+
+
+class Regime(IntEnum):
+    """The kinds of data that want constants of their own: the columns of `CONSTANTS`."""
+
+    PLANE = 0
+    TABLE = 1
+    IMAGES = 2
+
+    @property
+    def words(self) -> str:
+        """What a rule says of it."""
+        return (f"up to {PLANE_FEATURES} features", f"above {PLANE_FEATURES} features", "for images")[self]
+
+
+PLANE_FEATURES = 3
+"""Most features of data that count as points in the plane."""
+
+# What was measured to serve, for points in the plane, tables and images; None where a rule follows the data instead.
+CONSTANTS: dict[str, tuple[float | None, float | None, float | None, str]] = {
+    "log_sigma_shift": (1.1, 0.0, 0.0, "in few features these levels decide where the mass goes"),
+    "log_sigma_ranges": (5, 4, 4, "standard deviation of the log-normal levels"),
+    "n_blocks": (2, 3, 3, "one more gains less than its time spent on more steps"),
+    "n_fourier": (64, 0, 0, "sines of the input draw fine detail in few features, and miss it in many"),
+    "dropout": (None, None, 0.0, "it would blur the samples"),
+    "training_steps": (2600, None, 5000, "the error falls little after, and images begin to copy"),
+    "batch_size": (512, 128, 128, "many noise levels a step in few features; many features teach more a row"),
+    "target_from": (0.2, 0.2, 0.2, "from here on targets are averaged over the data (stable target field)"),
+    "weight_from": (0.5, 0.2, 0.2, "from here on levels count more, as their targets are free of noise"),
+    "target_rows": (512, 1024, 1024, "rows that those targets are averaged over; in the plane the batch itself"),
+    "sampling_steps": (40, 40, 40, "the sampler's error is then far below the network's"),
+    "churn": (0.0, 0.0, 4.0, "fresh noise on the way corrects the network on images, at the price of variety"),
+}
+"""For each kind of data the constant, and why."""
+
+FINEST_TO_SIGMA_MIN = 5.0
+SIGMA_MIN_BOUNDS = (0.002, 0.1)
+LANGEVIN_BUDGET = 300
+LANGEVIN_STEPS_BOUNDS = (5, 100)
+
+Answer = tuple[Any, str, str]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a rule may look at: the rows, ``(N, D)``, the settings chosen before it, and the kind of data."""
+
+    rows: Tensor
+    chosen: dict[str, Any]
+    regime: Regime
+
+    @property
+    def ratio(self) -> float:
+        """The ratio of neighbouring noise levels, as chosen."""
+        whole = self.chosen["sigma_max"] / self.chosen["sigma_min"]
+        return float(whole ** (1 / max(1, self.chosen["n_sigmas"] - 1)))
+
+    def constant(self, name: str) -> float:
+        """Return the constant for this kind of data."""
+        value: Any = CONSTANTS[name][self.regime]
+        return float(value)
+
+
+Rule = Callable[[Facts], Answer]
+
+
+def constant(name: str, otherwise: Rule | None = None) -> Rule:
+    """Return the rule that takes a constant, or another rule where there is none for this kind of data."""
+
+    def rule(facts: Facts) -> Answer:
+        *values, reason = CONSTANTS[name]
+        value = values[facts.regime]
+        if value is None and otherwise is not None:
+            return otherwise(facts)
+        everywhere = len(set(values)) == 1
+        return value, f"{value:,}" if everywhere else f"{value:,} {facts.regime.words}", reason
+
+    return rule
+
+
+def share_of_spread(name: str) -> Rule:
+    """Return the rule that takes a constant share of sigma_data."""
+
+    def rule(facts: Facts) -> Answer:
+        share = facts.constant(name)
+        return share * facts.chosen["sigma_data"], f"{share:g} sigma_data", CONSTANTS[name][-1]
+
+    return rule
+
+
+def standard_deviation(facts: Facts) -> Answer:
+    """Of all entries."""
+    value = float(facts.rows.std(correction=0))
+    if value == 0.0:
+        raise DataError(ALL_EQUAL)
+    return value, "standard deviation", "of all entries; 1 where the data are standardised"
+
+
+def farthest_rows(facts: Facts) -> Answer:
+    """Technique 1."""
+    value, spread = largest_distance(facts.rows), facts.chosen["sigma_data"]
+    if value <= SIGMA_MIN_BOUNDS[1] * spread:
+        raise DataError(
+            f"all but a few rows are nearly equal (largest distance {value:.3g}, standard deviation {spread:.3g}): "
+            "remove the outlying rows, or give sigma_max and sigma_min"
+        )
+    return value, "largest distance (technique 1)", "noise must bridge the farthest rows; a stray row in 1,000 left out"
+
+
+def below_the_finest(facts: Facts) -> Answer:
+    """A share of the finest scale, within bounds."""
+    finest, spread = finest_scale(facts.rows), facts.chosen["sigma_data"]
+    value = finest / FINEST_TO_SIGMA_MIN
+    low, high = (bound * spread for bound in SIGMA_MIN_BOUNDS)
+    thin = f"the data are {finest:.2g} thin where narrowest"
+    if value < low:
+        return low, f"{SIGMA_MIN_BOUNDS[0]:g} sigma_data, at least", f"{thin}: finer noise teaches a network little"
+    if value > high:
+        return high, f"{SIGMA_MIN_BOUNDS[1]:g} sigma_data, at most", f"{thin}: no need to go below 1% of the variance"
+    return value, f"finest scale / {FINEST_TO_SIGMA_MIN:g}", f"{thin}: noise adds 4% to that variance"
+
+
+def overlapping_levels(facts: Facts) -> Answer:
+    """Technique 2, capped."""
+    dim = facts.rows.shape[1]
+    value = num_levels(facts.chosen["sigma_min"], facts.chosen["sigma_max"], dim)
+    ratio = level_ratio(dim)
+    if ratio < MAX_LEVEL_RATIO:
+        return value, "overlap of levels (technique 2)", f"ratio {ratio:.3g}: half of a level's radii reach the next"
+    reason = f"technique 2 allows wider gaps at D = {dim}; samples are worse with them"
+    return value, f"ratio {ratio:g} (technique 2, capped)", reason
+
+
+def langevin_steps(facts: Facts) -> Answer:
+    """A budget over all levels."""
+    least, most = LANGEVIN_STEPS_BOUNDS
+    value = min(most, max(least, round(LANGEVIN_BUDGET / facts.chosen["n_sigmas"])))
+    rule = f"{LANGEVIN_BUDGET} steps over all levels"
+    return value, rule, f"more gain little; {least} to {most} a level, from NCSNv2's to NCSN's"
+
+
+def kept_variance(facts: Facts) -> Answer:
+    """Technique 4."""
+    sigma_min, n_steps = facts.chosen["sigma_min"], facts.chosen["n_steps_per_sigma"]
+    value = langevin_step_size(sigma_min, facts.ratio, n_steps)
+    left = variance_ratio(value, sigma_min, facts.ratio, n_steps)
+    reason = f"chains end at {left:.3g} x their level's variance, the nearest to 1 that a step reaches"
+    return value, "variance ratio (technique 4)", reason
+
+
+def spread_at_the_top(facts: Facts) -> Answer:
+    """The standard deviation of the noised data."""
+    value = math.hypot(facts.chosen["sigma_max"], facts.chosen["sigma_data"])
+    return value, "sqrt(sigma_max^2 + sigma_data^2)", "standard deviation of the data at the highest noise"
+
+
+def middle_of_levels(facts: Facts) -> Answer:
+    """Of their logarithms, shifted by a constant."""
+    middle = math.log(facts.chosen["sigma_min"] * facts.chosen["sigma_max"]) / 2
+    shift = facts.constant("log_sigma_shift")
+    if shift:
+        return middle + shift, f"{shift:g} above the middle", CONSTANTS["log_sigma_shift"][-1]
+    return middle, "the middle", "of the logarithms of the ends; where training draws levels most"
+
+
+def share_of_range(facts: Facts) -> Answer:
+    """Of the logarithms of the levels."""
+    parts = facts.constant("log_sigma_ranges")
+    width = math.log(facts.chosen["sigma_max"] / facts.chosen["sigma_min"])
+    return width / parts, f"1/{parts:g} of the range", CONSTANTS["log_sigma_ranges"][-1]
+
+
+def units_by_features(facts: Facts) -> Answer:
+    """Eight units a feature."""
+    value = int(2 ** min(9, max(7, round(math.log2(8 * facts.rows.shape[1])))))
+    return value, "8 units a feature", "a power of 2 between 128 and 512, what a CPU trains in minutes"
+
+
+def dropout_by_rows(facts: Facts) -> Answer:
+    """Less for more rows."""
+    value = round(min(0.5, max(0.0, 0.5 * (3.5 - math.log10(len(facts.rows))) / 1.5)), 2)
+    return value, "from the number of rows", "half of the units at 100 rows, none from 3,200 on: few rows overfit"
+
+
+def steps_by_rows(facts: Facts) -> Answer:
+    """Three a row."""
+    value = int(min(4000, max(400, 3 * len(facts.rows))))
+    return value, "3 a row, 400 to 4,000", "few rows overfit when trained long"
+
+
+def rate_by_width(facts: Facts) -> Answer:
+    """In inverse proportion."""
+    return 2e-3 * 128 / facts.chosen["width"], "0.002 at width 128", "wider layers take smaller steps"
+
+
+def sixth_of_training(facts: Facts) -> Answer:
+    """The length of the moving average (technique 5)."""
+    value = max(0.0, 1 - 6 / facts.chosen["training_steps"])
+    return value, "a sixth of the training", "moving average of the weights (technique 5)"

@@ -1,0 +1,223 @@
+"""The plan: every setting with its rule and its reason, and how it is made.
+
+Lengths (noise levels, distances) are in the units of the rows given, which are meant to be standardised. To let the data
+choose one more setting, add its field to `Plan`, with a check and a rule; nothing else changes.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ncsn.errors import RunError, SettingError, check_count, check_number, unknown_name
+from ncsn.noise.langevin_steps import check_stable
+from ncsn.plan import rules
+from ncsn.plan.measure import as_rows
+from ncsn.plan.rules import PLANE_FEATURES, Facts, Regime, Rule, constant, share_of_spread
+
+Check = Callable[[str, Any, Mapping[str, Any]], Any]
+"""Called with a setting's name, its value and those chosen before; returns the value in its type, or raises SettingError."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting: what it is called, its value, the rule that chose it (``"given"`` if the caller did), and why."""
+
+    name: str
+    value: Any
+    rule: str
+    reason: str
+
+
+def _finite(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
+    check_number(name, value)
+    return float(value)
+
+
+def _positive(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
+    check_number(name, value, above=0)
+    return float(value)
+
+
+def _not_negative(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
+    check_number(name, value, least=0)
+    return float(value)
+
+
+def _share(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
+        raise SettingError(f"{name} must be at least 0 and below 1, not {value!r}")
+    return float(value)
+
+
+def _count(name: str, value: Any, chosen: Mapping[str, Any]) -> int:
+    check_count(name, value)
+    return int(value)
+
+
+def _whole(name: str, value: Any, chosen: Mapping[str, Any]) -> int:
+    check_count(name, value, least=0)
+    return int(value)
+
+
+def _below_sigma_max(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
+    sigma_min, sigma_max = _positive(name, value, chosen), chosen["sigma_max"]
+    if sigma_min >= sigma_max:
+        raise SettingError(
+            f"sigma_min must be below sigma_max, not {sigma_min:g} and {sigma_max:g}: change one of them"
+        )
+    return sigma_min
+
+
+def _stable(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
+    step_size = _positive(name, value, chosen)
+    check_stable(step_size, chosen["sigma_min"])
+    return step_size
+
+
+def _setting(check: Check, rule: Rule) -> Any:
+    return field(metadata={"check": check, "rule": rule})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings for one data set; `make_plan` builds it, ``print`` shows it with the reasons.
+
+    Each setting is chosen by its rule, after those above it.
+    """
+
+    n_rows: int
+    """Number of rows, N."""
+    n_features: int
+    """Number of values in a row, D."""
+    sigma_data: float = _setting(_positive, rules.standard_deviation)
+    """Standard deviation of the data, over all entries."""
+    sigma_max: float = _setting(_positive, rules.farthest_rows)
+    """Largest noise level."""
+    sigma_min: float = _setting(_below_sigma_max, rules.below_the_finest)
+    """Smallest noise level."""
+    n_sigmas: int = _setting(_count, rules.overlapping_levels)
+    """Number of geometric noise levels, both ends included."""
+    n_steps_per_sigma: int = _setting(_count, rules.langevin_steps)
+    """Langevin steps per level."""
+    langevin_step_size: float = _setting(_stable, rules.kept_variance)
+    """Langevin step at sigma_min, in this library's convention (twice the paper's alpha)."""
+    sigma_init: float = _setting(_positive, rules.spread_at_the_top)
+    """Standard deviation that samplers start from."""
+    log_sigma_mean: float = _setting(_finite, rules.middle_of_levels)
+    """Mean of the logarithm of the levels that training draws, where they are log-normal."""
+    log_sigma_spread: float = _setting(_positive, rules.share_of_range)
+    """Its standard deviation."""
+    width: int = _setting(_count, rules.units_by_features)
+    """Width of the network."""
+    n_blocks: int = _setting(_count, constant("n_blocks"))
+    """Number of its residual blocks."""
+    n_fourier: int = _setting(_whole, constant("n_fourier"))
+    """Number of random Fourier projections of its input."""
+    dropout: float = _setting(_share, constant("dropout", rules.dropout_by_rows))
+    """Share of hidden units that training leaves out."""
+    training_steps: int = _setting(_count, constant("training_steps", rules.steps_by_rows))
+    """Optimiser steps."""
+    batch_size: int = _setting(_count, constant("batch_size"))
+    """Rows a step."""
+    learning_rate: float = _setting(_positive, rules.rate_by_width)
+    """Highest learning rate."""
+    ema_decay: float = _setting(_share, rules.sixth_of_training)
+    """Decay of the moving average of the weights."""
+    target_from: float = _setting(_positive, share_of_spread("target_from"))
+    """Noise level from which on the training target is averaged over the data."""
+    weight_from: float = _setting(_positive, share_of_spread("weight_from"))
+    """Noise level at which such levels have half of their greater weight."""
+    target_rows: int = _setting(_count, constant("target_rows"))
+    """Most rows that the target is averaged over in a step."""
+    sampling_steps: int = _setting(_count, constant("sampling_steps"))
+    """Number of noise levels that the default sampler walks."""
+    churn: float = _setting(_not_negative, constant("churn"))
+    """Noise that it puts back on the way (Karras et al. 2022, S_churn)."""
+    choices: tuple[Choice, ...] = ()
+    """Each setting's value, rule and reason, in the order in which they were chosen."""
+
+    def __str__(self) -> str:
+        table = [("name", "value", "rule", "reason")]
+        for choice in self.choices:
+            value = f"{choice.value:.4g}" if isinstance(choice.value, float) else str(choice.value)
+            table.append((choice.name, value, choice.rule, choice.reason))
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+        return "\n".join([f"{self.n_rows:,} rows x {self.n_features:,} features", *(line.rstrip() for line in lines)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain numbers, strings and lists, ready for JSON; `from_dict` reads it back."""
+        choices = [{"name": c.name, "value": c.value, "rule": c.rule, "reason": c.reason} for c in self.choices]
+        return {"n_rows": self.n_rows, "n_features": self.n_features, "choices": choices}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Plan:
+        """Rebuild the plan that `to_dict` wrote.
+
+        Args:
+            saved: The dictionary, as it was or as JSON returns it.
+
+        Raises:
+            RunError: A setting is missing, unknown or malformed, as in a damaged file or another version's.
+        """
+        try:
+            choices = tuple(Choice(**choice | {"name": _now_called(choice["name"])}) for choice in saved["choices"])
+            values = {choice.name: choice.value for choice in choices}
+            for name, (check, _) in _SETTINGS.items():
+                check(name, values[name], values)
+            return cls(n_rows=saved["n_rows"], n_features=saved["n_features"], choices=choices, **values)
+        except (KeyError, TypeError, SettingError) as error:
+            raise RunError(f"the saved settings are damaged or another version's ({error!r}): train anew") from error
+
+
+_SETTINGS: dict[str, tuple[Check, Rule]] = {
+    field.name: (field.metadata["check"], field.metadata["rule"]) for field in fields(Plan) if field.metadata
+}
+
+
+def _now_called(name: str) -> str:
+    """Return what a setting that version 0.1 saved is called now."""
+    return {"step_size": "langevin_step_size"}.get(name, name)
+
+
+def make_plan(x: npt.ArrayLike | Tensor, **given: Any) -> Plan:
+    """Choose the settings for a data set, each by its rule.
+
+    Args:
+        x: Standardised data of shape ``(N, *shape)``, an array or a tensor on any device.
+        **given: Settings to take as they are, by their names in `Plan`; None means that the data choose.
+
+    Returns:
+        The plan. A million rows take no longer than a few thousand, but for a pass over the data.
+
+    Raises:
+        DataError: Fewer than two rows, values that are not finite, or rows that are all or nearly equal.
+        SettingError: A given name is unknown, a value is out of range, sigma_min is not below sigma_max, or the Langevin
+            step is so large that the dynamics diverges.
+
+    >>> rng = np.random.default_rng(0)
+    >>> plan = make_plan(rng.standard_normal((1000, 2)), sigma_max=5.0)
+    >>> plan.sigma_max, plan.choices[1].rule
+    (5.0, 'given')
+    """
+    for name in given:
+        if name not in _SETTINGS:
+            raise unknown_name("setting", name, _SETTINGS)
+    rows, chosen, choices = as_rows(x), dict[str, Any](), []
+    few = rows.shape[1] <= PLANE_FEATURES
+    facts = Facts(rows, chosen, Regime.IMAGES if np.ndim(x) > 2 else Regime.PLANE if few else Regime.TABLE)
+    for name, (check, rule) in _SETTINGS.items():
+        if given.get(name) is None:
+            value, by, reason = rule(facts)
+        else:
+            value, by, reason = given[name], "given", "set by the caller"
+        chosen[name] = check(name, value, chosen)
+        choices.append(Choice(name, chosen[name], by, reason))
+    return Plan(n_rows=len(rows), n_features=rows.shape[1], choices=tuple(choices), **chosen)

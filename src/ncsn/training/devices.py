@@ -1,0 +1,44 @@
+"""Where training runs: one device, or several processes, on Accelerate."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+
+from ncsn.errors import SettingError, unknown_name
+
+DEVICES = ("cpu", "cuda", "mps")
+PRECISIONS = ("no", "bf16", "fp16")
+
+
+def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> Accelerator:
+    """Return an Accelerator for a device and a precision, whatever this process used before.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``; the fastest there when None.
+        mixed_precision: ``no``, ``bf16`` or ``fp16``.
+
+    Raises:
+        SettingError: The device or the precision is unknown or not there, or this process is one of several, which keep what
+            they began with.
+    """
+    if device is not None and device not in DEVICES:
+        raise unknown_name("device", device, DEVICES)
+    if mixed_precision not in PRECISIONS:
+        raise unknown_name("mixed precision", mixed_precision, PRECISIONS)
+    # Accelerate keeps the first device and precision of a process for all later Accelerators
+    if PartialState._shared_state and PartialState().num_processes == 1:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision)
+    if device is not None and accelerator.device.type != device:
+        raise SettingError(f"device {device!r} is not there; device=None takes {accelerator.device.type!r}")
+    if mixed_precision != "no" and not accelerator.native_amp:
+        raise SettingError(f"{accelerator.device.type} has no {mixed_precision}; take mixed_precision='no'")
+    return accelerator
+
+
+def is_main_process() -> bool:
+    """Return whether this process is the only one, or the first of several: the one that writes files."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not distributed or torch.distributed.get_rank() == 0

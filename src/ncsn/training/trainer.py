@@ -1,0 +1,262 @@
+"""The training loop, on Accelerate: warm-up and decay, clipping, moving average, checkpoints that resume bit for bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from ncsn.errors import DivergenceError
+from ncsn.losses import Batch, DenoisingScoreMatching, Objective
+from ncsn.noise import Levels
+from ncsn.parts import Part
+from ncsn.randomness import drawn_from, global_draws, seed_from
+from ncsn.score import ScoreModel, weight_dtype
+from ncsn.training.average import MovingAverage
+from ncsn.training.batches import Batches
+from ncsn.training.checkpoint import TrainingState, identity_of
+from ncsn.training.devices import make_accelerator
+
+REPORT_EVERY = 50
+"""Steps between two progress reports; the loss is checked to be finite at each."""
+
+CHECKPOINT_EVERY = 500
+"""Steps between two checkpoints, a multiple of `REPORT_EVERY`."""
+
+TARGET_ROWS = 1024
+"""Most rows that an objective's target is averaged over where it does not say."""
+
+
+@dataclass(frozen=True, repr=False)
+class Recipe(Part):
+    """How to train.
+
+    Args:
+        levels: The noise levels to draw from.
+        steps: Optimiser steps.
+        batch_size: Rows a step, over all processes.
+        learning_rate: Highest learning rate, reached after the warm-up, then falling to 0 as a cosine.
+        warm_up: Steps of linear warm-up.
+        ema_decay: Decay of the moving average of the weights.
+        clip_norm: Largest norm of the gradient.
+        objective: What is minimised. One with a `losses.StableTarget` as ``target`` is given the exact score of the data, of
+            a new choice of rows each step where there are more than it takes.
+        label_dropout: Share of rows that are trained without their label.
+        seed: Seed of every draw.
+    """
+
+    levels: Levels
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warm_up: int = 200
+    ema_decay: float = 0.998
+    clip_norm: float = 10.0
+    objective: Objective = field(default_factory=lambda: DenoisingScoreMatching("edm"))
+    label_dropout: float = 0.1
+    seed: int = 0
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of the step with this number, from 0."""
+        warm = min(1.0, (step + 1) / max(1, self.warm_up))
+        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+    @property
+    def target_rows(self) -> int:
+        """Most rows that the objective's target is averaged over; 0 where it has none."""
+        target = getattr(self.objective, "target", None)
+        if target is None or target.target_from is None or getattr(self.objective, "teacher", None) is not None:
+            return 0
+        return target.target_rows or TARGET_ROWS
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback is told.
+
+    Attributes:
+        step: Steps done.
+        steps: Steps in all.
+        loss: Mean loss since the last report.
+        trainer: The trainer, to save a checkpoint or look at the model.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    trainer: Trainer
+
+
+class Trainer:
+    """Trains a score model on data in memory, in one process or in several, each with its share of the batch.
+
+    Each step draws from a generator that is seeded by the recipe's seed, the step and the process alone, so that a resumed
+    run repeats an uninterrupted one, a network's own draws (dropout) included. PyTorch's global generators are not touched;
+    only a network of someone else's, which may draw from nowhere else, finds them seeded, and they are put back.
+
+    Args:
+        model: The score model; it is trained in place.
+        data: Clean rows, ``(N, *shape)``, in the units of the noise levels.
+        recipe: How to train.
+        labels: Class index of each row, ``(N,)``, or None.
+        accelerator: Where to run; the fastest device, in single precision, when None.
+        settings: What a checkpoint must have in common besides, as plain values.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Tensor,
+        recipe: Recipe,
+        labels: Tensor | None = None,
+        accelerator: Accelerator | None = None,
+        settings: Any = None,
+    ) -> None:
+        self.accelerator = accelerator or make_accelerator()
+        self.settings = settings
+        device = self.accelerator.device
+        self.recipe = recipe
+        self.step = 0
+        self.curve: list[tuple[int, float]] = []
+        self.batches = Batches(data, labels).to(device, weight_dtype(model, torch.float32))
+        self.score_model = model.to(device)
+        # a copy of the model before Accelerate wraps its forward
+        self.average = MovingAverage(self.score_model, recipe.ema_decay)
+        optimizer = torch.optim.AdamW(
+            self.score_model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+        )
+        self.prepared, self.optimizer = self.accelerator.prepare(self.score_model, optimizer)
+        self.generator = torch.Generator(device)
+        self.exact = self.batches.exact(slice(None)) if 0 < len(data) <= recipe.target_rows else None
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def run(self, callback: Callable[[Progress], None] | None = None, checkpoint: Path | None = None) -> None:
+        """Train from where the trainer stands to the recipe's end.
+
+        Args:
+            callback: Called every `REPORT_EVERY` steps and after the last one.
+            checkpoint: A file to go on from where it exists, written every `CHECKPOINT_EVERY` steps and after the last one.
+
+        Raises:
+            DivergenceError: The loss or its gradient is not finite; the last good checkpoint stays.
+            RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
+        """
+        identity = None if checkpoint is None else self.fingerprint()
+        if checkpoint is not None and checkpoint.exists():
+            self.resume(checkpoint, identity)
+        running, since = torch.zeros((), device=self.accelerator.device), self.step
+        self.prepared.train()
+        while self.step < self.recipe.steps:
+            running += self._train_step()
+            self.step += 1
+            if self.step % REPORT_EVERY == 0 or self.step == self.recipe.steps:
+                self._record(running, since)
+                running, since = torch.zeros_like(running), self.step
+                if checkpoint is not None and (self.step % CHECKPOINT_EVERY == 0 or self.step == self.recipe.steps):
+                    self.save_checkpoint(checkpoint, identity)
+                if callback is not None:
+                    callback(Progress(self.step, self.recipe.steps, self.curve[-1][1], self))
+        self.prepared.eval()
+
+    def _record(self, running: Tensor, since: int) -> None:
+        """Add the mean loss since a step to the curve, or stop where it is not finite."""
+        # the mean over all processes, so that all of them stop where one diverges
+        loss = float(self.accelerator.reduce(running, "mean")) / (self.step - since)
+        if not math.isfinite(loss):
+            raise DivergenceError(
+                f"the loss or its gradient is not finite between steps {since} and {self.step}: lower the learning rate "
+                f"({self.recipe.learning_rate:g}), or check the data for extreme values"
+            )
+        self.curve.append((self.step, loss))
+
+    def _train_step(self) -> Tensor:
+        """Take one step and return its loss, NaN where the gradient is not finite."""
+        recipe = self.recipe
+        seed = seed_from(recipe.seed, self.step, self.accelerator.process_index)
+        self.generator.manual_seed(seed)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.learning_rate_at(self.step)
+        batch = self._batch()
+        with self._draws(seed):
+            loss = recipe.objective(self.prepared, batch).mean()
+            self.optimizer.zero_grad()
+            self.accelerator.backward(loss)
+        norm = self.accelerator.clip_grad_norm_(self.score_model.parameters(), recipe.clip_norm)
+        self.optimizer.step()
+        self.average.update()
+        # fp16's scaler leaves steps of an infinite gradient out by itself; elsewhere they would spoil the weights
+        return loss.detach() if self.accelerator.scaler is not None else loss.detach() + 0 * norm
+
+    def _batch(self) -> Batch:
+        """Draw clean rows, their levels and noise, the exact score of some rows, and what the model is told."""
+        recipe, batches, generator = self.recipe, self.batches, self.generator
+        device, dtype = batches.data.device, batches.data.dtype
+        n = max(1, recipe.batch_size // self.accelerator.num_processes)
+        rows = batches.draw(n, generator)
+        samples = batches.data[rows]
+        sigma = recipe.levels.draw(n, generator, device).to(dtype)
+        noise = torch.randn(samples.shape, generator=generator, device=device, dtype=dtype)
+        exact: ScoreModel | None = self.exact
+        if exact is None and recipe.target_rows:
+            others = batches.draw(max(0, recipe.target_rows - n), generator)
+            exact = batches.exact(torch.cat([rows, others]))
+        condition = {}
+        if batches.labels is not None:
+            dropped = torch.rand(n, generator=generator, device=device) < recipe.label_dropout
+            condition["label"] = torch.where(dropped, -1, batches.labels[rows])
+        return Batch(samples, sigma, noise, condition, exact, self.step / recipe.steps)
+
+    def _draws(self, seed: int) -> AbstractContextManager[Any]:
+        """Return where a network's own draws come from: its generator if it is the library's, else the global ones."""
+        draws = getattr(self.score_model, "draws", None)
+        if draws is None:
+            return global_draws(self.accelerator.device, seed)
+        return drawn_from(self.generator) if draws else nullcontext()
+
+    @property
+    def averaged_model(self) -> nn.Module:
+        """The score model with averaged weights, the one to sample from."""
+        return self.average.model.eval()
+
+    @property
+    def state(self) -> TrainingState:
+        """What the training changes."""
+        return TrainingState(self.score_model, self.average, self.optimizer, self.accelerator.scaler)
+
+    def fingerprint(self) -> str:
+        """Return a digest of all that a checkpoint must have in common with this training."""
+        facts = self.recipe, self.accelerator.mixed_precision, self.settings
+        return identity_of(self.batches.tensors(), self.score_model, *facts)
+
+    def save_checkpoint(self, path: Path, identity: str | None = None) -> None:
+        """Write all that a later `resume` needs, atomically; of several processes, the main one does.
+
+        Args:
+            path: The file.
+            identity: The `fingerprint`, if it is known.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
+        if self.accelerator.is_main_process:
+            self.state.save(path, identity or self.fingerprint(), self.step, self.curve)
+
+    def resume(self, path: Path, identity: str | None = None) -> None:
+        """Continue from a checkpoint.
+
+        Args:
+            path: The file.
+            identity: The `fingerprint`, if it is known.
+
+        Raises:
+            RunError: The checkpoint is damaged, or of other data or settings.
+        """
+        self.step, self.curve = self.state.load(path, identity or self.fingerprint())
