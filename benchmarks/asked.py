@@ -18,9 +18,7 @@ import torch
 from digits import COPY_DISTANCE
 from sklearn.svm import SVC
 
-from ncsn import NCSN
-from ncsn.data import eight_gaussians, load, split, toy_mixture
-from ncsn.evaluation import copied_fraction
+from ncsn import NCSN, copied_fraction, eight_gaussians, load, split, toy_mixture
 
 PER_CLASS = 500
 

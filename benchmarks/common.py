@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ncsn.data import swiss_roll, toy_mixture
+from ncsn import swiss_roll, toy_mixture
 
 
 def distance_to_roll(points: Tensor) -> Tensor:

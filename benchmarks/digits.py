@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
 
-from ncsn import NCSN
-from ncsn.data import load
-from ncsn.evaluation import copied_fraction, frechet_distance
+from ncsn import NCSN, copied_fraction, frechet_distance, load
 
 COPY_DISTANCE = 1.03
 

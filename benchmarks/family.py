@@ -15,9 +15,8 @@ from typing import Any
 
 import torch
 
-from ncsn import NCSN
+from ncsn import NCSN, sliced_wasserstein2, stray_fraction
 from ncsn.data import TOYS
-from ncsn.evaluation import sliced_wasserstein2, stray_fraction
 
 LANGEVIN_BUDGET = 1000
 

@@ -15,7 +15,7 @@ import page_as_printed
 import torch
 
 import ncsn
-from ncsn.evaluation import sliced_wasserstein2, stray_fraction
+from ncsn import sliced_wasserstein2, stray_fraction
 
 
 def run(library: ModuleType, seed: int) -> dict[str, float]:

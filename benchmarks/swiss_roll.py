@@ -17,10 +17,7 @@ import common
 import page_as_printed
 import torch
 
-from ncsn import NCSN, EmpiricalScore, swiss_roll
-from ncsn.evaluation import score_error_by_level
-from ncsn.evaluation import sliced_wasserstein2, stray_fraction
-from ncsn.app.summary import standardised
+from ncsn import NCSN, EmpiricalScore, score_error_by_level, sliced_wasserstein2, stray_fraction, swiss_roll
 
 LEVELS = (3.0, 1.0, 0.3, 0.1, 0.05, 0.02)
 SAMPLERS: dict[str, dict[str, Any]] = {"default": {}, "10 evaluations": {"steps": 10}}
@@ -62,12 +59,13 @@ def run(seed: int, timed: bool) -> tuple[dict[str, float], dict[str, float]]:
         row["thickness"] = common.thickness(samples)
         row = {f"{name}: {k}" if k in ("strays %", "thickness") else k: v for k, v in row.items()}
     fresh = swiss_roll(200_000, torch.Generator().manual_seed(30_000 + seed))
-    truth = EmpiricalScore(standardised(model, fresh))
-    rows = standardised(model, swiss_roll(2000, torch.Generator().manual_seed(40_000 + seed)))
+    truth = EmpiricalScore(model.model_.rows(fresh))
+    rows = model.model_.rows(swiss_roll(2000, torch.Generator().manual_seed(40_000 + seed)))
     errors = score_error_by_level(
         model.score_model_, truth, rows, torch.tensor(LEVELS), torch.Generator().manual_seed(0)
     )
-    row["log-density"] = model.score(held_out[:10_000]) - model.standardizer_.log_det()
+    some = held_out[:10_000]
+    row["log-density"] = model.score(some) - float(model.encoding_.log_det(model.encoding_.values(some)).mean())
     return row, dict(zip([f"sigma {level:g}" for level in LEVELS], errors.tolist(), strict=True))
 
 

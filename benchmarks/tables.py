@@ -15,8 +15,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KernelDensity
 
-from ncsn import NCSN
-from ncsn.data import load
+from ncsn import NCSN, load
 
 
 def run(name: str, seed: int) -> dict[str, float]:

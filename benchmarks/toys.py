@@ -11,9 +11,7 @@ import argparse
 import common
 import torch
 
-from ncsn import NCSN
-from ncsn.data import load
-from ncsn.evaluation import sliced_wasserstein2
+from ncsn import NCSN, load, sliced_wasserstein2
 
 SETS = ("moons", "eight_gaussians", "checkerboard", "pinwheel", "rings")
 

@@ -18,10 +18,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ncsn import NCSN, GaussianMixtureScore, create_noise_schedule, plot_multiscale_scores, sample
-from ncsn.data import TOYS, toy_mixture
-from ncsn.evaluation import loss_by_level, score_error_by_level
-from ncsn.evaluation import sliced_wasserstein2
+from ncsn import (
+    NCSN,
+    GaussianMixtureScore,
+    create_noise_schedule,
+    loss_by_level,
+    plot_multiscale_scores,
+    sample,
+    score_error_by_level,
+    sliced_wasserstein2,
+    toy_mixture,
+)
+from ncsn.data import TOYS, Number
 from ncsn.plots import plot_quality_by_evaluations
 from ncsn.plots.style import DATA, FLOOR, SAMPLES, panels, styled
 from ncsn.plots.training import label_decades
@@ -93,15 +101,14 @@ def levels() -> Figure:
 @styled
 def weighted_loss() -> Figure:
     """Draw the loss of a trained network, its floor and its score error by noise level."""
-    exact = exact_score("swiss_roll")
     points = TOYS["swiss_roll"].draw(5000, seeded())
     model = NCSN(random_state=0).fit(points)
-    scale = model.standardizer_.scale.float()
-    fresh = model.standardizer_.transform(TOYS["swiss_roll"].draw(20_000, seeded(1))).float()
-    mean = model.standardizer_.mean.float()
+    encoding = model.encoding_
+    fresh = model.model_.rows(TOYS["swiss_roll"].draw(20_000, seeded(1)))
     weights, means, covariances = toy_mixture("swiss_roll")
+    scale = torch.tensor([column.scale for column in encoding.columns if isinstance(column, Number)])
     outer = scale[:, None] * scale
-    exact = GaussianMixtureScore(weights.float(), (means.float() - mean) / scale, covariances.float() / outer)
+    exact = GaussianMixtureScore(weights.float(), encoding.encode(means).float(), covariances.float() / outer)
     sigmas = create_noise_schedule(0.003, 4.0, 16)
     floor = loss_by_level(exact, fresh, sigmas, seeded(2))
     learned = loss_by_level(model.score_model_, fresh, sigmas, seeded(2))
@@ -168,7 +175,7 @@ def samplers() -> Figure:
     for seed in range(2):
         floor = distance(TOYS["moons"].draw(2000, seeded(200 + seed)))
         for label, cost in {
-            "dpmpp_2m with spread": 1,
+            "dpmpp_2m with sigma_data": 1,
             "dpmpp_2m": 1,
             "heun": 2,
             "ddim": 1,
@@ -181,7 +188,7 @@ def samplers() -> Figure:
             kind = "geometric" if name in ("annealed_langevin", "predictor_corrector") else "karras"
             options: dict[str, Any] = {"n_steps_per_sigma": 10} if name == "annealed_langevin" else {}
             if label != name:
-                options = {"spread": float(exact.covariance.diagonal().mean().sqrt())}
+                options = {"sigma_data": float(exact.covariance.diagonal().mean().sqrt())}
             for evaluations in (6, 10, 20, 40, 100):
                 n_levels = evaluations // cost
                 if n_levels < 3:

@@ -1,4 +1,4 @@
-"""What the site needs beyond MkDocs: pages that may be few or none, formulas as MathML, and a reference without gaps."""
+"""What the site needs beyond MkDocs: pages that may be few or none, formulas as MathML, a reference by public names, no gaps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ _FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\s*(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])\s*</(?P=tag)>',
     re.DOTALL,
 )
+
+_TITLE, _CAPTION = re.compile(r'title="[^"]*"'), re.compile(r"<summary>Source code in <code>[^<]*</code></summary>")
+
+_IN_A_FILE = re.compile(r"\b(?P<package>ncsn\.\w+)\.[a-z_]+\.(?P<name>\w+)")
 
 _SIBLING = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>(?!https?:)[\w./-]+(?:\.ipynb|\.md|/))\)")
 
@@ -72,6 +76,23 @@ def on_page_content(text: str, page: Any, **_: Any) -> str:
             raise PluginError(f"{page.file.src_path}: no formula: {source}") from error
 
     return _FORMULA.sub(formula, text)
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Show in the reference what a reader can import, where a title or a caption names the file behind it."""
+    if not page.file.src_uri.startswith("reference/"):
+        return output
+    public = set(public_names())
+    packages = {name.rpartition(".")[0] for name in public}
+
+    def importable(found: re.Match[str]) -> str:
+        if found["package"] not in packages:
+            return found[0]
+        name = f"{found['package']}.{found['name']}"
+        return name if name in public else found["name"]
+
+    output = _CAPTION.sub("<summary>Source code</summary>", output)
+    return _TITLE.sub(lambda title: _IN_A_FILE.sub(importable, title[0]), output)
 
 
 def on_post_build(config: Any) -> None:

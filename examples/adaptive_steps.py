@@ -23,12 +23,17 @@ import torch
 from output import BLUE, GREEN, GREY, ORANGE, Judge, between, options, save_figure, save_table
 from torch import Tensor
 
-from ncsn import GaussianMixtureScore, create_noise_schedule, sample
-from ncsn.data import toy_mixture
-from ncsn.errors import DivergenceError
-from ncsn.samplers import CountedModel, Noise, State
-from ncsn.score import denoised_from_score
+from ncsn import (
+    DivergenceError,
+    GaussianMixtureScore,
+    State,
+    create_noise_schedule,
+    denoised_from_score,
+    sample,
+    toy_mixture,
+)
 from ncsn.noise import langevin_step_size
+from ncsn.samplers import CountedModel, Noise
 
 LEVELS = create_noise_schedule(0.02, 5.0, 15)
 FACTORS, TUNING_SEED = (0.3, 0.6, 1.0, 1.7, 3.0), 1000

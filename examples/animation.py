@@ -24,13 +24,18 @@ from matplotlib.figure import Figure
 from output import BLUE, ORANGE, between, options, save_figure, save_table
 from torch import Tensor, nn
 
-from ncsn import GaussianMixtureScore, create_noise_schedule, swiss_roll, trajectory
-from ncsn.data import toy_mixture
-from ncsn.evaluation import score_error_by_level
-from ncsn.methods import method_named
-from ncsn.score import ScoreModel
+from ncsn import (
+    METHODS,
+    GaussianMixtureScore,
+    ScoreModel,
+    create_noise_schedule,
+    make_plan,
+    score_error_by_level,
+    swiss_roll,
+    toy_mixture,
+    trajectory,
+)
 from ncsn.training import Recipe, Trainer
-from ncsn.plan import make_plan
 
 SIGMA_MIN, SIGMA_MAX = 0.01, 3.0
 ARROWS, STEPS_PER_LEVEL, SECONDS = 15, 5, 7
@@ -39,8 +44,8 @@ ARROWS, STEPS_PER_LEVEL, SECONDS = 15, 5, 7
 def train(data: Tensor, steps: int, seed: int) -> nn.Module:
     """Train the library's network on data as they are."""
     torch.manual_seed(seed)
-    plan, method = make_plan(data), method_named("edm")
-    recipe = Recipe(method.levels(plan), steps, 256, plan.learning_rate, target_rows=plan.target_rows, seed=seed)
+    plan, method = make_plan(data), METHODS["edm"]
+    recipe = Recipe(method.levels(plan), steps, 256, plan.learning_rate, seed=seed)
     trainer = Trainer(method.build(plan, (2,)), data, recipe)
     trainer.run()
     return trainer.averaged_model

@@ -19,9 +19,7 @@ import torch
 from output import BLUE, GREEN, GREY, ORANGE, Judge, between, options, save_figure, save_table
 from torch import Tensor
 
-from ncsn import NCSN, GaussianMixtureScore, create_noise_schedule, sample
-from ncsn.guidance import ClassGuidance
-from ncsn.score import ScoreModel
+from ncsn import NCSN, ClassGuidance, GaussianMixtureScore, ScoreModel, create_noise_schedule, sample
 
 COLORS = (BLUE, ORANGE, GREEN)
 CLASSES = GaussianMixtureScore(
@@ -81,15 +79,14 @@ def main() -> None:
         judges = [Judge(own, CLASSES.sample(10 * n, generator, label=k)) for k, own in enumerate(real)]
         model = NCSN(training_steps=steps, batch_size=256, random_state=seed).fit(data, labels.numpy())
         drawn = {"real data, fresh": [CLASSES.sample(n, generator, label=label) for label in range(3)]}
-        scaling = model.standardizer_
-        scaled = scaling.transform(data).float()
+        encoding, scaled = model.encoding_, model.model_.rows(data)
         network, own = model.score_model_, [labels == label for label in range(3)]
         alike = draw_classes(network, [scaled] * 3, sigmas, n, generator)
-        drawn["network, all classes started alike"] = [scaling.inverse(points).float() for points in alike]
+        drawn["network, all classes started alike"] = [encoding.decode(points) for points in alike]
         for weight in WEIGHTS:
             guided, exact = ClassGuidance(network, weight), ClassGuidance(CLASSES, weight)
             by_network = draw_classes(guided, [scaled[rows] for rows in own], sigmas, n, generator)
-            drawn[f"network, guidance {weight:g}"] = [scaling.inverse(points).float() for points in by_network]
+            drawn[f"network, guidance {weight:g}"] = [encoding.decode(points) for points in by_network]
             drawn[f"exact score, guidance {weight:g}"] = draw_classes(
                 exact, [data[rows] for rows in own], sigmas, n, generator
             )

@@ -17,11 +17,18 @@ import torch
 from output import BLUE, ORANGE, Judge, between, options, save_figure, save_table, stopwatch
 from torch import Tensor
 
-from ncsn import NCSN, GaussianMixtureScore, create_noise_schedule, sample, swiss_roll
-from ncsn.data import toy_mixture
-from ncsn.evaluation import score_error_by_level
-from ncsn.evaluation import stray_fraction
-from ncsn.samplers import State
+from ncsn import (
+    NCSN,
+    GaussianMixtureScore,
+    State,
+    create_noise_schedule,
+    sample,
+    score_error_by_level,
+    stray_fraction,
+    swiss_roll,
+    toy_mixture,
+)
+from ncsn.data import Number
 
 METHODS = {"ncsn": BLUE, "ddpm": ORANGE}
 OWN = {"ncsn": "annealed Langevin", "ddpm": "ancestral"}
@@ -30,10 +37,11 @@ OWN = {"ncsn": "annealed Langevin", "ddpm": "ancestral"}
 def exact_of(model: NCSN) -> GaussianMixtureScore:
     """Return the roll's exact score in the standardised units of a fitted model."""
     mixture = toy_mixture("swiss_roll", 500)
-    scaling = model.standardizer_
-    inverse = (1 / torch.as_tensor(scaling.scale)).diag()
+    encoding = model.encoding_
+    scales = [column.scale for column in encoding.columns if isinstance(column, Number)]
+    inverse = (1 / torch.tensor(scales, dtype=torch.float64)).diag()
     return GaussianMixtureScore(
-        mixture.weights, scaling.transform(mixture.means), inverse @ mixture.covariances @ inverse
+        mixture.weights, encoding.encode(mixture.means), inverse @ mixture.covariances @ inverse
     )
 
 
@@ -55,8 +63,8 @@ def main() -> None:
         for name in METHODS:
             with stopwatch() as training:
                 model = NCSN(method=name, training_steps=steps, batch_size=256, random_state=seed).fit(data)
-            rows = model.standardizer_.transform(data).float()
-            errors[name].append(score_error_by_level(model.score_model_, exact_of(model), rows[:2000], at, generator))
+            rows = model.model_.rows(data[:2000])
+            errors[name].append(score_error_by_level(model.score_model_, exact_of(model), rows, at, generator))
             calls = 0
 
             def count(state: State) -> None:
@@ -69,7 +77,7 @@ def main() -> None:
             own_calls, calls = calls, 0
             with stopwatch() as flying:
                 flown = sample(model.score_model_, common, n, 2, "dpmpp_2m", generator=generator, callback=count)
-            flown = model.standardizer_.inverse(flown).float()
+            flown = model.encoding_.decode(flown)
             for sampler, points, watch, evaluations in (
                 (OWN[name], walked, walking, own_calls),
                 ("DPM-Solver++, same levels", flown, flying, calls),

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from ncsn.evaluation import sliced_wasserstein2
+from ncsn import sliced_wasserstein2
 
 __all__ = [
     "BLUE",

@@ -17,12 +17,18 @@ import torch
 from output import BLUE, GREEN, GREY, ORANGE, Judge, between, options, save_figure, save_table
 from torch import Tensor
 
-from ncsn import GaussianMixtureScore, create_noise_schedule, ncsn_loss, sample, swiss_roll
-from ncsn.data import toy_mixture
-from ncsn.evaluation import score_error_by_level
-from ncsn.evaluation import stray_fraction
-from ncsn.networks import ResidualMLP
-from ncsn.networks import PreconditionedScore
+from ncsn import (
+    GaussianMixtureScore,
+    PreconditionedScore,
+    ResidualMLP,
+    create_noise_schedule,
+    ncsn_loss,
+    sample,
+    score_error_by_level,
+    stray_fraction,
+    swiss_roll,
+    toy_mixture,
+)
 from ncsn.training import MovingAverage
 
 KINDS = ("geometric", "karras", "cosine", "linear")

@@ -1,11 +1,21 @@
 """The messages of errors: what is wrong, and what would be right."""
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ncsn.errors import DataError, DivergenceError, RunError, check_count, unknown_name
+from ncsn.errors import (
+    DataError,
+    DivergenceError,
+    RunError,
+    SettingError,
+    check_count,
+    check_number,
+    unknown_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +29,7 @@ from ncsn.errors import DataError, DivergenceError, RunError, check_count, unkno
 )
 def test_unknown_names_come_with_the_nearest(name: Any, hint: str) -> None:
     error = unknown_name("schedule", name, ["geometric", "linear", "karras"])
-    assert type(error) is ValueError
+    assert type(error) is SettingError
     assert str(error) == hint
 
 
@@ -35,12 +45,42 @@ def test_counts_that_count(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 2.0, "3", None, True, np.int64(0), np.float64(2)])
 def test_counts_that_do_not(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"^n_levels must be a whole number of at least 1, not ") as caught:
+    with pytest.raises(SettingError, match=r"^n_levels must be a whole number of at least 1, not ") as caught:
         check_count("n_levels", value)
     assert str(caught.value).endswith(repr(value))
 
 
+def test_counts_may_begin_at_nothing() -> None:
+    check_count("n", 0, least=0)
+    with pytest.raises(SettingError, match="n must be a whole number of at least 0, not -1"):
+        check_count("n", -1, least=0)
+
+
+@pytest.mark.parametrize("value", [1, 0.5, np.float32(2), np.int64(3), 1e300, Fraction(1, 3)])
+def test_numbers_within_their_bounds(value: Any) -> None:
+    check_number("x", value)
+    check_number("x", value, above=0)
+    check_number("x", value, least=0)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "values", "message"),
+    [
+        ({}, [math.inf, -math.inf, math.nan, "1", None, True, 1j], "x must be a finite number, not "),
+        ({"above": 0}, [0, -0.5, math.inf, math.nan, "1", None], "x must be a positive finite number, not "),
+        ({"above": 1}, [1, 0.5, math.nan], "x must be a finite number above 1, not "),
+        ({"least": 0}, [-1e-9, math.inf, math.nan, False], "x must be a finite number of at least 0, not "),
+    ],
+)
+def test_numbers_out_of_bounds(bounds: dict[str, float], values: list[Any], message: str) -> None:
+    for value in values:
+        with pytest.raises(SettingError) as caught:
+            check_number("x", value, **bounds)
+        assert str(caught.value) == f"{message}{value!r}"
+
+
 def test_errors_are_caught_by_their_python_kind() -> None:
+    assert issubclass(SettingError, ValueError)
     assert issubclass(DataError, ValueError)
     assert issubclass(RunError, RuntimeError)
     assert issubclass(DivergenceError, RuntimeError)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from disks import disk_full_after, unwritable
 from safetensors.torch import load_file, save_file
 
 from ncsn.errors import RunError
@@ -25,32 +23,6 @@ TENSORS = {
     "flags": torch.tensor([True, False]),
     "none": torch.empty(0, 3, dtype=torch.float64),
 }
-
-
-@contextmanager
-def disk_full_after(n_bytes: int) -> Iterator[None]:
-    """Let no file grow beyond so many bytes: the write fails like one on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@contextmanager
-def unwritable(folder: Path) -> Iterator[None]:
-    """Take the right to write into a folder away, from root by being nobody meanwhile."""
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    folder.chmod(0o555)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
-        folder.chmod(mode)
 
 
 def test_tensors_come_back_as_they_were_and_other_programs_can_read_them(tmp_path: Path) -> None:

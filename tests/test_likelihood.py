@@ -13,8 +13,7 @@ from torch.distributions import MultivariateNormal
 from ncsn.errors import DivergenceError
 from ncsn.exact import GaussianMixtureScore
 from ncsn.likelihood import EXACT_TRACE_UP_TO, log_density
-from ncsn.networks import NCSNScoreNetwork, ResidualMLP
-from ncsn.networks import PreconditionedScore
+from ncsn.networks import NCSNScoreNetwork, PreconditionedScore, ResidualMLP
 from ncsn.score import ScoreModel
 
 
@@ -220,6 +219,74 @@ def test_the_type_of_the_rows_is_the_answer_s() -> None:
     torch.testing.assert_close(precise, truth, rtol=0, atol=1e-9)
 
 
+class Asked(nn.Module):
+    """The score of a standard normal, by a matrix that takes its own type alone; it notes in which types it is asked."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.eye(2, dtype=dtype))
+        self.types: set[tuple[torch.dtype, torch.dtype]] = set()
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        self.types.add((x.dtype, sigma.dtype))
+        return standard_normal(x @ self.matrix, sigma)
+
+
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [torch.float32, torch.float64])
+@pytest.mark.parametrize("trace", ["exact", "hutchinson"])
+def test_a_network_is_asked_in_its_own_type_and_answers_in_the_rows(
+    weights: torch.dtype, rows: torch.dtype, trace: str
+) -> None:
+    model, x = Asked(weights), points(5, 2)
+    found = log_density(model, x.to(rows), 1e-2, 50.0, covariance=1.0, trace=trace, generator=generator())
+    assert found.dtype == rows
+    assert model.types == {(weights, weights)}
+    truth = -0.5 * (x.square().sum(1) / 1.0001 + 2 * math.log(2 * math.pi * 1.0001))
+    torch.testing.assert_close(found.double(), truth, rtol=0, atol=5e-4)
+
+
+def test_rows_in_double_precision_of_a_network_in_single_have_its_density() -> None:
+    network = PreconditionedScore(ResidualMLP((2,), 16, 2))
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(points(*weight.shape, seed=weight.numel()) / 4)
+    x = points(20, 2)
+    mixed = log_density(network, x, 0.05, 20.0, covariance=1.0)
+    assert mixed.dtype == torch.float64
+    exact = log_density(network.double(), x, 0.05, 20.0, covariance=1.0)
+    assert not torch.equal(mixed, exact)
+    torch.testing.assert_close(mixed, exact, rtol=0, atol=1e-3)
+
+
+def test_a_module_is_put_back_part_by_part_after_errors_too() -> None:
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen, self.learning = nn.Dropout(0.5).eval(), nn.Dropout(0.5)
+            self.scale = 1.0
+
+        @property
+        def modes(self) -> tuple[bool, bool, bool]:
+            return self.training, self.frozen.training, self.learning.training
+
+        def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+            assert self.modes == (False, False, False)
+            return self.learning(self.frozen(self.scale * standard_normal(x, sigma)))
+
+    model = Frozen()
+    log_density(model, torch.ones(3, 2), 0.1, 2.0)
+    assert model.modes == (True, False, True)
+    model.scale = math.nan
+    with pytest.raises(DivergenceError):
+        log_density(model, torch.ones(3, 2), 0.1, 2.0)
+    assert model.modes == (True, False, True)
+    model.eval()
+    with pytest.raises(DivergenceError):
+        log_density(model, torch.ones(3, 2), 0.1, 2.0)
+    assert model.modes == (False, False, False)
+
+
 def test_conditions_are_cut_with_the_rows() -> None:
     labels = torch.tensor([1, -1, -1, 1, -1, 1, 1])
     x = labels[:, None] * CENTRE + 0.4 * points(7, 2)
@@ -288,7 +355,8 @@ def test_networks_against_an_independent_solver(network: nn.Module) -> None:
     network = network.double()
     x, ends = points(2, 2), (0.05, 5.0)
     found = log_density(network, x, *ends, tolerance=1e-8)
-    assert not network.training
+    assert network.training
+    network.eval()
 
     def slope(sigma: float, state: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         at = torch.from_numpy(state[:2])[None]
@@ -348,8 +416,8 @@ def test_scores_without_a_derivative() -> None:
         ({"trace": "exat"}, "unknown trace 'exat'; did you mean 'exact' or 'auto'? known: auto, exact, hutchinson"),
         ({"n_probes": 0}, "n_probes must be a whole number of at least 1, not 0"),
         ({"chunk_size": 0}, "chunk_size must be a whole number of at least 1, not 0"),
-        ({"tolerance": 0.0}, "tolerance must be positive and finite, not 0.0"),
-        ({"tolerance": math.nan}, "tolerance must be positive and finite, not nan"),
+        ({"tolerance": 0.0}, "tolerance must be a positive finite number, not 0.0"),
+        ({"tolerance": math.nan}, "tolerance must be a positive finite number, not nan"),
         ({"x": torch.ones(3)}, "x must hold rows of shape (N, *shape), not (3,)"),
         ({"x": torch.ones(0, 2)}, "x must hold rows of shape (N, *shape), not (0, 2)"),
         ({"condition": {"label": torch.ones(2)}}, "condition 'label' must have one entry a row, 3, not 2"),

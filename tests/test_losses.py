@@ -1,23 +1,28 @@
 """Losses against closed forms, exact scores and each other."""
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ncsn.errors import SettingError
 from ncsn.exact import EmpiricalScore, GaussianMixtureScore
 from ncsn.losses import (
     HUBER_SOFTNESS,
     WEIGHTINGS,
+    Batch,
     Consistency,
-    consistency_matching,
+    DenoisingScoreMatching,
+    StableTarget,
     denoising_score_matching,
     ncsn_loss,
 )
 from ncsn.networks import NCSNScoreNetwork
 from ncsn.noise import create_noise_schedule
+from ncsn.randomness import drawn_from
 
 SIGMAS = torch.tensor([5.0, 1.0, 0.2], dtype=torch.float64)
 
@@ -37,6 +42,11 @@ def zero(x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
 def wave(x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
     """Return a score that depends on row and level, and is right nowhere."""
     return (x / sigma.reshape(-1, *[1] * (x.ndim - 1))).sin()
+
+
+def stable(from_level: float | None = 0.0, weight: float = 0.0, **options: Any) -> DenoisingScoreMatching:
+    """Return the objective whose target is the exact score from a level on."""
+    return DenoisingScoreMatching(target=StableTarget(from_level, weight=weight, **options))
 
 
 def test_a_zero_score_loses_the_noise_s_square() -> None:
@@ -111,7 +121,8 @@ def test_each_row_has_its_own_level(shape: tuple[int, ...]) -> None:
 def test_the_exact_target_has_no_loss_at_the_exact_score() -> None:
     data = points(30, 2)
     exact = EmpiricalScore(data)
-    losses = denoising_score_matching(exact, data, torch.full((30,), 0.7).double(), points(30, 2, seed=1), exact=exact)
+    batch = Batch(data, torch.full((30,), 0.7).double(), points(30, 2, seed=1), exact=exact)
+    losses = stable()(exact, batch)
     assert losses.max() < 1e-20
 
 
@@ -126,9 +137,8 @@ def test_the_exact_target_has_the_same_gradient_with_less_variance() -> None:
         for target in (None, exact):
             # a linear score of one weight a row, so that the gradient by the weights is that of each row's loss
             weights = torch.full((n, 1), -0.4, dtype=torch.float64, requires_grad=True)
-            losses = denoising_score_matching(
-                lambda x, level, weights=weights: weights * x, samples, levels, noise, exact=target
-            )
+            batch = Batch(samples, levels, noise, exact=target)
+            losses = stable()(lambda x, level, weights=weights: weights * x, batch)
             gradients.append(torch.autograd.grad(losses.sum(), weights)[0][:, 0])
         difference = gradients[0] - gradients[1]
         assert difference.std() > 0.01
@@ -139,35 +149,70 @@ def test_the_exact_target_has_the_same_gradient_with_less_variance() -> None:
 def test_the_exact_target_begins_at_its_level_in_any_order() -> None:
     data, noise = points(6, 2) / 10, points(6, 2, seed=1)
     exact, sigma = EmpiricalScore(data), torch.tensor([2.0, 0.1, 0.5, 0.4, 3.0, 0.6], dtype=torch.float64)
+    batch = Batch(data, sigma, noise, exact=exact)
     without = denoising_score_matching(wave, data, sigma, noise)
-    everywhere = denoising_score_matching(wave, data, sigma, noise, exact=exact)
-    both = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_from=0.5)
+    everywhere = stable()(wave, batch)
+    both = stable(0.5)(wave, batch)
     late = sigma >= 0.5
     torch.testing.assert_close(both, torch.where(late, everywhere, without))
     assert bool(((everywhere - without).abs() > 1e-3).all())
-    never = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_from=math.inf)
-    torch.testing.assert_close(never, without)
+    for never in (None, 1e9):
+        torch.testing.assert_close(stable(never)(wave, batch), without)
 
 
-@pytest.mark.parametrize("levels", [{"exact_from": 0.5}, {"exact_from": 0.1, "weight_from": 0.5}])
+@pytest.mark.parametrize("levels", [{"from_level": 0.5}, {"from_level": 0.1, "weight_from": 0.5}])
 def test_exact_levels_can_count_more(levels: dict[str, Any]) -> None:
     data, noise, sigma = points(3, 2), points(3, 2, seed=1), torch.tensor([1e-4, 0.5, 1e4], dtype=torch.float64)
-    exact = EmpiricalScore(data)
-    plain = denoising_score_matching(wave, data, sigma, noise, exact=exact, **levels)
-    heavy = denoising_score_matching(wave, data, sigma, noise, exact=exact, exact_weight=8.0, **levels)
+    batch = Batch(data, sigma, noise, exact=EmpiricalScore(data))
+    plain = stable(**levels)(wave, batch)
+    heavy = stable(**levels, weight=8.0)(wave, batch)
     torch.testing.assert_close(heavy / plain, torch.tensor([1.0, 5.0, 9.0], dtype=torch.float64), rtol=1e-6, atol=0)
-    alone = denoising_score_matching(wave, data, sigma, noise, exact_weight=8.0)
+    # nothing counts more where no target is exact
+    alone = stable(**levels, weight=8.0)(wave, Batch(data, sigma, noise))
     torch.testing.assert_close(alone, denoising_score_matching(wave, data, sigma, noise))
 
 
 def test_conditions_go_to_the_model_and_with_its_rows_to_the_exact_score() -> None:
     data, labels = points(6, 2) / 10, torch.tensor([0, 1, 0, 1, 0, 1])
     exact, sigma = EmpiricalScore(data, labels), torch.tensor([0.1, 2.0, 3.0, 0.2, 1.0, 4.0], dtype=torch.float64)
-    losses = denoising_score_matching(
-        exact, data, sigma, points(6, 2, seed=1), exact=exact, exact_from=0.5, label=labels
-    )
+    losses = stable(0.5)(exact, Batch(data, sigma, points(6, 2, seed=1), {"label": labels}, exact))
     assert losses[[1, 2, 4, 5]].max() < 1e-20
     assert losses[[0, 3]].min() > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target_from": -0.1}, "target_from must be a finite number of at least 0, not -0.1"),
+        ({"target_from": math.nan}, "target_from must be a finite number of at least 0, not nan"),
+        ({"weight_from": -1.0}, "weight_from must be a finite number of at least 0, not -1.0"),
+        ({"weight": -1.0}, "weight must be a finite number of at least 0, not -1.0"),
+        ({"target_rows": 0}, "target_rows must be a whole number of at least 1, not 0"),
+    ],
+)
+def test_stable_targets_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        StableTarget(**options)
+
+
+# A weighting of one's own
+
+
+def test_a_weighting_may_be_a_function() -> None:
+    samples, noise, sigma = points(7, 3), points(7, 3, seed=1), torch.logspace(-2, 2, 7, dtype=torch.float64)
+    plain = denoising_score_matching(wave, samples, sigma, noise)
+    own = denoising_score_matching(wave, samples, sigma, noise, lambda level: level.square() * (3 + level))
+    torch.testing.assert_close(own, (3 + sigma) * plain)
+    objective = DenoisingScoreMatching(lambda level: level.square() * (3 + level))
+    torch.testing.assert_close(objective(wave, Batch(samples, sigma, noise)), (3 + sigma) * plain)
+    # any callable, of torch's own too
+    squared = denoising_score_matching(wave, samples, sigma, noise, torch.square)
+    torch.testing.assert_close(squared, plain)
+    by_name, by_function = (
+        ncsn_loss(wave, samples, SIGMAS, weighting=weighting, generator=generator())
+        for weighting in ("uniform", torch.ones_like)
+    )
+    assert torch.equal(by_name, by_function)
 
 
 # The page's loss
@@ -244,18 +289,29 @@ def test_training_finds_the_score_of_a_mixture() -> None:
 
 def test_bad_input() -> None:
     samples, noise = points(4, 2), points(4, 2, seed=1)
-    with pytest.raises(ValueError, match="unknown weighting 'sigma'; did you mean 'sigma2'\\? known: sigma2, uniform"):
-        denoising_score_matching(zero, samples, torch.ones(4), noise, weighting="sigma")
-    with pytest.raises(ValueError, match="unknown weighting 'unifrm'; did you mean 'uniform'\\?"):
+    unknown = "unknown weighting 'sigma'; did you mean 'sigma2'\\? known: sigma2, uniform"
+    for refused in (
+        lambda: DenoisingScoreMatching("sigma"),
+        lambda: denoising_score_matching(zero, samples, torch.ones(4), noise, weighting="sigma"),
+    ):
+        with pytest.raises(SettingError, match=unknown):
+            refused()
+    for wrong in (None, 3):
+        with pytest.raises(SettingError, match=f"unknown weighting {wrong}; known: sigma2"):
+            DenoisingScoreMatching(wrong)  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="unknown weighting 'unifrm'; did you mean 'uniform'\\?"):
         ncsn_loss(zero, samples, SIGMAS, weighting="unifrm")
     for sigma in (torch.ones(3), torch.ones(4, 1)):
         with pytest.raises(ValueError, match=r"sigma must be a scalar or one per row, \(4,\), not of shape"):
             denoising_score_matching(zero, samples, sigma, noise)
     with pytest.raises(ValueError, match="condition 'label' must have one entry a row, 4, not 3"):
-        denoising_score_matching(zero, samples, torch.ones(4), noise, exact=zero, label=torch.zeros(3))
+        stable()(zero, Batch(samples, torch.ones(4), noise, {"label": torch.zeros(3)}, zero))
     for sigmas in (torch.tensor([]), torch.tensor(1.0), torch.ones(2, 1)):
-        with pytest.raises(ValueError, match="sigmas must be a 1-D tensor of noise levels, not of shape"):
+        with pytest.raises(SettingError, match="sigmas must be a 1-D tensor of noise levels, not of shape"):
             ncsn_loss(zero, samples, sigmas)
+
+
+# Consistency
 
 
 def flow_of_a_gaussian(spread: float, lowest: float) -> Any:
@@ -280,7 +336,8 @@ def test_the_end_of_the_flow_is_consistent_to_the_third_order_of_a_teachers_step
     errors = []
     for gap in (0.05, 0.025, 0.0125):
         following = sigma * (1 - gap)
-        loss = consistency_matching(flow_of_a_gaussian(0.5, 0.01), samples, sigma, following, noise, teacher=exact)
+        objective = Consistency(0.01).taught_by(exact)
+        loss = objective.between(flow_of_a_gaussian(0.5, 0.01), Batch(samples, sigma, noise), following)
         errors.append(float(distance_of(loss, sigma, following, 3).mean()))
     # Heun's method is of second order: its single step errs by the third power
     assert math.log2(errors[0] / errors[1]) == pytest.approx(3, abs=0.12)
@@ -291,7 +348,7 @@ def test_without_a_teacher_the_target_is_the_same_noise_at_the_lower_level() -> 
     samples, noise = points(20, 3), points(20, 3, seed=1)
     sigma = torch.linspace(0.5, 3, 20, dtype=torch.float64)
     following = 0.8 * sigma
-    loss = consistency_matching(wave, samples, sigma, following, noise)
+    loss = Consistency(0.01).between(wave, Batch(samples, sigma, noise), following)
     upper = wave(samples + sigma[:, None] * noise, sigma)
     lower = wave(samples + following[:, None] * noise, following)
     torch.testing.assert_close(distance_of(loss, sigma, following, 3), (upper - lower).norm(dim=1))
@@ -302,7 +359,8 @@ def test_the_exact_score_takes_the_place_of_the_noise_from_its_level_on() -> Non
     exact, samples, noise = EmpiricalScore(data), data[:10], points(10, 2, seed=1)
     sigma = torch.tensor([0.1] * 5 + [1.0] * 5, dtype=torch.float64)
     following = 0.9 * sigma
-    loss = consistency_matching(wave, samples, sigma, following, noise, exact=exact, exact_from=0.5)
+    objective = Consistency(0.01, target=StableTarget(0.5))
+    loss = objective.between(wave, Batch(samples, sigma, noise, exact=exact), following)
     x = samples + sigma[:, None] * noise
     slope = torch.cat([noise[:5], -(sigma[:, None] * exact(x, sigma))[5:]])
     target = wave(x + (following - sigma)[:, None] * slope, following)
@@ -319,7 +377,7 @@ def test_levels_draw_nearer_as_training_goes_on_and_end_at_sigma_min() -> None:
     objective = Consistency(sigma_min=0.02, first_gap=0.5, last_gap=0.1)
     sigma = torch.tensor([0.02, 0.03, 1.0], dtype=torch.float64)
     for progress, gap in ((0.0, 0.5), (0.5, math.sqrt(0.05)), (1.0, 0.1)):
-        objective(model, points(3, 2), sigma, points(3, 2), exact=None, progress=progress)
+        objective(model, Batch(points(3, 2), sigma, points(3, 2), progress=progress))
         following, upper = seen[-2:]
         torch.testing.assert_close(upper, sigma.clamp(min=0.02 * (1 + gap)))
         torch.testing.assert_close(following, (upper * (1 - gap)).clamp(min=0.02))
@@ -329,10 +387,67 @@ def test_the_target_of_consistency_is_held_fixed() -> None:
     weight = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     sigma, following = torch.tensor([1.0], dtype=torch.float64), torch.tensor([0.8], dtype=torch.float64)
     samples, noise = points(1, 2), points(1, 2, seed=1)
-    loss = consistency_matching(lambda x, sigma: weight * x, samples, sigma, following, noise)
+    loss = Consistency(0.01).between(lambda x, sigma: weight * x, Batch(samples, sigma, noise), following)
     (slope,) = torch.autograd.grad(loss.sum(), weight)
     # d/dw sqrt(|w a - t|^2 + c^2) / gap with t fixed
     upper, target = samples + noise, 0.7 * (samples + 0.8 * noise)
     difference = 0.7 * upper - target
     soft = (difference.square().sum() + 2 * HUBER_SOFTNESS**2).sqrt()
     torch.testing.assert_close(slope, (difference * upper).sum() / soft / 0.2)
+
+
+def test_the_last_gap_is_wider_with_a_teacher() -> None:
+    seen: list[Tensor] = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        seen.append(sigma)
+        return x
+
+    batch = Batch(points(1, 2), torch.tensor([1.0], dtype=torch.float64), points(1, 2), progress=1.0)
+    for objective, gap in (
+        (Consistency(0.01), 0.1),
+        (Consistency(0.01).taught_by(zero), 0.2),
+        (Consistency(0.01, last_gap=0.3).taught_by(zero), 0.3),
+    ):
+        objective(model, batch)
+        assert float(seen[-2]) == pytest.approx(1 - gap)
+
+
+def test_both_answers_of_consistency_leave_the_same_units_out() -> None:
+    masks: list[Tensor] = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        masks.append(nn.functional.dropout(torch.ones_like(x), 0.5, training=True))
+        return x * masks[-1]
+
+    batch = Batch(points(50, 2), torch.ones(50, dtype=torch.float64), points(50, 2, seed=1))
+    for draws in (nullcontext(), drawn_from(generator())):
+        with torch.random.fork_rng(), draws:
+            Consistency(0.01)(model, batch)
+            Consistency(0.01)(model, batch)
+        first, again, second, _ = masks[-4:]
+        assert torch.equal(first, again)
+        # and others at the next call
+        assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "gaps", [{"first_gap": 1.0}, {"first_gap": 0.05}, {"last_gap": 0.0}, {"last_gap": 0.6}, {"last_gap": math.nan}]
+)
+def test_gaps_that_do_not_narrow_are_refused(gaps: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match="gaps must narrow between 1 and 0, not go from"):
+        Consistency(0.01, **gaps)
+
+
+def test_parts_of_consistency_that_are_none_are_refused() -> None:
+    for sigma_min in (0.0, -1.0, math.nan):
+        with pytest.raises(SettingError, match="sigma_min must be a positive finite number, not"):
+            Consistency(sigma_min)
+    for objective in (Consistency, DenoisingScoreMatching):
+        with pytest.raises(SettingError, match=r"target must be a StableTarget, not 0\.2"):
+            objective(target=0.2)  # type: ignore[arg-type]
+
+
+def test_consistency_must_know_where_the_flow_ends() -> None:
+    with pytest.raises(SettingError, match=r"Consistency\(\) needs sigma_min, or a plan"):
+        Consistency()(zero, Batch(points(2, 2), torch.ones(2), points(2, 2)))

@@ -1,18 +1,29 @@
-"""The table of methods: every name in it exists, its levels have the distribution that its paper states."""
+"""The table of methods: its rows are plain data, and their levels have the distributions that their papers state."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import kstest, truncnorm
+from torch import Tensor, nn
 
-from ncsn.losses import WEIGHTINGS, DenoisingScoreMatching
-from ncsn.methods import METHODS, method_named
-from ncsn.networks import PRECONDITIONINGS
-from ncsn.noise import PROCESSES, ddpm_levels
-from ncsn.samplers import SAMPLERS, sample
+from ncsn import losses, methods, networks, noise, samplers
+from ncsn.errors import SettingError
+from ncsn.losses import WEIGHTINGS, Batch, Consistency, DenoisingScoreMatching, StableTarget
+from ncsn.methods import METHODS, Method, method_named, name_of
+from ncsn.model.walk import walk_of
+from ncsn.networks import EDM, PRECONDITIONINGS, Coefficients, ConsistencyModel, Preconditioning
+from ncsn.noise import DDPM, PROCESSES, Discrete, Geometric, Karras, Levels, LogNormal, ddpm_levels
+from ncsn.parts import from_plain, to_plain
 from ncsn.plan import Plan, make_plan
+from ncsn.samplers import SAMPLERS, Heun, Sampler, State, sample
+from ncsn.score import ScoreModel
 
 
 @pytest.fixture(scope="module")
@@ -25,38 +36,33 @@ def drawn(method: str, plan: Plan, n: int = 20_000) -> torch.Tensor:
     return METHODS[method].levels(plan).draw(n, torch.Generator().manual_seed(0))
 
 
+def grid_of(method: str, plan: Plan, steps: int | None = None) -> Tensor:
+    """Return the levels that a method's own sampler walks."""
+    return walk_of(METHODS[method], plan, None, steps, None, {})[1]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_rows_name_what_exists(method: str, plan: Plan) -> None:
     row = METHODS[method]
-    assert row.preconditioning in PRECONDITIONINGS
-    assert row.sampler in SAMPLERS
+    assert row.precondition in PRECONDITIONINGS
+    assert type(row.sampler) in SAMPLERS.values()
     objective = row.objective(plan, None)
     assert not isinstance(objective, DenoisingScoreMatching) or objective.weighting in WEIGHTINGS
 
 
 @pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.gives_score])
 def test_each_methods_sampler_on_its_grid_draws_a_gaussian(method: str, plan: Plan) -> None:
-    row = METHODS[method]
-    levels = row.grid(plan, row.steps(plan))
+    sampler, levels = walk_of(METHODS[method], plan, None, None, None, {})
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(4000, 2, generator=generator) * (1 + levels[0] ** 2).sqrt()
-    drawn = sample(
-        lambda x, sigma: -x / (1 + sigma**2),
-        levels,
-        4000,
-        2,
-        row.sampler,
-        start,
-        generator=generator,
-        **row.options(plan),
-    )
+    drawn = sample(lambda x, sigma: -x / (1 + sigma**2), levels, 4000, 2, sampler, start, generator=generator)
     # 4 standard errors of a standard deviation of 8,000 values, and the samplers' own bias: Langevin's steps leave more
-    bias = 0.1 if row.sampler == "annealed_langevin" else 0.03
+    bias = 0.1 if isinstance(sampler, samplers.AnnealedLangevin) else 0.03
     assert float(drawn.std()) == pytest.approx(1, abs=bias + 4 / 16_000**0.5)
 
 
 def test_the_default_grid_is_geometric_above_and_wider_below(plan: Plan) -> None:
-    grid = METHODS["edm"].grid(plan, 40)
+    grid = grid_of("edm", plan, 40)
     ratios = grid[:-1] / grid[1:]
     assert bool((ratios.diff() > 0).all())
     # well above a tenth of the spread, even in log sigma to the square root of what is left; far below, even in sqrt sigma
@@ -66,7 +72,7 @@ def test_the_default_grid_is_geometric_above_and_wider_below(plan: Plan) -> None
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_grid_has_the_levels_asked_for_within_those_that_are_trained(method: str, plan: Plan) -> None:
-    grid, trained = METHODS[method].grid(plan, 7), drawn(method, plan)
+    grid, trained = grid_of(method, plan, 7), drawn(method, plan)
     # seven leaps of a consistency model end at an eighth level
     assert len(grid) == 7 + (not METHODS[method].gives_score)
     assert bool((grid.diff() < 0).all())
@@ -76,9 +82,9 @@ def test_the_grid_has_the_levels_asked_for_within_those_that_are_trained(method:
 
 
 def test_ddpm_has_a_thousand_levels_and_no_more(plan: Plan) -> None:
-    torch.testing.assert_close(METHODS["ddpm"].grid(plan, 1000), ddpm_levels().float())
-    with pytest.raises(ValueError, match="DDPM has 1,000 levels; steps must not be above, but is 1,001"):
-        METHODS["ddpm"].grid(plan, 1001)
+    torch.testing.assert_close(grid_of("ddpm", plan, 1000), ddpm_levels().float())
+    with pytest.raises(SettingError, match="DDPM has 1,000 levels; steps must not be above, but is 1,001"):
+        grid_of("ddpm", plan, 1001)
 
 
 @pytest.mark.parametrize("betas", ["linear", "cosine"])
@@ -145,5 +151,269 @@ def test_model_has_the_size_of_the_plan(plan: Plan) -> None:
 
 
 def test_unknown_method_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"unknown method 'edn'; did you mean 'edm'.*\? known: ncsn, .*edm"):
+    with pytest.raises(SettingError, match=r"unknown method 'edn'; did you mean 'edm'.*\? known: ncsn, .*edm"):
         method_named("edn")
+
+
+# What every row keeps
+
+
+@dataclass(frozen=True, repr=False)
+class Quadratic(Levels):
+    """Levels of one's own: even in the root of sigma."""
+
+    def quantile(self, u: Tensor) -> Tensor:
+        low, high = (sigma**0.5 for sigma in self.ends)
+        return (low + u * (high - low)) ** 2
+
+
+@dataclass(frozen=True, repr=False)
+class Leaping(Sampler):
+    """A sampler of one's own: a share of the way to the denoised, without noise."""
+
+    share: float = 1.0
+
+    def step(self, model: Any, x: Tensor, sigma: float, following: float, noise: Any) -> tuple[Tensor, Tensor]:
+        denoised = model.denoise(x, sigma)
+        return torch.lerp(x, denoised, self.share * (1 - following / sigma)), denoised
+
+
+@dataclass(frozen=True, repr=False)
+class Doubled(Preconditioning):
+    """A row of coefficients of one's own: the network is twice the score times sigma."""
+
+    def coefficients(self, sigma: Tensor) -> Coefficients:
+        return Coefficients(torch.zeros_like(sigma), 2 * sigma, torch.ones_like(sigma), sigma.log())
+
+
+def huber(model: ScoreModel, batch: Batch) -> Tensor:
+    """Return an objective of one's own, a plain function."""
+    error = batch.sigma[:, None] * model(batch.noisy, batch.sigma, **batch.condition) + batch.noise
+    return nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none").mean(dim=1)
+
+
+def cubed(sigma: Tensor) -> Tensor:
+    return sigma**3
+
+
+def euler(model: Any, x: Tensor, sigmas: Tensor, noise: Any, *, share: float = 1.0) -> Iterator[State]:
+    """Yield states as a sampler of one's own does, a generator function."""
+    yield from Leaping(share).walk(model, x, sigmas, noise)
+
+
+OWN: dict[str, Method] = {
+    "own levels": replace(METHODS["edm"], train_on=Quadratic(), walk=Discrete(Quadratic())),
+    "own sampler": replace(METHODS["ncsn"], sampler=Leaping(0.9)),
+    "own generator function": replace(METHODS["ncsn"], sampler=euler),
+    "own objective": replace(METHODS["edm"], minimise=huber),
+    "own weighting": replace(METHODS["ve_sde"], minimise=DenoisingScoreMatching(cubed)),
+    "own coefficients": replace(METHODS["edm"], precondition=Doubled()),
+    "own process": replace(
+        METHODS["vp_sde"],
+        precondition=networks.NoisePrediction(noise.VariancePreserving(0.2, 10.0)),
+        train_on=noise.UniformTime(noise.VariancePreserving(0.2, 10.0)),
+    ),
+    "all other": Method(
+        EDM(), Karras(3.0), DenoisingScoreMatching("edm", StableTarget(0.5)), Heun(), Geometric(), 9, "x"
+    ),
+}
+
+ROWS = METHODS | OWN
+
+every_method = pytest.mark.parametrize("method", ROWS.values(), ids=list(ROWS))
+
+MINE = [Quadratic, Leaping, Doubled, huber, cubed, euler]
+
+
+@every_method
+def test_saved_as_json_and_read_it_is_the_same_row(method: Method) -> None:
+    read = from_plain(json.loads(json.dumps(to_plain(method))), allow=MINE)
+    assert read == method
+    assert name_of(read) == name_of(method)
+    for field in fields(method):
+        assert type(getattr(read, field.name)) is type(getattr(method, field.name))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_table_s_rows_need_no_one_s_leave(name: str) -> None:
+    assert from_plain(json.loads(json.dumps(to_plain(METHODS[name])))) == METHODS[name]
+
+
+@every_method
+def test_the_repr_evaluates_back(method: Method) -> None:
+    known = {getattr(mine, "__name__", ""): mine for mine in MINE}
+    assert (
+        eval(
+            repr(method), {**vars(methods), **vars(noise), **vars(losses), **vars(samplers), **vars(networks), **known}
+        )
+        == method
+    )
+
+
+@every_method
+def test_it_is_built_trained_and_walked(method: Method, plan: Plan) -> None:
+    torch.manual_seed(0)
+    model = method.build(plan, (2,), n_classes=3).eval()
+    # an untrained network returns nothing, which has no direction to correct to
+    nn.init.normal_(model.network.get_parameter("output.weight"), std=0.1)
+    assert isinstance(model, ConsistencyModel) == (not method.gives_score)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    sigma = method.levels(plan).draw(16)
+    condition = {"label": torch.arange(16) % 4 - 1}
+    batch = Batch(torch.randn(16, 2), sigma, torch.randn(16, 2), condition, progress=0.5)
+    loss = method.objective(plan)(model, batch)
+    assert loss.shape == (16,)
+    assert bool(loss.isfinite().all())
+    loss.mean().backward()
+    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    assert any(bool(gradient.any()) for gradient in gradients)
+    sampler, levels = walk_of(method, plan, None, 7, None, {})
+    drawn = sample(model, levels, 5, 2, sampler, condition={"label": torch.tensor(1)})
+    assert drawn.shape == (5, 2)
+    assert bool(drawn.isfinite().all())
+    # no level is walked below those that training draws
+    assert float(levels[-1]) >= float(method.levels(plan).quantile(torch.zeros(()))) * (1 - 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "steps", "options"),
+    [
+        ("ncsn", "n_sigmas", {"n_steps_per_sigma": "n_steps_per_sigma"}),
+        ("ncsnv2", 100, {"n_steps_per_sigma": 5}),
+        ("ddpm", 1000, {"eta": 1.0}),
+        ("ddpm_cosine", 1000, {"eta": 1.0}),
+        ("ve_sde", 100, {"snr": 0.16, "n_corrector_steps": 1}),
+        ("vp_sde", 100, {"snr": 0.16, "n_corrector_steps": 1}),
+        ("subvp_sde", 100, {"snr": 0.16, "n_corrector_steps": 1}),
+        ("edm", "sampling_steps", {"churn": "churn", "sigma_data": "sigma_data"}),
+        # two leaps, from the first of three levels to the last
+        ("consistency", 3, {}),
+    ],
+)
+def test_the_sampler_is_filled_from_the_plan(
+    method: str, steps: int | str, options: dict[str, Any], plan: Plan
+) -> None:
+    sampler, levels = walk_of(METHODS[method], plan, None, None, None, {})
+    assert len(levels) == (getattr(plan, steps) if isinstance(steps, str) else steps)
+    for name, value in options.items():
+        assert getattr(sampler, name) == (getattr(plan, value) if isinstance(value, str) else value)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_target_is_filled_from_the_plan(method: str, plan: Plan) -> None:
+    objective: Any = METHODS[method].objective(plan)
+    assert objective.target.target_from == plan.target_from
+    assert objective.target.target_rows == plan.target_rows
+    if method == "edm":
+        assert objective.target.weight_from == plan.weight_from
+    if method == "consistency":
+        assert objective.sigma_min == plan.sigma_min
+    else:
+        assert objective.weighting == ("edm" if method == "edm" else "sigma2")
+        assert objective.target.weight == 30.0
+
+
+def test_one_method_takes_a_teacher(plan: Plan) -> None:
+    assert {name for name, row in ROWS.items() if row.takes_teacher} == {"consistency"}
+    assert {name for name, row in ROWS.items() if not row.gives_score} == {"consistency"}
+
+    def teacher(x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
+        return -x
+
+    taught: Any = METHODS["consistency"].objective(plan, teacher)
+    assert taught.teacher is teacher
+    # the table's row is as it was, and the teacher is not saved with the method
+    assert METHODS["consistency"].minimise == Consistency()
+    assert from_plain(json.loads(json.dumps(to_plain(taught)))) == replace(taught, teacher=None)
+
+
+def test_a_network_of_ones_own_is_preconditioned(plan: Plan) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def factory(shape: Any, plan: Plan, n_classes: int) -> nn.Module:
+        asked.append((tuple(shape), plan, n_classes))
+        return networks.ResidualMLP(shape, 8, 1).double()
+
+    made = METHODS["edm"].build(plan, (2, 3), 4, factory)
+    assert asked == [((2, 3), plan, 4)]
+    # in its own precision
+    assert {weight.dtype for weight in made.parameters()} == {torch.float64}
+    network = networks.ResidualMLP((2,), 8, 1)
+    assert METHODS["ddpm"].build(plan, (2,), 0, network).network is network
+
+
+# Rows of one's own
+
+
+def test_parts_of_a_row_can_be_replaced(plan: Plan) -> None:
+    edm = METHODS["edm"]
+    assert replace(edm, sampler="heun") == replace(edm, sampler=Heun()) == replace(edm, sampler=Heun)
+    assert replace(edm, sampler=Heun(churn=5.0)).sampler == Heun(churn=5.0)
+    assert replace(edm, steps=12).steps == 12
+    assert len(walk_of(replace(edm, steps=12), plan, None, None, None, {})[1]) == 12
+    assert len(walk_of(replace(edm, steps="n_sigmas"), plan, None, None, None, {})[1]) == plan.n_sigmas
+    # as many as the walk has
+    assert len(walk_of(replace(edm, walk=DDPM("cosine", 50), steps=None), plan, None, None, None, {})[1]) == 50
+    levels = replace(edm, train_on=LogNormal(0.5, 1.0)).levels(plan)
+    assert levels == LogNormal(0.5, 1.0, sigma_min=plan.sigma_min, sigma_max=plan.sigma_max)
+    assert replace(edm, precondition="scaled_score").build(plan, (2,)).preconditioning == networks.ScaledScore(
+        sigma_data=plan.sigma_data, sigma_min=plan.sigma_min
+    )
+    own = replace(edm, minimise=DenoisingScoreMatching("edm", StableTarget(weight=0.0))).objective(plan)
+    assert own == DenoisingScoreMatching(
+        "edm", StableTarget(plan.target_from, plan.target_rows, plan.weight_from, weight=0.0)
+    )
+
+
+def test_names_of_methods() -> None:
+    for name, row in METHODS.items():
+        assert method_named(name) is row
+        assert method_named(row) is row
+        assert name_of(replace(row)) == name
+    own = replace(METHODS["edm"], sampler=Heun(churn=2.0))
+    assert name_of(own) == "edm with sampler=Heun(churn=2.0)"
+    assert name_of(replace(own, steps=9)) == "edm with sampler=Heun(churn=2.0), steps=9"
+    assert name_of(replace(METHODS["edm"], minimise=huber)) == "edm with minimise=huber"
+    assert repr(own).startswith(
+        "Method(precondition='edm', train_on=LogNormal(), minimise=DenoisingScoreMatching(weighting='edm')"
+    )
+    for wrong in (None, 3, Method):
+        with pytest.raises(SettingError, match="method must be a name or a Method, not"):
+            method_named(wrong)  # type: ignore[arg-type]
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"precondition": "emd"}, "unknown preconditioning 'emd'; did you mean 'edm'"),
+    ({"precondition": EDM}, "precondition must be a name or a Preconditioning, not"),
+    ({"precondition": None}, "precondition must be a name or a Preconditioning, not None"),
+    ({"train_on": "geometric"}, "train_on must be a family of noise levels, not 'geometric'"),
+    ({"train_on": torch.tensor([1.0, 0.1])}, "train_on must be a family of noise levels, not tensor"),
+    ({"walk": Geometric}, "walk must be a family of noise levels, not <class"),
+    ({"minimise": "edm"}, "minimise must be an objective, not 'edm'"),
+    ({"minimise": None}, "minimise must be an objective, not None"),
+    ({"sampler": "huen"}, "unknown sampler 'huen'; did you mean 'heun'"),
+    ({"sampler": 3}, "a sampler is a name, an object with step or walk, or a generator function, not 3"),
+    ({"steps": "sampling_step"}, "steps names no setting of the plan: 'sampling_step'"),
+    ({"steps": 0}, "steps must be a whole number of at least 1, not 0"),
+    ({"steps": 2.5}, "steps must be a whole number of at least 1, not 2.5"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG)
+def test_a_wrong_part_is_refused_when_the_method_is_made(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        replace(METHODS["edm"], **change)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: replace(METHODS["edm"], train_on=LogNormal(log_sigma_spread=0.0)),
+        lambda: replace(METHODS["edm"], minimise=DenoisingScoreMatching("egm")),
+        lambda: replace(METHODS["edm"], sampler=Heun(churn=-1.0)),
+        lambda: replace(METHODS["edm"], precondition=EDM(sigma_data=0.0)),
+    ],
+)
+def test_a_wrong_number_in_a_part_too(make: Callable[[], Method]) -> None:
+    with pytest.raises(SettingError):
+        make()

@@ -5,16 +5,19 @@ import pytest
 import torch
 from scipy.integrate import quad
 from scipy.stats import norm
-from torch import Tensor
+from torch import Tensor, nn
 
 from ncsn.exact import GaussianMixtureScore
 from ncsn.score import (
     condition_rows,
     denoised_from_score,
+    evaluate,
+    evaluation_mode,
     expand_sigma,
     noise_from_score,
     score_from_denoised,
     score_from_noise,
+    weight_dtype,
 )
 
 COVARIANCE = torch.tensor([[1.0, 0.8], [0.8, 2.0]], dtype=torch.float64)
@@ -111,3 +114,62 @@ def test_conditions_are_cut_with_the_rows() -> None:
 def test_a_condition_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match=r"condition 'label' must have one entry a row, 4, not 3"):
         condition_rows({"label": torch.zeros(3)}, 4, slice(0, 2))
+
+
+# Calls in the type of the weights
+
+
+class Recording(nn.Linear):
+    """A score model that notes the types that it is asked in."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__(2, 2, dtype=dtype)
+        self.seen: list[tuple[torch.dtype, torch.dtype]] = []
+
+    def forward(self, x: Tensor, sigma: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        assert sigma is not None
+        self.seen.append((x.dtype, sigma.dtype))
+        return super().forward(x) + (0 if label is None else label[:, None])
+
+
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_model_is_asked_in_the_type_of_its_weights(weights: torch.dtype, dtype: torch.dtype) -> None:
+    model, x = Recording(weights), points().to(dtype)
+    score = evaluate(model, x, torch.tensor(2.0))
+    assert model.seen == [(weights, weights)]
+    assert score.dtype == dtype
+    # the same model says that it casts by itself
+    model.any_dtype = True  # type: ignore[assignment]
+    model.to(dtype)
+    evaluate(model, x, x.new_tensor(2.0))
+    assert model.seen[-1] == (dtype, dtype)
+
+
+def test_a_model_is_told_its_condition() -> None:
+    model, x = Recording(torch.float64), points(3)
+    labels = torch.tensor([0, 1, 2])
+    plain, told = evaluate(model, x, torch.tensor(1.0)), evaluate(model, x, torch.tensor(1.0), {"label": labels})
+    torch.testing.assert_close(told - plain, labels[:, None].double().expand(3, 2))
+
+
+def test_what_has_no_weights_is_asked_in_the_type_of_the_points() -> None:
+    assert weight_dtype(GaussianMixtureScore([1.0], MEAN[None], 1.0), torch.float16) == torch.float16
+    assert weight_dtype(lambda x, sigma: x, torch.float64) == torch.float64
+    assert weight_dtype(nn.Linear(2, 2, dtype=torch.bfloat16), torch.float32) == torch.bfloat16
+    assert (
+        weight_dtype(nn.ParameterList([nn.Parameter(torch.tensor(1), requires_grad=False)]), torch.float32)
+        == torch.float32
+    )
+
+
+def test_each_part_is_put_back_into_its_mode() -> None:
+    model = nn.Sequential(nn.Dropout(0.5), nn.Sequential(nn.Dropout(0.5)), nn.Linear(2, 2)).train()
+    model[1].eval()
+    modes = [module.training for module in model.modules()]
+    with pytest.raises(KeyboardInterrupt), evaluation_mode(model):
+        assert not any(module.training for module in model.modules())
+        raise KeyboardInterrupt
+    assert [module.training for module in model.modules()] == modes
+    with evaluation_mode(lambda x, sigma: x):
+        pass

@@ -27,12 +27,11 @@ import math
 import torch
 from torch import nn
 
-from ncsn import GaussianMixtureScore
-from ncsn.data import eight_gaussians, toy_mixture
+from ncsn import GaussianMixtureScore, eight_gaussians, toy_mixture
 from ncsn.learn import check, gate, quiz
 from ncsn.learn.scenes import draw_by_level, draw_clouds, draw_targets
-from ncsn.plots import plot_learned_and_exact
 from ncsn.plan import largest_distance
+from ncsn.plots import plot_learned_and_exact
 
 # %% [markdown]
 # ## Fog

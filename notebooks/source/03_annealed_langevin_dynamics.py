@@ -26,12 +26,17 @@ import time
 
 import torch
 
-from ncsn import EmpiricalScore, GaussianMixtureScore, create_noise_schedule, ncsn_loss
+from ncsn import (
+    EmpiricalScore,
+    GaussianMixtureScore,
+    PreconditionedScore,
+    ResidualMLP,
+    create_noise_schedule,
+    energy_distance,
+    ncsn_loss,
+)
 from ncsn.learn import check, gate, quiz
 from ncsn.learn.scenes import draw_by_level, draw_clouds
-from ncsn.evaluation import energy_distance
-from ncsn.networks import ResidualMLP
-from ncsn.networks import PreconditionedScore
 from ncsn.noise import langevin_step_size, variance_ratio
 from ncsn.plan import largest_distance
 
@@ -612,7 +617,7 @@ gate("3.7b", spread_within(adaptive))
 # %%
 torch.manual_seed(0)
 training_set = exact.sample(5000, torch.Generator().manual_seed(8))
-network = PreconditionedScore(ResidualMLP((2,), width=64, n_blocks=2), "edm", spread=5.0)
+network = PreconditionedScore(ResidualMLP((2,), width=64, n_blocks=2), "edm", sigma_data=5.0)
 optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)
 for _ in range(1000):

@@ -26,10 +26,9 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from ncsn import GaussianMixtureScore, create_noise_schedule, sample
+from ncsn import GaussianMixtureScore, create_noise_schedule, sample, sliced_wasserstein2
 from ncsn.learn import check, gate, quiz
 from ncsn.losses import denoising_score_matching
-from ncsn.evaluation import sliced_wasserstein2
 from ncsn.noise import ddpm_levels
 
 torch.manual_seed(0)

@@ -9,15 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from accelerate.utils import broadcast_object_list
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from ncsn.data import check_values
+from ncsn.data import Encoding, check_values
 from ncsn.data.container import Container
-from ncsn.errors import RunError, SettingError, check_count
+from ncsn.errors import RunError, SettingError
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
 from ncsn.model.saving import read_model
@@ -69,12 +68,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         random_state: Seed, ``numpy.random.RandomState`` or ``torch.Generator``; torch's default generator when None.
 
     Attributes:
-        model_: The fitted `model.Model`, whose parts the other attributes are.
-        plan_: The settings chosen, with rules and reasons.
-        encoding_: How data become rows of the score model, and rows data.
-        score_model_: The trained score model of rows, in standardised units.
-        loss_curve_: Pairs of step and mean loss.
-        classes_: The labels, sorted, of a model fitted with labels; else None.
+        model_: The fitted `model.Model`, whose parts ``plan_``, ``encoding_``, ``score_model_`` and ``loss_curve_`` are.
         n_features_in_: Number of columns; of images, of pixels.
         feature_names_in_: Names of the columns of a data frame, where all are strings.
 
@@ -142,9 +136,6 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             checkpoint: A file to which the training's state is written every 500 steps, and from which training goes on
                 where it exists; the end is the same, bit for bit on a CPU, as without the break. It needs a random_state.
 
-        Returns:
-            The estimator itself.
-
         Raises:
             DataError: The data are not finite, not numeric, too few or all equal, the labels do not fit them, or the teacher
                 was fitted on others.
@@ -155,36 +146,30 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         seen = type(self)()
         seen._validated(X, reset=True)
         path = None if checkpoint is None else self._checkpoint_path(checkpoint)
-        networks = Networks(self.network, self.score_net)
         model = fit_model(
             X,
             y,
             method=method_named(self.method),
             given=self._given() | {name: getattr(self, name) for name in _PLANNED},
-            networks=networks,
-            # without a seed, each of several processes would draw its own
-            seed=broadcast_object_list([seed_of(self.random_state)])[0],
-            teacher=_model_of(teacher),
+            networks=Networks(self.network, self.score_net),
+            seed=seed_of(self.random_state),
+            teacher=teacher._fitted() if isinstance(teacher, NCSN) else teacher,
             device=self.device,
             mixed_precision=self.mixed_precision,
             callback=callback,
             checkpoint=path,
         )
         # only now: what fails above leaves an earlier fit whole
-        self.__dict__.pop("_stepper", None)
-        self.__dict__.pop("feature_names_in_", None)
+        for name in ("_stepper", *_SEEN):
+            self.__dict__.pop(name, None)
         self.__dict__.update({name: value for name, value in vars(seen).items() if name in _SEEN})
         self.model_ = model
         return self
 
     def _given(self) -> dict[str, Any]:
         """Return the settings that the page's loop has too, by the plan's names."""
-        return {
-            "sigma_min": self.sigma_min,
-            "sigma_max": self.sigma_max,
-            "n_sigmas": self.n_sigmas,
-            "learning_rate": self.lr,
-        }
+        names = ("sigma_min", "sigma_max", "n_sigmas")
+        return {name: getattr(self, name) for name in names} | {"learning_rate": self.lr}
 
     def _checkpoint_path(self, checkpoint: str | Path) -> Path:
         if self.random_state is None:
@@ -199,21 +184,18 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         container = Container.of(X)
         values = X.detach().double().numpy(force=True) if isinstance(X, Tensor) else X
         values = np.asarray(values) if isinstance(values, list | tuple) else values
+        axes = getattr(values, "ndim", 2)
+        # before scikit-learn's own messages, which have several lines, or do not say which columns
+        if axes < 2:
+            Encoding.fit(X)
         if not reset:
-            # before scikit-learn's own message, which does not say which columns
             self.model_.encoding.container.check_columns(X)
-        rows = (
-            values.reshape(len(values), -1) if container.kind != "frame" and getattr(values, "ndim", 2) > 2 else values
-        )
-        array = validate_data(
-            self,
-            rows,
-            reset=reset,
-            dtype=np.float64,
-            ensure_all_finite=False,
-            ensure_min_samples=2 if reset else 1,
-        )
-        check_values("X", X if container.kind == "frame" else array, min_rows=1, gaps=gaps)
+            if max(axes - 1, len(self.model_.encoding.data_shape)) > 1:
+                self.model_.encoding.values(X, gaps=gaps)
+        rows, least = values.reshape(len(values), -1) if axes > 2 else values, 2 if reset else 1
+        options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False, "ensure_min_samples": least}
+        array = validate_data(self, rows, reset=reset, **options)
+        check_values("X", X if container.kind == "frame" else array.reshape(np.shape(values)), min_rows=1, gaps=gaps)
         return X if isinstance(X, Tensor) or hasattr(X, "iloc") else values
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -241,7 +223,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         random_state: Any = None,
         **how: Any,
     ) -> Any:
-        """Draw samples, in the units and the container of the data that were fitted.
+        """Draw samples, in the units and the container of the data that were fitted; `Model.sample` has all arguments.
 
         Args:
             n_samples: Number of samples. The first n of N samples of one seed are the same for every N.
@@ -250,8 +232,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             step_size: Langevin's epsilon, of alpha_i = epsilon (sigma_i / sigma_min)^2; by technique 4 when None.
             device: Where to sample; where the model is when None.
             random_state: As in the class; the estimator's own when None.
-            **how: Arguments of `Model.sample`: ``sampler``, ``steps``, ``levels``, ``label``, ``guidance``, ``generator``,
-                ``x_init``, ``dtype``, ``denoise_last``, ``chunk_size``, ``callback``; and options of the sampler.
+            **how: ``sampler``, ``steps``, ``levels``, ``label``, ``guidance``, ``generator``, ``x_init``, ``dtype``,
+                ``denoise_last``, ``chunk_size``, ``callback`` of `Model.sample`; and options of the sampler.
 
         Returns:
             Samples of shape ``(n_samples, *shape)``; after `train_step` a tensor.
@@ -263,69 +245,42 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         given: dict[str, Any] = {name: value for name, value in langevin.items() if value is not None}
         if given:
             how.setdefault("sampler", "annealed_langevin")
-        if n_steps_per_sigma is not None:
-            check_count("n_steps_per_sigma", n_steps_per_sigma)
         model = self._stepper.model if "_stepper" in vars(self) else self._fitted()
-        if how.get("generator") is None:
-            how["generator"] = generator_of(self.random_state if random_state is None else random_state)
-        return model.sample(n_samples, device=device, **given, **how)
+        return model.sample(n_samples, device=device, **given, **self._seeded(how, random_state))
 
-    def impute(self, X: Any, *, mask: Any = None, label: Any = None, random_state: Any = None, **how: Any) -> Any:
-        """Fill missing values by draws from their distribution given the known ones: `Model.impute`.
+    def impute(self, X: Any, *, random_state: Any = None, **how: Any) -> Any:
+        """Fill missing values by draws from their distribution given the known ones: `Model.impute`, with its arguments.
 
         Args:
             X: Rows like those that were fitted, NaN (in a data frame also NA) where a value is missing; of images, pixels.
-            mask: True where a value is known, of the shape of ``X`` or of one row; where X is not NaN when None.
-            label: The class of the rows, or one for each; None for any.
             random_state: As in the class; the estimator's own when None.
-            **how: Other arguments of `Model.impute`: ``steps``, ``n_particles``, ``n_sweeps``, ...
+            **how: ``mask``, ``label``, ``steps``, ``n_particles``, ``n_sweeps`` and the like.
 
         Returns:
             The rows in the container of ``X``, known values as given; of a data frame, in the types that were fitted.
-
-        Raises:
-            NotFittedError: The model is not fitted. Other errors are those of `Model.impute`.
         """
         model = self._fitted()
         model.check_gives_score("conditional distribution")
-        rows = self._validated(X, gaps=True)
-        if how.get("generator") is None:
-            how["generator"] = generator_of(self.random_state if random_state is None else random_state)
-        return model.impute(rows, mask=mask, label=label, **how)
+        return model.impute(self._validated(X, gaps=True), **self._seeded(how, random_state))
 
-    def score_samples(self, X: Any, *, label: Any = None, **options: Any) -> NDArray[Any]:
-        """Return the log-density of each row in nats, in the data's own units, by the probability-flow ODE.
-
-        Columns that were constant in training count as given: a row that differs there (in single precision, which the
-        network has) has log-density minus infinity.
+    def score_samples(self, X: Any, **how: Any) -> NDArray[Any]:
+        """Return the log-density of each row in nats, in the data's own units: `Model.log_density`, with its arguments.
 
         Args:
             X: Rows like those that were fitted.
-            label: The class whose density is asked for, or one for each row; None for all.
-            **options: Options of `likelihood.log_density`, such as ``trace``, ``n_probes`` and ``tolerance``.
+            **how: ``label``, and options of `likelihood.log_density`, such as ``trace``, ``n_probes`` and ``tolerance``.
 
-        Returns:
-            Log-densities of shape ``(N,)``.
-
-        Raises:
-            NotFittedError: The model is not fitted. Other errors are those of `Model.log_density`.
         """
         model = self._fitted()
         model.check_gives_score("log-density")
-        options.setdefault("generator", generator_of(self.random_state))
-        return model.log_density(self._validated(X), label=label, **options).numpy()
+        return model.log_density(self._validated(X), **self._seeded(how)).numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean log-likelihood of the rows in nats: the mean of `score_samples`.
-
-        Args:
-            X: Rows like those that were fitted.
-            y: Not used; there for scikit-learn's pipelines.
-        """
+        """Return the mean log-likelihood of the rows in nats, the mean of `score_samples`; ``y`` is not used."""
         return float(self.score_samples(X).mean())
 
     def score_function(self, X: Any, sigma: float, *, label: Any = None) -> Any:
-        """Return the gradient of log p_sigma at each row, in the data's own units.
+        """Return the gradient of log p_sigma at each row, in the data's own units: `Model.score`.
 
         p_sigma is the density of the data with noise of ``sigma`` standard deviations added to each column.
 
@@ -336,9 +291,6 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         Returns:
             Scores in the shape of ``X``, 0 in constant columns: a tensor for a tensor, else an array.
-
-        Raises:
-            NotFittedError: The model is not fitted. Other errors are those of `Model.score`.
         """
         model = self._fitted()
         model.check_gives_score("score")
@@ -346,6 +298,12 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(X, Tensor):
             return scores.to(X.device, X.dtype if X.is_floating_point() else torch.get_default_dtype())
         return scores.numpy()
+
+    def _seeded(self, how: dict[str, Any], random_state: Any = None) -> dict[str, Any]:
+        """Return arguments with a generator, if they have none, of the random state or of the estimator's own."""
+        if how.get("generator") is not None:
+            return how
+        return how | {"generator": generator_of(self.random_state if random_state is None else random_state)}
 
     def _fitted(self) -> Model:
         check_is_fitted(self)
@@ -364,13 +322,10 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return PageSettings.of(**self._given()).sigmas
 
     def train_step(self, x: Tensor) -> dict[str, float]:
-        """Take one step of Adam on a batch, at random discrete levels; the batch is used as it is, not standardised.
+        """Take one step of Adam on a batch as it is, at random discrete levels; return its loss, under the weighting ``edm``.
 
         Args:
             x: Clean rows, ``(N, D)``, of about unit spread.
-
-        Returns:
-            The loss, ``{"loss": float}``, under the weighting ``edm``.
 
         Raises:
             SettingError: There is no ``score_net``, a setting is out of range, or the model was already fitted.
@@ -378,9 +333,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         if "_stepper" not in vars(self):
             if self.score_net is None:
-                raise SettingError(
-                    "train_step needs a score_net: NCSN(NCSNScoreNetwork(input_dim=...)); or call fit(X)"
-                )
+                raise SettingError("train_step needs a score_net: NCSN(NCSNScoreNetwork(...)); or call fit(X)")
             if "model_" in vars(self):
                 raise SettingError("fit has trained this model; for a loop of your own, take a new NCSN(score_net)")
             self._stepper = Stepper(self.score_net, PageSettings.of(**self._given()), self.random_state)
@@ -391,28 +344,16 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def save(self, folder: str | Path) -> None:
         """Write ``model.safetensors`` and ``config.json`` into a folder, which is made if needed; nothing is a pickle.
 
-        A ``random_state`` that is an object, and a network that is one, are not kept. Of several processes, the main one
-        writes.
-
-        Args:
-            folder: The folder; what else it holds stays.
-
-        Raises:
-            NotFittedError: The model is not fitted.
-            RunError: The folder cannot be written, or a column's label or a part of the method has no plain form; what was
-                there before stays.
+        A ``random_state`` that is an object, and a network that is one, are not kept. What else the folder holds stays. Of
+        several processes, the main one writes. Errors are those of `Model.save`.
         """
         model = self._fitted()
         if is_main_process():
             names = getattr(self, "feature_names_in_", np.array([])).tolist() or None
-            parameters = {
-                name: _plain(value)
-                for name, value in self.get_params(deep=False).items()
-                if name not in ("score_net", "network", "method")
-            }
-            method = self.method if isinstance(self.method, str) else None
-            kept = {"parameters": parameters | {"method": method}, "n_features_in": self.n_features_in_}
-            model.save(folder, kept | {"feature_names_in": names})
+            parts = ("score_net", "network")
+            parameters = {k: _plain(v) for k, v in self.get_params(deep=False).items() if k not in parts}
+            kept = {"parameters": parameters, "n_features_in": self.n_features_in_, "feature_names_in": names}
+            model.save(folder, kept)
 
     @classmethod
     def load(
@@ -425,7 +366,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Read a model that `save` wrote, onto the CPU; arguments and errors are those of `Model.load`."""
         model = Model.load(folder, score_net=score_net, network=network, allow=allow)
-        kept = read_model(Path(folder))[0]["estimator"]
+        kept: Any = read_model(Path(folder))[0].get("estimator")
         try:
             parameters = dict(kept.get("parameters", {}))
             if parameters.get("method") is None:
@@ -446,13 +387,6 @@ _PLANNED = ("training_steps", "batch_size", "width", "n_blocks", "dropout")
 
 _SEEN = ("n_features_in_", "feature_names_in_")
 """What scikit-learn keeps of the data."""
-
-
-def _model_of(model: NCSN | Model | None) -> Model | None:
-    if isinstance(model, NCSN):
-        check_is_fitted(model)
-        return model.model_
-    return model
 
 
 def _plain(value: Any) -> Any:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from ncsn.errors import SettingError, check_number, unknown_name
+from ncsn.errors import SettingError, check_count, check_number, unknown_name
 from ncsn.parts import Part, named
 from ncsn.randomness import repeated_draws
 from ncsn.score import ScoreModel, condition_rows, expand_sigma, noise_from_score
@@ -66,7 +67,7 @@ class Batch:
     exact: ScoreModel | None = None
     progress: float = 0.0
 
-    @property
+    @cached_property
     def noisy(self) -> Tensor:
         """The rows with their noise."""
         return self.samples + expand_sigma(self.sigma, self.samples) * self.noise
@@ -83,14 +84,14 @@ class StableTarget(Part):
     It is the mean of that target over the data: the same minimum with less variance (Xu, Tong & Jaakkola 2023).
 
     Args:
-        target_from: The level from which on it is used; from the plan when None, without one never.
+        target_from: The level from which on it is used, infinity for never; from the plan when None, without one never.
         target_rows: Most rows of the data that it is taken over in a step; from the plan when None, without one 1,024.
         weight_from: The level at which half of the greater weight is reached; from the plan when None, without one
             ``target_from``.
         weight: How many times more the levels far above ``weight_from`` count, as their targets are free of noise.
 
     Raises:
-        SettingError: A level or the weight is out of range.
+        SettingError: A level, the count or the weight is out of range.
     """
 
     target_from: float | None = None
@@ -100,13 +101,15 @@ class StableTarget(Part):
 
     def __post_init__(self) -> None:
         check_number("weight", self.weight, least=0)
+        if self.target_rows is not None:
+            check_count("target_rows", self.target_rows)
         for name, level in (("target_from", self.target_from), ("weight_from", self.weight_from)):
-            if level is not None:
+            if level is not None and level != math.inf:
                 check_number(name, level, least=0)
 
     def noise(self, batch: Batch) -> Tensor:
         """Return the noise of each row, replaced by its mean over the data where the level is high enough."""
-        if batch.exact is None or self.target_from is None:
+        if batch.exact is None or self.target_from in (None, math.inf):
             return batch.noise
         late = (batch.sigma >= self.target_from).nonzero()[:, 0]
         sigma = batch.sigma[late]
@@ -119,6 +122,11 @@ class StableTarget(Part):
         if batch.exact is None or half is None:
             return 1.0
         return 1 + self.weight * batch.sigma.square() / (batch.sigma.square() + half**2)
+
+
+def _check_target(target: object) -> None:
+    if not isinstance(target, StableTarget):
+        raise SettingError(f"target must be a StableTarget, not {target!r}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -141,6 +149,7 @@ class DenoisingScoreMatching(Part):
     def __post_init__(self) -> None:
         if not callable(named("weighting", self.weighting, WEIGHTINGS)):
             raise unknown_name("weighting", self.weighting, WEIGHTINGS)
+        _check_target(self.target)
 
     def __call__(self, model: ScoreModel, batch: Batch) -> Tensor:
         """Return the loss of each row, ``(N,)``."""
@@ -190,7 +199,7 @@ class Consistency(Part):
         teacher: The score model to distil, which `NCSN.fit` is given; it is not saved with the method.
 
     Raises:
-        SettingError: A gap is not between 0 and 1, or they widen.
+        SettingError: A gap is not between 0 and 1, or they widen; ``sigma_min`` is not positive and finite.
     """
 
     takes_teacher: ClassVar[bool] = True
@@ -202,6 +211,9 @@ class Consistency(Part):
     teacher: ScoreModel | None = field(default=None, repr=False, metadata={"saved": False})
 
     def __post_init__(self) -> None:
+        _check_target(self.target)
+        if self.sigma_min is not None:
+            check_number("sigma_min", self.sigma_min, above=0)
         if not 0 < self._last_gap <= self.first_gap < 1:
             raise SettingError(f"gaps must narrow between 1 and 0, not go from {self.first_gap} to {self._last_gap}")
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from ncsn.errors import SettingError, check_count
-from ncsn.losses import Consistency, DenoisingScoreMatching, Objective
+from ncsn.losses import Consistency, DenoisingScoreMatching, Objective, StableTarget
 from ncsn.networks import PRECONDITIONINGS, PreconditionedScore, Preconditioning, ResidualMLP
 from ncsn.networks.preconditioning import preconditioned
 from ncsn.noise import DDPM, Discrete, Geometric, Karras, Levels, LogNormal, Softened, UniformTime
-from ncsn.parts import Part, filled, named
+from ncsn.parts import Part, filled, named, printed
 from ncsn.plan import Plan
 from ncsn.samplers import (
     Ancestral,
@@ -56,8 +56,8 @@ class Method(Part):
         SettingError: A part is unknown or of another kind.
 
     >>> METHODS["ddpm"]
-    Method(precondition='noise_vp', train_on=DDPM(), minimise=DenoisingScoreMatching(), sampler=Ancestral(), walk=DDPM(), \
-paper='Ho, Jain & Abbeel 2020')
+    Method(precondition='noise_vp', train_on=DDPM(), minimise=DenoisingScoreMatching(target=StableTarget(weight_from=0.2)), \
+sampler=Ancestral(), walk=DDPM(), paper='Ho, Jain & Abbeel 2020')
     """
 
     precondition: str | Preconditioning
@@ -136,7 +136,8 @@ paper='Ho, Jain & Abbeel 2020')
 
 
 _vp, _sub_vp = UniformTime("vp"), UniformTime("sub_vp")
-_match, _edm, _corrected = DenoisingScoreMatching(), DenoisingScoreMatching("edm"), PredictorCorrector()
+_corrected, _edm = PredictorCorrector(), DenoisingScoreMatching("edm")
+_match = DenoisingScoreMatching(target=StableTarget(weight_from=0.2))
 _fine = Discrete(at_least=FINE_LEVELS)
 
 # fmt: off
@@ -168,5 +169,16 @@ def method_named(method: str | Method) -> Method:
 
 
 def name_of(method: Method) -> str:
-    """Return a method's name in the table; one of your own is called as it prints."""
-    return next((name for name, row in METHODS.items() if row == method), repr(method))
+    """Return a method's name in the table; one of your own is called by what tells it from the nearest row.
+
+    >>> from dataclasses import replace
+    >>> name_of(replace(METHODS["edm"], sampler="heun"))
+    'edm with sampler=Heun()'
+    """
+
+    def differing(row: Method) -> list[str]:
+        return [part.name for part in fields(Method) if getattr(row, part.name) != getattr(method, part.name)]
+
+    name, row = min(METHODS.items(), key=lambda entry: len(differing(entry[1])))
+    changed = [f"{part}={printed(getattr(method, part))}" for part in differing(row)]
+    return " with ".join([name, *[", ".join(changed)] * bool(changed)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib import import_module
@@ -30,7 +31,7 @@ class Part:
 
     def __repr__(self) -> str:
         shown = [
-            f"{field.name}={_printed(getattr(self, field.name))}"
+            f"{field.name}={printed(getattr(self, field.name))}"
             for field in fields(self)  # type: ignore[arg-type]  # every part is a dataclass
             if field.repr and getattr(self, field.name) != _default(field)
         ]
@@ -41,7 +42,8 @@ def _default(field: Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _printed(value: Any) -> str:
+def printed(value: Any) -> str:
+    """Return a value as one would type it: functions and classes by their names."""
     named = inspect.isfunction(value) or isinstance(value, type)
     return value.__qualname__ if named else repr(value)
 
@@ -56,7 +58,7 @@ def filled(part: P, *settings: Any) -> P:
     >>> from types import SimpleNamespace
     >>> from ncsn.noise import Discrete
     >>> filled(Discrete(), SimpleNamespace(n_sigmas=10, sigma_min=0.1, sigma_max=5.0))
-    Discrete(of=Geometric(sigma_min=0.1, sigma_max=5.0), n_sigmas=10, sigma_min=0.1, sigma_max=5.0)
+    Discrete(sigma_min=0.1, sigma_max=5.0, of=Geometric(sigma_min=0.1, sigma_max=5.0), n_sigmas=10)
     """
     if not is_dataclass(part) or isinstance(part, type):
         return part
@@ -95,17 +97,18 @@ def to_plain(value: Any) -> Any:
     Raises:
         SettingError: It has no import path, or is no plain data.
     """
-    if value is None or isinstance(value, str | bool | int):
+    if value is None or isinstance(value, str | bool):
         return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else {"float": str(value)}
+    if isinstance(value, numbers.Real):
+        number = int(value) if isinstance(value, numbers.Integral) else float(value)
+        return number if math.isfinite(number) else {"float": str(number)}
     if isinstance(value, tuple | list):
         return [to_plain(entry) for entry in value]
     if isinstance(value, type) or inspect.isfunction(value):
         return {"path": _path_of(value)}
     kept = fields(value) if is_dataclass(value) else ()
     own = {name for name in ("__init__", "__new__") if getattr(type(value), name) is not getattr(object, name)}
-    if not is_dataclass(value) and (own or vars(value)):
+    if not is_dataclass(value) and (own or getattr(value, "__dict__", True)):
         raise SettingError(
             f"{value!r} cannot be saved: make {type(value).__name__} a dataclass of numbers, names and other parts"
         )
@@ -123,18 +126,18 @@ def from_plain(saved: Any, allow: Iterable[Any] = ()) -> Any:
     Raises:
         RunError: A part is not allowed, not there, or does not have these fields.
     """
+    allow = (allow,) if isinstance(allow, str) else tuple(allow)
     if isinstance(saved, list):
         return tuple(from_plain(entry, allow) for entry in saved)
     if not isinstance(saved, dict):
         return saved
-    if "float" in saved:
-        return float(saved["float"])
-    if "path" in saved:
-        return _found(saved["path"], allow)
-    options = {name: from_plain(value, allow) for name, value in saved.items() if name != "part"}
     try:
+        # a part may have fields of the other names
+        if "part" not in saved:
+            return float(saved["float"]) if "float" in saved else _found(saved["path"], allow)
+        options = {name: from_plain(value, allow) for name, value in saved.items() if name != "part"}
         return _found(saved["part"], allow)(**options)
-    except (KeyError, TypeError, SettingError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"a saved part is damaged or another version's ({error}); restore it or train anew") from error
 
 
@@ -193,9 +196,17 @@ def _found(path: str, allow: Iterable[Any]) -> Any:
                 return allowed
         elif path == allowed or path.startswith((f"{allowed}:", f"{allowed}.")):
             try:
-                return object_at(path)
+                found = object_at(path)
             except SettingError as error:
                 raise RunError(str(error)) from error
+            # what the module itself has imported is not its own: to allow a module is not to allow os.system
+            if f"{getattr(found, '__module__', '')}:{getattr(found, '__qualname__', '')}" != path:
+                raise RunError(
+                    f"{path} is not defined there: a saved part names a class or function of the module itself"
+                )
+            return found
+    module = path.partition(":")[0]
     raise RunError(
-        f"this run uses {path}, code of its own: allow it with allow=[{path.partition(':')[0]!r}] if you trust it"
+        f"this run uses {path}, code of its own; if you trust it, allow it by allow=[{module!r}] (on the command line "
+        f"--allow {module})"
     )

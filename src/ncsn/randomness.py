@@ -13,6 +13,8 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from ncsn.errors import SettingError
+
 __all__ = ["drawn_from", "generator_of", "global_draws", "repeated_draws", "seed_from", "seed_of"]
 
 
@@ -23,7 +25,7 @@ def seed_of(random_state: Any) -> int:
         random_state: None, a whole number, a ``numpy.random.RandomState`` or a ``torch.Generator``.
 
     Raises:
-        ValueError: It is none of these, or not between 0 and 2**32 - 1.
+        SettingError: It is none of these, or not between 0 and 2**32 - 1.
     """
     if random_state is None or isinstance(random_state, torch.Generator):
         device = None if random_state is None else random_state.device
@@ -32,7 +34,7 @@ def seed_of(random_state: Any) -> int:
         return int(random_state.randint(2**31 - 1))
     if isinstance(random_state, numbers.Integral) and 0 <= int(random_state) < 2**32:
         return int(random_state)
-    raise ValueError(
+    raise SettingError(
         "random_state must be None, a whole number from 0 to 2**32 - 1, a numpy RandomState or a torch.Generator, "
         f"not {random_state!r}"
     )
@@ -42,7 +44,7 @@ def generator_of(random_state: Any) -> torch.Generator | None:
     """Return a generator on the CPU for a random state, or None for torch's default one.
 
     Raises:
-        ValueError: It is no random state.
+        SettingError: It is no random state.
     """
     if random_state is None or (isinstance(random_state, torch.Generator) and random_state.device.type == "cpu"):
         return random_state
@@ -75,8 +77,9 @@ _ACTIVE = _Active()
 class drawn_from(TorchFunctionMode):  # used as a verb: with drawn_from(generator)
     """Draw from a generator what torch would draw from its global one: a network's first weights, dropout.
 
-    Within it, this thread's calls of torch's own random functions, of its initialisers and of dropout take the generator;
-    what draws inside other functions of torch, as in attention with dropout, does not.
+    Within it, this thread's calls of `torch.rand`, `torch.randn` and the like, of `torch.nn.init` and of
+    `torch.nn.functional.dropout` take the generator; what draws otherwise, as ``randn_like`` or attention with dropout, does
+    not.
 
     Args:
         generator: The generator, on the device of the draws.

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from ncsn.exact import GaussianMixtureScore
-from ncsn.samplers import SAMPLERS, CountedModel
-from ncsn.samplers.base import Noise
+from ncsn.samplers import SAMPLERS, CountedModel, Noise
 
 SIGMA_DATA = 0.5
 
@@ -25,7 +24,7 @@ class SharedNoise(Noise):
     """The draws that diffusers makes of a generator with the same seed."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__([], 10**9, torch.device("cpu"))
+        super().__init__(seed=seed, first=0, block=10**9, device=torch.device("cpu"))
         self.generator = generator(seed)
 
     def like(self, x: Tensor) -> Tensor:
@@ -48,7 +47,7 @@ def start(sigma: float, dtype: torch.dtype = torch.float32) -> Tensor:
 def ours(name: str, model: Callable[..., Tensor], x: Tensor, sigmas: Tensor, **options: Any) -> list[Tensor]:
     """The samples after each step, with the last denoising."""
     counted = CountedModel(model)
-    states = list(SAMPLERS[name](counted, x, sigmas.to(x), SharedNoise(7), **options))
+    states = list(SAMPLERS[name](**options).walk(counted, x, sigmas.to(x), SharedNoise(7)))
     end = [] if states[-1].sigma == 0 else [counted.denoise(states[-1].x, sigmas[-1])]
     return [state.x for state in states] + end
 

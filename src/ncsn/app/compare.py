@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -38,7 +38,7 @@ DENSITY_ROWS = 2000
 
 def compare_methods(
     dataset: Dataset,
-    methods: Sequence[str | Method],
+    methods: Sequence[str | Method] | Mapping[str, str | Method],
     *,
     training_steps: int | None = None,
     seeds: Sequence[int] = (0, 1, 2),
@@ -51,7 +51,7 @@ def compare_methods(
 
     Args:
         dataset: The data.
-        methods: Names of `methods.METHODS`, or methods.
+        methods: Names of `methods.METHODS`, or methods; or each under a name for the table.
         training_steps: Optimiser steps of each; the plan's when None.
         seeds: Seeds of data, training and samples.
         samples: Number of samples judged.
@@ -70,11 +70,12 @@ def compare_methods(
     """
     if not methods or not seeds:
         raise SettingError("name at least one method and one seed")
-    named = {name_of(method_named(method)): method for method in methods}
+    if not isinstance(methods, Mapping):
+        methods = {name_of(method_named(method)): method for method in methods}
     rows = []
     for seed in seeds:
         training, held_out = _data(dataset, seed)
-        for name, method in named.items():
+        for name, method in methods.items():
             estimator = NCSN(method=method, training_steps=training_steps, random_state=seed)
             start = perf_counter()
             estimator.fit(training, callback=None if progress is None else progress(name, seed))
@@ -145,24 +146,9 @@ def run_comparison(
     points: int = 5000,
     label: str | None = None,
 ) -> pd.DataFrame:
-    """Compare methods and write ``report.html``, ``figures/`` and ``comparison.json`` into a folder.
+    """Compare methods and write ``report.html``, ``figures/`` and ``comparison.json`` into a new or empty folder.
 
-    Args:
-        data: Built-in set, file or folder.
-        methods: Names of `methods.METHODS`, or import paths ``package.module:Name`` of methods.
-        folder: The folder; it must be new or empty.
-        budget: Training steps of each method; the plan's when None.
-        seeds: Number of seeds.
-        points: Number of points of a toy set.
-        label: The column of class labels, left out of the data.
-
-    Returns:
-        Medians of the results over the seeds, as the report shows them.
-
-    Raises:
-        DataError: The data cannot be used; nothing is written.
-        RunError: The folder holds something, or cannot be written.
-        SettingError: A method is unknown.
+    Methods are named, or given by import paths ``package.module:Name``. Returned are the medians over the seeds.
     """
     if folder.is_file() or (folder.exists() and any(folder.iterdir())):
         raise RunError(f"{folder} is not empty or no folder; name another one for the comparison")
@@ -175,7 +161,7 @@ def run_comparison(
 
         return advance
 
-    chosen = [method_at(name) for name in methods]
+    chosen = {name: method_at(name) for name in methods}
     results = compare_methods(dataset, chosen, training_steps=budget, seeds=range(seeds), progress=judged)
     table = _medians(results)
     report = Report(

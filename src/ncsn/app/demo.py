@@ -12,7 +12,7 @@ from ncsn.data import load, split
 from ncsn.errors import RunError
 from ncsn.estimator import NCSN
 from ncsn.evaluation import judge
-from ncsn.evaluation.judge import JUDGED_ROWS
+from ncsn.evaluation.judging import JUDGED_ROWS
 
 QUICK_STEPS = {"swiss_roll": 500, "digits": 400}
 """Training steps of the quick demonstration, which shows the path and not the quality."""
@@ -28,19 +28,9 @@ held-out data as the training data are."""
 
 
 def run_demo(folder: Path, *, quick: bool = False, seed: int = 0, shown: Shown = silent) -> Path:
-    """Train on the Swiss roll and on the digits that scikit-learn ships, and write ``report.html`` and figures.
+    """Train on the Swiss roll and on the digits that scikit-learn ships; write ``report.html`` and figures, return the page.
 
-    Args:
-        folder: Where to; a report that is there is replaced.
-        quick: Whether to train for seconds only.
-        seed: Seed of the data, the training and the samples.
-        shown: How the trainings are shown.
-
-    Returns:
-        The path of the report.
-
-    Raises:
-        RunError: The folder holds something else, or cannot be written.
+    A report that is in the folder is replaced; what else it holds is a `RunError`. ``quick`` trains for seconds only.
     """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; name a folder for the report")

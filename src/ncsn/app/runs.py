@@ -67,28 +67,14 @@ class RunSettings:
 
 
 def method_at(name: str) -> str | Method:
-    """Return a method's name, or the method that an import path names.
-
-    Raises:
-        SettingError: There is no such method.
-    """
+    """Return a method's name, or the method that an import path names; refuse what is neither."""
     found = object_at(name) if ":" in name else name
     method_named(found)
     return found
 
 
 def plan_for(data: str, *, label: str | None = None, points: int = 5000, seed: int = 0) -> Plan:
-    """Return the settings that the data lead to.
-
-    Args:
-        data: Built-in set, file or folder.
-        label: The column of class labels, left out of the data.
-        points: Number of points of a toy set.
-        seed: Seed of a toy set's draw.
-
-    Raises:
-        DataError: The data cannot be used.
-    """
+    """Return the settings that the data lead to, without the column of labels."""
     values = load(data, n=points, seed=seed, label=label).values
     return make_plan(Encoding.fit(values).encode(values))
 
@@ -96,20 +82,9 @@ def plan_for(data: str, *, label: str | None = None, points: int = 5000, seed: i
 def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, shown: Shown = silent) -> Evaluation:
     """Fit a model, judge it on the rows held back, and write the run into a folder.
 
-    Args:
-        settings: What to do.
-        folder: The folder; it must be new or empty, unless ``resume``.
-        resume: Whether to go on where a stopped run left off.
-        shown: How the training is shown.
-
-    Returns:
-        The judgement.
-
-    Raises:
-        DataError: The data cannot be used; nothing is written.
-        RunError: The folder holds another run or cannot be written, or there is nothing to resume.
-        SettingError: The method or the network is unknown.
-        DivergenceError: The loss is not finite; the last good checkpoint stays.
+    The folder must be new or empty, unless ``resume`` goes on where a stopped run left off. Where the data, the method or the
+    teacher cannot be used (`DataError`, `SettingError`), nothing is written; where the loss is not finite
+    (`DivergenceError`), the last good checkpoint stays. ``shown`` is how the training is shown.
     """
     dataset, parts = settings.split()
     teacher = None if settings.teacher is None else _load_run(Path(settings.teacher))[0]
@@ -203,23 +178,9 @@ def sample_run(
     seed: int = 0,
     allow: Sequence[str] = (),
 ) -> None:
-    """Draw samples of a run into a file.
+    """Draw samples of a run into a file, whose ending says the format; the class is given as text.
 
-    Args:
-        folder: The run.
-        n: Number of samples.
-        output: The file; its ending says the format.
-        sampler: As in `Model.sample`; the method's own when None.
-        steps: Number of noise levels walked; the method's own when None.
-        label: The class to draw, as text, or None.
-        guidance: Strength of classifier-free guidance to that class; None for none.
-        seed: Seed of the samples.
-        allow: Import paths that the run's own parts may be taken from.
-
-    Raises:
-        DataError: The file's ending is unknown, or the samples do not fit it.
-        SettingError: The label is unknown, or the sampler or guidance does not fit the model.
-        RunError: The run or the file cannot be used.
+    ``allow`` are the import paths that the run's own parts may be taken from; the rest is as in `Model.sample`.
     """
     ending_of(output)
     model, config = _load_run(folder, allow)
@@ -241,11 +202,11 @@ def impute_run(
     seed: int = 0,
     allow: Sequence[str] = (),
 ) -> int:
-    """Fill the missing values of data by a run's model, into a file.
+    """Fill the missing values of data like the run's own by its model, into a file; return how many were filled.
 
     Args:
         folder: The run.
-        data: File or folder like the run's data, with empty cells (or NaN) where values are missing.
+        data: File or folder, with empty cells (or NaN) where values are missing.
         output: The file; its ending says the format.
         mask: An image or ``.npy`` file of one row's shape, white or 1 where values are known; the rest of every row is
             filled. None where the data themselves have the gaps.
@@ -253,14 +214,6 @@ def impute_run(
             class-conditional model.
         seed: Seed of the draws.
         allow: Import paths that the run's own parts may be taken from.
-
-    Returns:
-        How many values were filled.
-
-    Raises:
-        DataError: The data or the mask do not fit the model.
-        SettingError: The label is unknown, or the model has no score.
-        RunError: The run or the file cannot be used.
     """
     ending_of(output)
     model, config = _load_run(folder, allow)
@@ -283,17 +236,9 @@ def impute_run(
 
 
 def evaluate_run(folder: Path, *, data: str | None = None, seed: int = 0, allow: Sequence[str] = ()) -> Evaluation:
-    """Judge a run on its held-out rows, or on other data.
+    """Judge a run on the rows held back in training, or on other data.
 
-    Args:
-        folder: The run.
-        data: File or built-in set to judge on; the rows held back in training when None.
-        seed: Seed of the samples and of the measures.
-        allow: Import paths that the run's own parts may be taken from.
-
-    Raises:
-        DataError: The data cannot be used or do not fit the model.
-        RunError: The run cannot be used, or its data are gone or have changed.
+    It is a `RunError` where the run's own data are gone or have changed.
     """
     model, config = _load_run(folder, allow)
     if "run" not in config:

@@ -113,7 +113,13 @@ class Encoding:
         return mask.repeat_interleave(widths.to(mask.device), dim=1)
 
     def data_values(self, rows: Tensor) -> Tensor:
-        """Return rows as float64 values of the data, ``(N, *data_shape)``, on the CPU."""
+        """Return rows as float64 values of the data, ``(N, *data_shape)``, on the CPU.
+
+        Raises:
+            DataError: The rows are of another shape.
+        """
+        if tuple(rows.shape[1:]) != self.shape:
+            raise DataError(f"rows of shape {tuple(rows.shape[1:])} given; those of the model have {self.shape}")
         rows = rows.cpu().double()
         if self._images is not None:
             return self._images.decode(rows)

@@ -10,7 +10,7 @@ from ncsn.evaluation.distances import (
     sliced_wasserstein2,
     wasserstein2,
 )
-from ncsn.evaluation.judge import Evaluation, judge
+from ncsn.evaluation.judging import Evaluation, judge
 from ncsn.evaluation.neighbours import (
     PRDC,
     copied_fraction,

@@ -183,7 +183,16 @@ def _scale(training: Tensor, scaling: str) -> Callable[[Tensor], Tensor]:
     if scaling == "standard":
         means, scales = scales_of(training if training.ndim == 2 else training.reshape(-1, 1))
         scales = torch.where(scales == 0, 1.0, scales)
-        return lambda x: (x - means) / scales
+
+        def standardised(x: Tensor) -> Tensor:
+            # before one column is broadcast to many
+            if x.shape[1:] != training.shape[1:]:
+                raise DataError(
+                    f"points of shape {tuple(x.shape[1:])} given; those trained on {tuple(training.shape[1:])}"
+                )
+            return (x - means.to(x.device)) / scales.to(x.device)
+
+        return standardised
     if scaling == "none":
         return lambda x: x
     if scaling != "range":

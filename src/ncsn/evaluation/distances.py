@@ -1,6 +1,7 @@
 """Distances between two sets of points.
 
-Every function takes arrays, tensors or data frames with the rows first (images are flattened) and returns plain floats. A
+Every function takes arrays, tensors or data frames with the rows first (images are flattened) and returns plain floats. It
+raises a `DataError` where a set has fewer than two rows, rows that are not finite, or another width than the other. A
 distance between two finite samples of one distribution is not zero: hold it against the distance that real data of the
 same size have, as `compare` does.
 """
@@ -101,7 +102,6 @@ def sliced_wasserstein2(a: Values, b: Values, n_projections: int = 256, generato
         The distance, in the data's units.
 
     Raises:
-        DataError: A set has fewer than two rows, rows that are not finite, or another width than the other.
         SettingError: ``n_projections`` is below 1.
     """
     if n_projections < 1:
@@ -136,9 +136,6 @@ def wasserstein2(a: Values, b: Values, max_rows: int = 2000, generator: Generato
 
     Returns:
         The distance, in the data's units. Its floor falls slowly, as n^(-1/D) above two dimensions.
-
-    Raises:
-        DataError: A set has fewer than two rows, rows that are not finite, or another width than the other.
     """
     first, second = (subsample(x, max_rows, generator) for x in pair(a, b))
     return math.sqrt(ot.emd2([], [], cdist(first, second, "sqeuclidean"), numItermax=10_000_000))
@@ -155,9 +152,6 @@ def energy_distance(a: Values, b: Values) -> float:
 
     Returns:
         The distance, in the root of the data's units.
-
-    Raises:
-        DataError: A set has fewer than two rows, rows that are not finite, or another width than the other.
 
     >>> energy_distance(np.array([0.0, 0.0]), np.array([1.0, 1.0])) == math.sqrt(2)
     True

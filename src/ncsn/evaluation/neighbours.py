@@ -81,9 +81,6 @@ def copied_fraction(samples: Values, training: Values, threshold: float | None =
     Returns:
         A share from 0 to 1. Hold it against the held-out rows' own: close neighbours come in pairs, so that in small
         training sets the quantile, and this floor with it, varies by half its size.
-
-    Raises:
-        DataError: A set has fewer than two rows, rows that are not finite, or another width than the other.
     """
     made, known = pair(samples, training, ("samples", "training"))
     if threshold is None:
@@ -102,9 +99,6 @@ def stray_fraction(samples: Values, training: Values, threshold: float | None = 
 
     Returns:
         A share from 0 to 1.
-
-    Raises:
-        DataError: A set has fewer than two rows, rows that are not finite, or another width than the other.
     """
     made, known = pair(samples, training, ("samples", "training"))
     if threshold is None:

@@ -8,7 +8,7 @@ In a notebook::
     gate("1.5a", measured)                         # a measured value against its limit
     quiz("1.a", "b")                               # a question; ... shows it
 
-What a lesson consists of stands in `ncsn.learn.lessons`, one module a notebook.
+What a lesson consists of stands in `ncsn.learn.lessons`, one package a notebook.
 """
 
 from ncsn.learn.checking import Result, check

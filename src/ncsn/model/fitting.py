@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from ncsn.data import Encoding
@@ -61,8 +62,8 @@ class Networks:
                 raise SettingError(
                     f"method {name_of(method)!r} makes its own network: leave score_net out, or take another method"
                 )
-            say_what_is_trained(self.score_net)
             own = copy.deepcopy(trainable(self.score_net)).cpu()
+            say_what_is_trained(self.score_net)
             check_call(own, rows.to(weight_dtype(own, rows.dtype)), condition)
             return own
         if self.network is None:
@@ -114,6 +115,9 @@ def fit_model(
         RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
     """
     accelerator = make_accelerator(device, mixed_precision)
+    if accelerator.num_processes > 1:
+        # without a seed that was given, each of several processes has drawn its own
+        seed = broadcast_object_list([seed])[0]
     encoding = Encoding.fit(X, y)
     rows = encoding.encode(X)
     codes = None if y is None else encoding.codes(y, len(rows))

@@ -181,6 +181,9 @@ class Model:
     def log_density(self, X: Any, *, label: Any = None, **options: Any) -> Tensor:
         """Return the log-density of each row in nats, in the data's own units, by the probability-flow ODE.
 
+        Columns that were constant in training count as given: a row that differs there (in single precision, which the
+        network has) has log-density minus infinity.
+
         Args:
             X: Rows like those that were fitted.
             label: The class whose density is asked for, or one for each row; None for all.
@@ -355,7 +358,7 @@ class Model:
             n_classes = 0 if encoding.classes is None else len(encoding.classes)
             with drawn_from(torch.Generator()):
                 built = own if source == "score_net" else method.build(plan, encoding.shape, n_classes, own)
-        except (AttributeError, DataError, KeyError, TypeError, SettingError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
         try:
             built.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})

@@ -46,7 +46,7 @@ def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise RunError(f"{folder} holds files of two different saves; save the model again")
     try:
         return config if "encoding" in config else _from_0_1(config), tensors
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{folder} is damaged or another version's ({error!r}); restore it or train anew") from error
 
 

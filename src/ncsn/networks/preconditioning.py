@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import SettingError, check_number
-from ncsn.noise import PROCESSES, Process
+from ncsn.noise.processes import Process, process_named
 from ncsn.parts import Part, filled, named
 from ncsn.score import expand_sigma, weight_dtype
 
@@ -102,12 +102,12 @@ class NoisePrediction(Preconditioning):
     process: Process | str = "vp"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "process", named("process", self.process, PROCESSES))
+        object.__setattr__(self, "process", process_named(self.process))
         super().__post_init__()
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
         """Return c_skip 1, c_out -sigma, c_in alpha, c_noise log t."""
-        process = named("process", self.process, PROCESSES)
+        process = process_named(self.process)
         # the logarithm of the time: the embedding has room for octaves, and half of them lie below time 0.03
         return Coefficients(torch.zeros_like(sigma), -sigma, process.alpha(sigma), process.time(sigma).log())
 

@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from ncsn.errors import SettingError, check_count, check_number
-from ncsn.noise.processes import PROCESSES, Process
+from ncsn.noise.processes import Process, process_named
 from ncsn.parts import Part, named
 
 
@@ -168,6 +168,8 @@ class Softened(Levels):
 
     def __post_init__(self) -> None:
         check_number("share", self.share, above=0)
+        if self.sigma_data is not None:
+            check_number("sigma_data", self.sigma_data, above=0)
         super().__post_init__()
 
     def quantile(self, u: Tensor) -> Tensor:
@@ -194,6 +196,8 @@ class LogNormal(Levels):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.log_sigma_mean is not None:
+            check_number("log_sigma_mean", self.log_sigma_mean)
         if self.log_sigma_spread is not None:
             check_number("log_sigma_spread", self.log_sigma_spread, above=0)
         if None not in (self.sigma_min, self.sigma_max, self.log_sigma_mean, self.log_sigma_spread):
@@ -238,12 +242,12 @@ class UniformTime(Levels):
     process: Process | str = "vp"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "process", named("process", self.process, PROCESSES))
+        object.__setattr__(self, "process", process_named(self.process))
         super().__post_init__()
 
     def quantile(self, u: Tensor) -> Tensor:
         """Return the levels of even times."""
-        process = named("process", self.process, PROCESSES)
+        process = process_named(self.process)
         start, end = process.time(torch.tensor(self.ends, dtype=torch.float64)).tolist()
         return process.sigma(start + u * (end - start)).clamp(*self.ends)
 

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from ncsn.errors import SettingError, check_number
-from ncsn.parts import Part
+from ncsn.parts import Part, named
 
 
 @dataclass(frozen=True, repr=False)
 class Process(Part, ABC):
     """A process with linear beta(t) = beta_min + t (beta_max - beta_min), t in [0, 1].
 
-    One of your own states `sigma_of` and `integral_of`, or `sigma`, `time` and `alpha` where beta is not linear.
+    One of your own states `sigma_of` and `integral_of`.
 
     Args:
         beta_min: beta at time 0.
@@ -96,3 +96,15 @@ class SubVariancePreserving(Process):
 
 PROCESSES: dict[str, Process] = {"vp": VariancePreserving(), "sub_vp": SubVariancePreserving()}
 """The processes with the beta of Song et al. 2021."""
+
+
+def process_named(process: Process | str) -> Process:
+    """Return the process of a name, or the one given.
+
+    Raises:
+        SettingError: The name is unknown, or it is neither a name nor a process.
+    """
+    found = named("process", process, PROCESSES)
+    if not isinstance(found, Process):
+        raise SettingError(f"process must be a name or a Process, not {process!r}")
+    return found

@@ -78,6 +78,7 @@ class Given(_Table):
         if not levels or not all(0 < sigma < math.inf for sigma in levels) or len(set(levels)) < len(levels):
             raise SettingError(f"the levels must be positive, finite and distinct, not {values}")
         object.__setattr__(self, "sigmas", levels)
+        super().__post_init__()
 
     def _made(self) -> Tensor:
         return torch.tensor(self.sigmas, dtype=torch.float64)
@@ -98,6 +99,8 @@ class Discrete(_Table):
     at_least: int = 1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.of, Levels):
+            raise SettingError(f"of must be a family of noise levels, not {self.of!r}")
         for name, count in (("n_sigmas", self.n_sigmas), ("at_least", self.at_least)):
             if count is not None:
                 check_count(name, count)
@@ -111,7 +114,7 @@ class Discrete(_Table):
         return max(self.n_sigmas, self.at_least)
 
     def _made(self) -> Tensor:
-        return filled(self.of, self).grid(self.count).double()
+        return filled(self.of, self).grid(self.count, torch.float64)
 
     def grid(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return ``n`` levels of the family."""

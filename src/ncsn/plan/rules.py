@@ -92,7 +92,7 @@ def constant(name: str, otherwise: Rule | None = None) -> Rule:
         if value is None and otherwise is not None:
             return otherwise(facts)
         everywhere = len(set(values)) == 1
-        return value, f"{value:,}" if everywhere else f"{value:,} {facts.regime.words}", reason
+        return value, f"{value:,} {'for all data' if everywhere else facts.regime.words}", reason
 
     return rule
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+import ncsn.plan.rules as rules
 from ncsn.errors import RunError, SettingError, check_count, check_number, unknown_name
 from ncsn.noise.langevin_steps import check_stable
-from ncsn.plan import rules
 from ncsn.plan.measure import as_rows
 from ncsn.plan.rules import PLANE_FEATURES, Facts, Regime, Rule, constant, share_of_spread
 

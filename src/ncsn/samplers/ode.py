@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ncsn.errors import check_number
+from ncsn.errors import SettingError, check_number
 from ncsn.samplers.base import CountedModel, Noise, Sampler, State
 
 
@@ -29,6 +29,8 @@ class _Churning(Sampler):
             value = getattr(self, name)
             if value is not None:
                 check_number(name, value, least=0)
+        if not self.churn_max >= self.churn_min:
+            raise SettingError(f"churn_max must not be below churn_min, but is {self.churn_max}")
 
     def stirred(self, x: Tensor, sigma: float, n_levels: int, noise: Noise) -> tuple[Tensor, float]:
         """Add noise to samples at a level, as it raises the level, and return both."""

@@ -22,8 +22,8 @@ from ncsn.samplers.ode import DPMpp2M, Heun
 from ncsn.samplers.sde import PredictorCorrector, ReverseSDE
 from ncsn.score import ScoreModel, condition_rows, evaluation_mode
 
-AnySampler = str | Sampler | Steps
-"""A name of `SAMPLERS`, a sampler object, or a generator function."""
+AnySampler = str | Sampler | type[Sampler] | Steps
+"""A name of `SAMPLERS`, a sampler or its class, or a generator function."""
 
 Start = Tensor | Callable[[Tensor, Tensor], Tensor]
 """Where to start: samples, or a function of standard normal noise ``(n, *shape)`` and the positions ``(n,)`` of the rows."""
@@ -120,18 +120,20 @@ def trajectory(
     def states() -> Iterator[State]:
         for start in range(0, n_samples, chunk):
             n = min(chunk, n_samples - start)
-            # a sampler that averages over groups walks whole ones, the last sample standing in
-            walked = min(-(-n // GROUP) * GROUP, -(-n // block) * block) if groups else n
+            # a sampler that averages over groups walks whole ones of the last block, the last sample standing in
+            last = n % block
+            walked = n - last + min(-(-last // GROUP) * GROUP, block) if groups else n
             rows = (start + torch.arange(walked)).clamp(max=n_samples - 1)
             noise = Noise(seed, start // block, block, levels.device)
             x = _start(x_init, rows, shape, levels, noise)
             model = CountedModel(score_model, condition_rows(condition, n_samples, rows))
-            with evaluation_mode(score_model):
-                for state in _guarded(model, x, levels, walk(model, x, levels, noise), denoise_last):
-                    shown = state if walked == n else _first(state, n)
-                    if callback is not None:
-                        callback(shown)
-                    yield shown
+            for state in _whole_walk(model, x, levels, walk(model, x, levels, noise), denoise_last):
+                shown = state if walked == n else _first(state, n)
+                if shown.step:
+                    _check_finite(shown)
+                if callback is not None:
+                    callback(shown)
+                yield shown
 
     return states()
 
@@ -226,7 +228,7 @@ def sampler_of(sampler: AnySampler, options: dict[str, Any] | None = None) -> Sa
     kind: Any = SAMPLERS.get(sampler) if isinstance(sampler, str) else sampler
     if kind is None:
         raise unknown_name("sampler", sampler, SAMPLERS)
-    walks = hasattr(kind, "step") or hasattr(kind, "walk")
+    walks = any(callable(getattr(kind, name, None)) for name in ("step", "walk"))
     if not walks and (isinstance(kind, type) or not callable(kind)):
         raise SettingError(f"a sampler is a name, an object with step or walk, or a generator function, not {kind!r}")
     known = [field.name for field in fields(kind)] if is_dataclass(kind) else []
@@ -246,7 +248,8 @@ def _steps_of(sampler: Any) -> tuple[Steps, bool]:
     """Return a sampler's walk, and whether it averages over groups."""
     if hasattr(sampler, "walk"):
         return sampler.walk, getattr(sampler, "groups", False)
-    return (partial(Sampler.walk, sampler) if hasattr(sampler, "step") else sampler), False
+    steps = partial(Sampler.walk, sampler) if hasattr(sampler, "step") else sampler
+    return steps, getattr(sampler, "groups", False)
 
 
 def _shape(data_dim: int | Sequence[int]) -> tuple[int, ...]:
@@ -279,7 +282,12 @@ def _start(x_init: Start | None, rows: Tensor, shape: tuple[int, ...], levels: T
     if isinstance(x_init, Tensor):
         return x_init[rows.to(x_init.device)].to(levels)
     drawn = noise.like(torch.empty(len(rows), *shape, dtype=levels.dtype, device=levels.device))
-    return drawn * levels[0] if x_init is None else x_init(drawn, rows).to(levels)
+    if x_init is None:
+        return drawn * levels[0]
+    start = x_init(drawn, rows).to(levels)
+    if start.shape != drawn.shape:
+        raise SettingError(f"x_init must return the shape {tuple(drawn.shape)}, not {tuple(start.shape)}")
+    return start
 
 
 def _first(state: State, n: int) -> State:
@@ -287,26 +295,23 @@ def _first(state: State, n: int) -> State:
     return replace(state, x=state.x[:n], denoised=denoised)
 
 
-def _guarded(
+def _whole_walk(
     model: CountedModel, x: Tensor, sigmas: Tensor, steps: Iterator[State], denoise_last: bool
 ) -> Iterator[State]:
-    """Yield the start, the sampler's states and the last denoising, each checked to be finite."""
+    """Yield the start, the sampler's states and the last denoising; the model is in evaluation mode while it is asked."""
     state = State(0, float(sigmas[0]), x, None, 0)
     yield state
     while True:
-        with torch.no_grad():
+        with torch.no_grad(), evaluation_mode(model.score_model):
             following = next(steps, None)
         if following is None:
             break
         state = following
-        _check_finite(state)
         yield state
     if denoise_last and state.sigma > 0:
-        with torch.no_grad():
+        with torch.no_grad(), evaluation_mode(model.score_model):
             x = model.denoise(state.x, sigmas[-1])
-        state = State(state.step + 1, 0.0, x, x, model.evaluations)
-        _check_finite(state)
-        yield state
+        yield State(state.step + 1, 0.0, x, x, model.evaluations)
 
 
 def _check_finite(state: State) -> None:

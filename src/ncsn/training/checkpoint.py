@@ -27,18 +27,21 @@ def identity_of(tensors: dict[str, Tensor], model: nn.Module, *facts: Any) -> st
     Raises:
         SettingError: A setting is code without an import path, which no other process could find.
     """
-    return digest_of(tensors, VERSION, json.dumps([described(model), to_plain(list(facts))]))
+    return digest_of(tensors, VERSION, json.dumps([described(model), facts], default=to_plain))
 
 
 def described(model: nn.Module) -> list[Any]:
     """Return what a network is, as plain values: its modules, their numbers, names and parts, and its weights' shapes."""
 
+    def known(value: Any) -> bool:
+        # tuples too, such as a convolution's stride
+        return isinstance(value, str | int | float | Part) or (isinstance(value, tuple) and all(map(known, value)))
+
     def own(module: nn.Module) -> dict[str, Any]:
-        known = (str, int, float, bool, Part)
         return {
             name: to_plain(value)
             for name, value in sorted(vars(module).items())
-            if isinstance(value, known) and not name.startswith("_") and name != "training"
+            if known(value) and not name.startswith("_") and name != "training"
         }
 
     modules = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
@@ -10,6 +12,8 @@ from ncsn.errors import SettingError, unknown_name
 
 DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = ("no", "bf16", "fp16")
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> Accelerator:
@@ -27,10 +31,13 @@ def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> 
         raise unknown_name("device", device, DEVICES)
     if mixed_precision not in PRECISIONS:
         raise unknown_name("mixed precision", mixed_precision, PRECISIONS)
-    # Accelerate keeps the first device and precision of a process for all later Accelerators
-    if PartialState._shared_state and PartialState().num_processes == 1:
-        AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision)
+    with _ONE_AT_A_TIME:
+        # Accelerate keeps the first device and precision of a process for all later Accelerators, of all threads
+        kept = AcceleratorState._shared_state
+        same = (kept.get("_cpu"), kept.get("_mixed_precision")) == (device == "cpu", mixed_precision)
+        if PartialState._shared_state and not same and PartialState().num_processes == 1:
+            AcceleratorState._reset_state(reset_partial_state=True)
+        accelerator = Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision)
     if device is not None and accelerator.device.type != device:
         raise SettingError(f"device {device!r} is not there; device=None takes {accelerator.device.type!r}")
     if mixed_precision != "no" and not accelerator.native_amp:

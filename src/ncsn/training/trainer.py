@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ncsn.errors import DivergenceError
-from ncsn.losses import Batch, DenoisingScoreMatching, Objective
+from ncsn.losses import Batch, Consistency, DenoisingScoreMatching, Objective
 from ncsn.noise import Levels
 from ncsn.parts import Part
 from ncsn.randomness import drawn_from, global_draws, seed_from
@@ -71,10 +71,11 @@ class Recipe(Part):
     @property
     def target_rows(self) -> int:
         """Most rows that the objective's target is averaged over; 0 where it has none."""
-        target = getattr(self.objective, "target", None)
-        if target is None or target.target_from is None or getattr(self.objective, "teacher", None) is not None:
+        target: Any = getattr(self.objective, "target", None)
+        taught = getattr(self.objective, "teacher", None) is not None
+        if taught or getattr(target, "target_from", None) in (None, math.inf):
             return 0
-        return target.target_rows or TARGET_ROWS
+        return int(target.target_rows or TARGET_ROWS)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class Trainer:
 
     Each step draws from a generator that is seeded by the recipe's seed, the step and the process alone, so that a resumed
     run repeats an uninterrupted one, a network's own draws (dropout) included. PyTorch's global generators are not touched;
-    only a network of someone else's, which may draw from nowhere else, finds them seeded, and they are put back.
+    only a network or an objective of someone else's, which may draw from nowhere else, finds them seeded, and they are put
+    back.
 
     Args:
         model: The score model; it is trained in place.
@@ -110,6 +112,7 @@ class Trainer:
         settings: What a checkpoint must have in common besides, as plain values.
     """
 
+    @torch.inference_mode(False)
     def __init__(
         self,
         model: nn.Module,
@@ -132,7 +135,9 @@ class Trainer:
         optimizer = torch.optim.AdamW(
             self.score_model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
         )
-        self.prepared, self.optimizer = self.accelerator.prepare(self.score_model, optimizer)
+        self.prepared, prepared = self.accelerator.prepare(self.score_model, optimizer)
+        # Accelerate's own wrapper looks for a package on the disk at every step; only fp16's scaler needs it
+        self.optimizer = optimizer if self.accelerator.scaler is None else prepared
         self.generator = torch.Generator(device)
         self.exact = self.batches.exact(slice(None)) if 0 < len(data) <= recipe.target_rows else None
 
@@ -215,8 +220,9 @@ class Trainer:
         return Batch(samples, sigma, noise, condition, exact, self.step / recipe.steps)
 
     def _draws(self, seed: int) -> AbstractContextManager[Any]:
-        """Return where a network's own draws come from: its generator if it is the library's, else the global ones."""
-        draws = getattr(self.score_model, "draws", None)
+        """Return where draws in the loss come from: the generator if all is the library's, else the global ones."""
+        ours = isinstance(self.recipe.objective, DenoisingScoreMatching | Consistency)
+        draws = getattr(self.score_model, "draws", None) if ours else None
         if draws is None:
             return global_draws(self.accelerator.device, seed)
         return drawn_from(self.generator) if draws else nullcontext()

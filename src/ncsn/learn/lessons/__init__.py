@@ -1,4 +1,7 @@
-"""The lessons, one module a notebook, and finding what they declare by number."""
+"""The lessons, one package a notebook, and finding what they declare by number.
+
+Each has the same modules: the exercises from its 1st, its 3rd and its 5th on, the gates, and the questions.
+"""
 
 from collections.abc import Iterable
 from itertools import chain

@@ -1,0 +1,42 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ncsn.app.cli import main
+
+from .common import TABLE, Command
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Return a function that runs a command in an empty folder and returns its exit code."""
+    monkeypatch.chdir(tmp_path)
+    # wide enough that no message is wrapped
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["ncsn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        assert isinstance(exit.value.code, int)
+        return exit.value.code
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run trained by the command on a table with labels."""
+    folder = tmp_path_factory.mktemp("finished")
+    labelled = TABLE.assign(kind=np.where(np.arange(60) % 3 == 0, "a", "b"))
+    labelled.to_csv(folder / "table.csv", index=False)
+    subprocess.run(
+        [sys.executable, "-m", "ncsn", "train", "table.csv", "--out", "run", "--steps", "40", "--label", "kind"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return folder / "run"

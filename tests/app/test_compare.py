@@ -1,0 +1,36 @@
+"""Comparisons of methods."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ncsn.app.compare import run_comparison
+
+from .common import Command
+
+
+def test_compare_writes_a_table_of_every_method_and_seed(command: Command) -> None:
+    line = ["compare", "moons", "--methods", "edm, consistency", "--out", "both", "--budget", 20, "--seeds", 2]
+    assert command(*line, "--points", 200) == 0
+    rows = pd.DataFrame(json.loads(Path("both/comparison.json").read_text()))
+    assert set(map(tuple, rows[["method", "seed"]].to_numpy().tolist())) == {
+        (method, seed) for method in ("edm", "consistency") for seed in (0, 1)
+    }
+    np.testing.assert_allclose(rows["ratio"], rows["distance"] / rows["floor"])
+    edm = rows[(rows["method"] == "edm") & (rows["seed"] == 0)]
+    # one evaluation for each interval, and denoising one
+    assert list(edm["evaluations"]) == list(edm["steps"]) == [5, 10, 20, 40]
+    assert list(rows[rows["method"] == "consistency"]["evaluations"]) == [1, 2, 1, 2]
+    assert rows["log_likelihood"].notna().equals(rows["method"] == "edm")
+    assert Path("both/figures/quality_by_evaluations.png").stat().st_size > 10_000
+    assert "sliced W2" in Path("both/report.html").read_text()
+
+
+def test_a_comparison_returns_the_medians_over_its_seeds(tmp_path: Path) -> None:
+    table = run_comparison("moons", ["edm"], tmp_path / "out", budget=3, seeds=2, points=60)
+    rows = pd.DataFrame(json.loads((tmp_path / "out" / "comparison.json").read_text()))
+    medians = rows.groupby("share")["ratio"].median()
+    np.testing.assert_allclose(np.sort(table["ratio"]), np.sort(medians))
+    assert table["method"].unique().tolist() == ["edm"] and len(table) == 4

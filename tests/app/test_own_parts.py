@@ -1,0 +1,111 @@
+"""The commands with a method, a network and a sampler of one's own, from a module beside the data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from own_parts import OWN
+
+from ncsn.app.compare import compare_methods
+from ncsn.data import load
+from ncsn.errors import SettingError
+
+from .common import Command
+
+OWN_PARTS = Path(__file__).parents[1] / "files" / "own_parts.py"
+
+TRAINED = ["train", "moons", "--points", "100", "--steps", "5"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the module and a run that uses it, trained by another process."""
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copy(OWN_PARTS, folder / "own_code.py")
+    parts = ["--method", "own_code:OWN", "--network", "own_code:make_network"]
+    _ncsn(folder, *TRAINED, "--label", "component", "--out", "run", *parts)
+    return folder
+
+
+def _ncsn(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run a command in a folder, and return what it wrote on standard error."""
+    line = [sys.executable, "-m", "ncsn", *arguments]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    return done.stderr
+
+
+def test_a_run_with_parts_of_one_s_own_is_trained_sampled_and_judged(folder: Path) -> None:
+    config = json.loads((folder / "run" / "config.json").read_text())
+    assert config["run"]["method"] == "own_code:OWN" and config["run"]["network"] == "own_code:make_network"
+    assert config["method"]["sampler"] == {"part": "own_code:Euler", "share": 0.0}
+    assert config["network"] == {"path": "own_code:make_network"}
+    error = _ncsn(folder, "sample", "run", "-n", "3", "-o", "out.npy", code=1)
+    assert len(error.strip().splitlines()) == 1 and "if you trust it, allow it by allow=['own_code']" in error
+    assert not (folder / "out.npy").exists()
+    _ncsn(folder, "sample", "run", "-n", "3", "-o", "out.npy", "--label", "1", "--allow", "own_code")
+    assert np.load(folder / "out.npy").shape == (3, 2)
+    _ncsn(folder, "sample", "run", "-n", "3", "-o", "b.npy", "--sampler", "own_code:euler_steps", "--allow", "own_code")
+    _ncsn(folder, "evaluate", "run", "--json", "--allow", "own_code")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["train", "moons", "--out", "new", "--method", "own_code:Own"], "own_code:Own"),
+        (["train", "moons", "--out", "new", "--method", "own_cod:OWN"], "own_cod:OWN"),
+        (["train", "moons", "--out", "new", "--method", "own_code:Euler"], "method must be a name or a Method"),
+        (["train", "moons", "--out", "new", "--network", "own_code:none"], "own_code:none"),
+        (["sample", "run", "-n", "3", "-o", "x.npy", "--sampler", "own_code:none"], "own_code:none"),
+        (["sample", "run", "-n", "3", "-o", "x.npy", "--sampler", "own_code:OWN"], "a sampler is a name"),
+        (["compare", "moons", "--methods", "edm,own_code:none", "--out", "new"], "own_code:none"),
+    ],
+)
+def test_paths_that_name_no_such_part_are_refused(
+    arguments: list[str],
+    word: str,
+    folder: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(path.name for path in folder.iterdir() if path.name != "__pycache__")
+    assert command(*arguments) == 2
+    assert word in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == before
+
+
+def test_a_comparison_takes_methods_of_one_s_own(
+    folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    line = ["compare", "moons", "--methods", "edm,own_code:OWN", "--out", "both", "--budget", 5, "--seeds", 1]
+    assert command(*line, "--points", 100) == 0
+    rows = pd.DataFrame(json.loads((folder / "both" / "comparison.json").read_text()))
+    names = rows["method"].unique().tolist()
+    assert len(names) == 2 and names[0] == "edm"
+    assert rows["log_likelihood"].notna().all()
+
+
+def test_methods_are_compared_as_objects_too() -> None:
+    dataset = load("moons", n=100)
+    table = compare_methods(dataset, ["ncsn", OWN], training_steps=3, seeds=[0], samples=50)
+    assert table["method"].nunique() == 2 and "ncsn" in set(table["method"])
+    refused: list[Callable[[], object]] = [
+        lambda: compare_methods(dataset, [], training_steps=3),
+        lambda: compare_methods(dataset, ["edm"], training_steps=3, seeds=[]),
+    ]
+    for call in refused:
+        with pytest.raises(SettingError, match="name at least one method and one seed"):
+            call()
+    with pytest.raises(SettingError, match="unknown method 'edn'; did you mean 'edm'"):
+        compare_methods(dataset, ["edn"], training_steps=3)

@@ -1,0 +1,82 @@
+"""The report of runs: what there is of each, in its order."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ncsn.app.report import RUN_FIGURES, RunSummary, environment, write_run_report
+from ncsn.evaluation import Comparison, Measure
+from ncsn.plan import make_plan
+
+from .common import Page, drawing
+
+
+def comparison(n_non_finite: int = 0) -> Comparison:
+    measures = (
+        Measure("sliced_wasserstein2", 0.046, 0.04),
+        Measure("copied_fraction", 0.0, 0.0),
+        Measure("own_measure", 1.0, 2.0),
+    )
+    return Comparison(measures, 1000, 200, n_non_finite, "standard")
+
+
+def test_a_run_has_its_parts_in_order(tmp_path: Path) -> None:
+    plan = make_plan(torch.randn(200, 2, generator=torch.Generator().manual_seed(0)))
+    run = RunSummary(
+        "Swiss roll",
+        facts={"rows": 200},
+        comparison=comparison(n_non_finite=7),
+        figures={name: drawing() for name in reversed(RUN_FIGURES)},
+        loss_history=[(50, 1.0), (100, 0.5)],
+        plan=plan,
+        tables={"Further": [{"σ": 0.5, "error": 0.01}]},
+    )
+    page = Page(write_run_report(tmp_path, "A run", [run], introduction="Intro.").read_text(encoding="utf-8"))
+    figures = [heading for heading, _ in RUN_FIGURES.values()]
+    expected = ["A run", "Swiss roll", figures[0], "How good the samples are", *figures[1:]]
+    assert page.headings == [*expected, "Training", "Further", "Settings, and why", "Environment"]
+    assert page.rows[:4] == [
+        ["measure", "samples", "real data", "ratio", ""],
+        ["Sliced Wasserstein-2", "0.046", "0.04", "1.15", "distance along random directions"],
+        ["Copied", "0", "0", "–", "share of samples that repeat a training row"],
+        ["own measure", "1", "2", "0.50", ""],
+    ]
+    assert "7 samples are not finite" in page.text
+    settings = {row[0]: row[2:] for row in page.rows}
+    for choice in plan.choices:
+        assert settings[choice.name] == [choice.rule, choice.reason]
+    saved = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert saved == {*RUN_FIGURES, "training_curve"}
+    assert len(page.images) == len(saved)
+    assert all(image["alt"].startswith("Swiss roll: ") for image in page.images)
+
+
+def test_what_a_run_lacks_is_left_out(tmp_path: Path) -> None:
+    page = Page(write_run_report(tmp_path, "A run", [RunSummary("Bare")]).read_text(encoding="utf-8"))
+    assert page.headings == ["A run", "Bare", "Environment"]
+    assert "–" not in page.text
+
+
+def test_several_runs_keep_their_figures_apart(tmp_path: Path) -> None:
+    runs = [RunSummary(name, figures={"samples": drawing()}) for name in ("Swiss roll", "Digits (8 x 8)")]
+    write_run_report(tmp_path, "Runs", runs)
+    saved = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert saved == ["digits_8_x_8_samples.png", "swiss_roll_samples.png"]
+    alike = [RunSummary("One", figures={"samples": drawing()}) for _ in range(2)]
+    with pytest.raises(ValueError, match="one_samples"):
+        write_run_report(tmp_path, "Runs", alike)
+
+
+def test_an_unknown_figure_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="did you mean 'samples'"):
+        write_run_report(tmp_path, "Runs", [RunSummary("One", figures={"sample": drawing()})])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_environment_says_what_ran() -> None:
+    found = environment("cpu")
+    assert found["torch"] == torch.__version__
+    assert found["device"] == "cpu"
+    assert found["threads"] == torch.get_num_threads()
+    assert set(found) == {"python", "torch", "ncsn", "platform", "cores", "threads", "device"}

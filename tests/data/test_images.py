@@ -1,0 +1,88 @@
+"""Images: folders of them, grids, plots of points, and masks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ncsn.data import load, load_mask, save_samples, swiss_roll
+from ncsn.errors import DataError
+
+from .common import seeded
+
+
+def test_folder_of_images(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    with pytest.raises(DataError, match="no image in this folder"):
+        load(folder)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
+    for i in range(3):
+        Image.fromarray(pixels[i, ..., 0]).save(folder / f"{i}.png")
+    (folder / "notes.txt").write_text("not an image")
+    data = load(folder)
+    assert data.name == "pictures" and data.values.shape == (3, 1, 5, 4) and data.values.dtype == np.float32
+    np.testing.assert_allclose(data.values[:, 0] * 255, pixels[..., 0], atol=1e-4)
+    with pytest.raises(DataError, match="images carry no labels"):
+        load(folder, label="kind")
+    Image.fromarray(pixels[1]).save(folder / "1.png")
+    values = load(folder).values
+    assert values.shape == (3, 3, 5, 4)
+    np.testing.assert_allclose(values[1].transpose(1, 2, 0) * 255, pixels[1], atol=1e-4)
+    assert np.array_equal(values[0, 0], values[0, 2])
+    Image.fromarray(pixels[0, :, :3]).save(folder / "2.png")
+    with pytest.raises(DataError, match=r"0\.png is 4 x 5 pixels, 2\.png is 3 x 5; resize all images"):
+        load(folder)
+    (folder / "2.png").write_bytes((folder / "1.png").read_bytes()[:60])
+    with pytest.raises(DataError, match=r"2\.png: cannot be read as an image"):
+        load(folder)
+    Image.fromarray(pixels[0, ..., 0].astype(np.uint16)).save(folder / "2.png")
+    with pytest.raises(DataError, match="not an 8-bit image"):
+        load(folder)
+    for i in (1, 2):
+        (folder / f"{i}.png").unlink()
+    with pytest.raises(DataError, match="pictures: 1 row; at least 2"):
+        load(folder)
+
+
+def test_png_grid_shows_the_images(tmp_path: Path) -> None:
+    images = np.zeros((5, 8, 8))
+    images[1, 2, 3] = 1
+    save_samples(images, tmp_path / "a.png")
+    shown = np.asarray(Image.open(tmp_path / "a.png"))
+    # Three across, two down; each is enlarged four times, with a border of one pixel.
+    assert shown.shape == (2 * 34, 3 * 34) and shown.sum() == 16 * 255
+    assert (shown[1 + 8 : 1 + 12, 34 + 1 + 12 : 34 + 1 + 16] == 255).all()
+    save_samples(np.full((1, 1, 40, 40), 3.0), tmp_path / "a.png", value_range=(0, 6))
+    assert np.asarray(Image.open(tmp_path / "a.png"))[1:-1, 1:-1].tolist() == np.full((40, 40), 128).tolist()
+    colour = np.zeros((2, 3, 32, 32))
+    colour[:, 1] = 1
+    save_samples(colour, tmp_path / "a.png")
+    assert np.asarray(Image.open(tmp_path / "a.png"))[5, 5].tolist() == [0, 255, 0]
+    save_samples(np.zeros((500, 2, 2)), tmp_path / "a.png")
+    assert Image.open(tmp_path / "a.png").size == (20 * 34, 20 * 34)
+
+
+def test_png_of_two_columns_is_a_scatter_plot(tmp_path: Path) -> None:
+    save_samples(swiss_roll(100, seeded()), tmp_path / "a.png")
+    assert Image.open(tmp_path / "a.png").size == (900, 900)
+    for shape in ((5, 3), (5, 2, 8, 8), (5, 1)):
+        with pytest.raises(DataError, match="shows two columns, or grey or colour images"):
+            save_samples(np.zeros(shape), tmp_path / "b.png")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_masks_come_from_images_and_arrays(tmp_path: Path) -> None:
+    known = np.array([[True, False, True], [False, False, True]])
+    Image.fromarray((255 * known).astype(np.uint8)).save(tmp_path / "mask.png")
+    np.save(tmp_path / "mask.npy", known.astype(float))
+    for name in ("mask.png", "mask.npy"):
+        np.testing.assert_array_equal(load_mask(tmp_path / name), known)
+    np.save(tmp_path / "half.npy", np.array([0.5, 1.0]))
+    with pytest.raises(DataError, match="a mask holds booleans, or zeros and ones, and nothing else"):
+        load_mask(tmp_path / "half.npy")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    for name in ("missing.npy", "broken.png"):
+        with pytest.raises(DataError, match="cannot be read as a mask"):
+            load_mask(tmp_path / name)
