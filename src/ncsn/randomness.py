@@ -74,6 +74,24 @@ class _Active(threading.local):
 _ACTIVE = _Active()
 
 
+@contextmanager
+def own_draws(generator: torch.Generator) -> Iterator[None]:
+    """Let `dropout` draw from a generator, in this thread."""
+    _ACTIVE.generators.append(generator)
+    try:
+        yield
+    finally:
+        _ACTIVE.generators.pop()
+
+
+def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
+    """Leave out a share of the values as `torch.nn.functional.dropout` does, by this thread's own generator if it has one."""
+    if not training or p == 0 or not _ACTIVE.generators:
+        return functional.dropout(x, p, training)
+    kept = torch.empty_like(x).bernoulli_(1 - p, generator=_ACTIVE.generators[-1])
+    return x * kept.div_(1 - p) if p < 1 else x * kept
+
+
 class drawn_from(TorchFunctionMode):  # used as a verb: with drawn_from(generator)
     """Draw from a generator what torch would draw from its global one: a network's first weights, dropout.
 
@@ -112,10 +130,7 @@ class drawn_from(TorchFunctionMode):  # used as a verb: with drawn_from(generato
     def _dropout(
         self, input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
     ) -> torch.Tensor:
-        if not training or p == 0:
-            return input
-        kept = torch.empty_like(input).bernoulli_(1 - p, generator=self.generator)
-        return input * kept.div_(1 - p) if p < 1 else input * kept
+        return dropout(input, p, training)
 
 
 _GLOBAL = threading.RLock()

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ncsn.errors import SettingError
 from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings
+from ncsn.randomness import dropout
 
 
 class ResidualMLP(nn.Module):
@@ -96,7 +97,7 @@ class ResidualMLP(nn.Module):
         for i, (hidden, residual) in enumerate(zip(self.hidden, self.residual, strict=True)):
             scale, shift = scales_and_shifts[2 * i], scales_and_shifts[2 * i + 1]
             units = functional.silu(torch.addcmul(shift, hidden(h), 1 + scale))
-            h = h + residual(functional.dropout(units, self.dropout, self.training))
+            h = h + residual(dropout(units, self.dropout, self.training))
         answer = self.output(functional.silu(h))
         if self.gain is not None:
             answer = torch.addcmul(answer, self.gain(embedding), flat)

@@ -17,7 +17,7 @@ from ncsn.errors import DivergenceError
 from ncsn.losses import Batch, Consistency, DenoisingScoreMatching, Objective
 from ncsn.noise import Levels
 from ncsn.parts import Part
-from ncsn.randomness import drawn_from, global_draws, seed_from
+from ncsn.randomness import global_draws, own_draws, seed_from
 from ncsn.score import ScoreModel, weight_dtype
 from ncsn.training.average import MovingAverage
 from ncsn.training.batches import Batches
@@ -225,7 +225,7 @@ class Trainer:
         draws = getattr(self.score_model, "draws", None) if ours else None
         if draws is None:
             return global_draws(self.accelerator.device, seed)
-        return drawn_from(self.generator) if draws else nullcontext()
+        return own_draws(self.generator) if draws else nullcontext()
 
     @property
     def averaged_model(self) -> nn.Module:
