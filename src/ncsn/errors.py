@@ -1,7 +1,5 @@
 """The errors that a user can cause; each message says what is wrong and what to do."""
 
-from __future__ import annotations
-
 import difflib
 import math
 import numbers

@@ -1,7 +1,5 @@
 """Files that are either whole or not there: bytes, JSON and tensors."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Log-density of a score model by the instantaneous change of variables along the probability-flow ODE."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

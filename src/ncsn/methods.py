@@ -1,7 +1,5 @@
 """The table of methods: each is a row of parts, and nothing else asks which method it is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast

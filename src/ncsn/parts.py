@@ -4,8 +4,6 @@ A part is a frozen dataclass of numbers, names and other parts. It prints as one
 leaves None is filled from the plan by the field's name.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 import numbers

@@ -5,8 +5,6 @@ log p_sigma at x, where p_sigma is the data's distribution convolved with N(0, s
 ``(N, *shape)``, ``sigma`` is a scalar tensor or ``(N,)``, the score has the shape of ``x``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol

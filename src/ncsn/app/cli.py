@@ -1,7 +1,5 @@
 """The commands. PyTorch is imported only once a command runs, so that ``--help`` answers at once."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated, Any

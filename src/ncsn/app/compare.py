@@ -1,7 +1,5 @@
 """Methods trained on the same data with the same network and number of steps, and held beside each other."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

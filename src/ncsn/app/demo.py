@@ -1,7 +1,5 @@
 """The demonstration: the Swiss roll and handwritten digits, trained, sampled, judged, and reported on one page."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from time import perf_counter
 

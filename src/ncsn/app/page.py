@@ -1,7 +1,5 @@
 """A page of prose, tables and figures: one HTML file that needs nothing beside it, and each figure as PNG."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

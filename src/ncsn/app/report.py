@@ -1,7 +1,5 @@
 """The report of a run, or of several on one page, composed from what there is of each."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -4,8 +4,6 @@ A run holds ``model.safetensors``, ``config.json``, ``metrics.jsonl``, ``report.
 also ``checkpoint.safetensors`` and ``settings.json``, from which ``--resume`` goes on.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The summary of a fitted model that a report shows: its samples, scores, losses and settings in figures and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

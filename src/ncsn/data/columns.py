@@ -3,8 +3,6 @@
 Each kind says how wide its part of a row is. A number is one value of mean 0 and standard deviation 1; a constant is none.
 """
 
-from __future__ import annotations
-
 import abc
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """A data set as the readers return it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Images: folders of them, masks, and grids of samples."""
 
-from __future__ import annotations
-
 import math
 import os
 from pathlib import Path

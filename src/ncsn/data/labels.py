@@ -1,7 +1,5 @@
 """Class labels and their codes."""
 
-from __future__ import annotations
-
 import numbers
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Data sets from names, files and folders, checked."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import cast

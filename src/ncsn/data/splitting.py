@@ -1,7 +1,5 @@
 """Held-out rows."""
 
-from __future__ import annotations
-
 from numbers import Integral
 from typing import Any, NamedTuple
 

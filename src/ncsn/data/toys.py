@@ -1,7 +1,5 @@
 """Toy sets in the plane: independent draws of any size, and the exact densities behind them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

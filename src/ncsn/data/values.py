@@ -1,7 +1,5 @@
 """What counts as data: numbers in rows, finite and not empty."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

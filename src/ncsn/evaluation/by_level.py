@@ -5,8 +5,6 @@ score is known they are one and the same but for a constant, loss = floor + erro
 loss (Vincent 2011): no network can go below it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

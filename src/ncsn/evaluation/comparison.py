@@ -1,7 +1,5 @@
 """The table that sets each measure of samples beside its floor."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

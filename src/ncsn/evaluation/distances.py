@@ -6,8 +6,6 @@ distance between two finite samples of one distribution is not zero: hold it aga
 same size have, as `compare` does.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, cast

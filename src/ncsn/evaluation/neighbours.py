@@ -1,7 +1,5 @@
 """What nearest neighbours say of two sets of points: how they cover each other, which samples are copies, which astray."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

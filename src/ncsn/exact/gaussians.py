@@ -1,7 +1,5 @@
 """The exact score of a Gaussian mixture."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

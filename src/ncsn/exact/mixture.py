@@ -5,8 +5,6 @@ p_sigma(x) = sum_k w_k N(x; mu_k, C_k + sigma^2 I). A data set is the mixture of
 covariance. They differ in how a block of component densities is computed.
 """
 
-from __future__ import annotations
-
 import abc
 import math
 from collections.abc import Callable, Sequence

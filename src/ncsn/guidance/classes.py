@@ -1,7 +1,5 @@
 """A class asked for more strongly: classifier-free guidance."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

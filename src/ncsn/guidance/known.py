@@ -1,7 +1,5 @@
 """Values that are known: the missing ones drawn given them, by particle Gibbs on the paths of the noise."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise

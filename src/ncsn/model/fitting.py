@@ -1,7 +1,5 @@
 """How a model is fitted: encoding, plan, network, training."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

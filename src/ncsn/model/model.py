@@ -1,7 +1,5 @@
 """The fitted thing: how rows and data belong together, the settings, the method, and a score model of the rows."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping

@@ -1,7 +1,5 @@
 """The two files of a saved model, ``model.safetensors`` and ``config.json``. Nothing in them is a pickle."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A training loop of one's own, as the page writes it: one step at a time, on the data as they are."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """What a model walks: the sampler and the levels that were asked for, and what the method and the plan say of the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any

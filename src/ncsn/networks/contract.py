@@ -1,7 +1,5 @@
 """Networks and score models of the user's own: whether they can be trained and keep their contract."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from typing import Any

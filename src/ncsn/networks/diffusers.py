@@ -1,7 +1,5 @@
 """UNets of the library diffusers as networks F."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Embeddings of the noise level and of the input."""
 
-from __future__ import annotations
-
 import math
 
 import torch

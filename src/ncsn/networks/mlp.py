@@ -1,7 +1,5 @@
 """The residual perceptron that the estimator trains."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

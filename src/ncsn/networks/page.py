@@ -1,7 +1,5 @@
 """The score network of the NCSN page, made sound."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -3,8 +3,6 @@
 Every method of the lineage is one row: denoised(x, sigma) = c_skip x + c_out F(c_in x, c_noise).
 """
 
-from __future__ import annotations
-
 import abc
 from dataclasses import dataclass, field
 from types import SimpleNamespace

@@ -4,8 +4,6 @@ Step sizes are in this library's convention, x + (alpha/2) score + sqrt(alpha) z
 (sigma_i / sigma_min)^2. The paper writes x + alpha score + sqrt(2 alpha) z: its alpha is half of this one.
 """
 
-from __future__ import annotations
-
 import math
 
 from scipy.optimize import minimize_scalar

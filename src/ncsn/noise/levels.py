@@ -3,8 +3,6 @@
 A family says where its levels lie; how many are walked, and what it leaves None, the caller or the plan says.
 """
 
-from __future__ import annotations
-
 import abc
 import math
 from collections.abc import Callable

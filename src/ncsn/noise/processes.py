@@ -4,8 +4,6 @@ A process with kernel N(alpha_t x0, s_t^2 I) is, after dividing by alpha_t, data
 process is a map between its time and sigma, and alpha as a function of sigma says how its network's input is scaled.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 

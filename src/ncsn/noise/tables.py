@@ -1,7 +1,5 @@
 """Fixed sets of noise levels: those given by hand, a number of another family's, and DDPM's own."""
 
-from __future__ import annotations
-
 import abc
 import math
 from dataclasses import dataclass, field

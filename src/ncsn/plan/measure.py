@@ -1,7 +1,5 @@
 """What is measured of the data: how far they reach, and how thin they are."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import torch

@@ -4,8 +4,6 @@ The paper's techniques 1, 2 and 4 lack few dimensions, outliers, and a smallest 
 added here. A rule sees the data and the settings chosen before its own; it returns the value, its rule and its reason.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

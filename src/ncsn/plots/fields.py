@@ -1,7 +1,5 @@
 """Score fields in the plane."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """What all figures share: style, colours, panels, and what a figure can be drawn of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec

@@ -1,7 +1,5 @@
 """Losses by noise level and in the course of training."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axis import Axis

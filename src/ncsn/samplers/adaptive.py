@@ -1,7 +1,5 @@
 """The probability-flow ODE solved to a tolerance, with steps that a solver chooses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise

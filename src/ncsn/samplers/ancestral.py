@@ -11,8 +11,6 @@ Two numbers say which sampler it is; with r = sigma'/sigma they are
 In the first two kept^2 sigma^2 + fresh^2 = sigma'^2: noise around a point takes exactly the variance of the next level.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What samplers are made of: the sampler itself, the state that it yields, the model that it calls, the noise it draws."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Sampling of consistency models in one or a few evaluations (Song et al. 2023, algorithm 1)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 A step is x + (alpha/2) s + sqrt(alpha) z: alpha is twice that of Song & Ermon 2020.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Samplers by the probability-flow ODE dx/dsigma = -sigma s(x, sigma), solved in few evaluations."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

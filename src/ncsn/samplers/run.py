@@ -1,7 +1,5 @@
 """What runs any sampler: start, chunks, evaluations, the guard against divergence, and the last denoising."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Samplers by the reverse stochastic differential equation, with and without Langevin correction (Song et al. 2021)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

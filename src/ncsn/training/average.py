@@ -1,7 +1,5 @@
 """The moving average of a model's weights (Song & Ermon 2020, technique 5)."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -1,7 +1,5 @@
 """The state of a training as a file, from which it goes on bit for bit, and what tells one training from another."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where training runs: one device, or several processes, on Accelerate."""
 
-from __future__ import annotations
-
 import threading
 
 import torch
