@@ -21,7 +21,7 @@ from small_models import SMALL, gaussian, log_normal, trained, weights, white
 from torch import Tensor
 
 from ncsn import NCSN, NCSNScoreNetwork
-from ncsn.errors import DataError
+from ncsn.errors import DataError, SettingError
 from ncsn.training import Progress
 
 EXPECTED_FAILURES = {
@@ -82,6 +82,19 @@ def test_parameters_are_kept_as_given_and_cloned() -> None:
     assert model.set_params(method="edm", lr=None).lr is None
     with pytest.raises(ValueError, match="Invalid parameter 'sigma'"):
         model.set_params(sigma=1)
+
+
+class Needing(NCSN):
+    """An estimator of one's own that cannot be made without an argument."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(training_steps=1, random_state=0, width=8, n_blocks=1)
+
+
+def test_an_estimator_of_ones_own_may_need_arguments() -> None:
+    model = Needing("x").fit(white(20, 2))
+    assert (model.n_features_in_, model.sample(3).shape) == (2, (3, 2))
 
 
 def test_clone_of_a_fitted_model_is_not_fitted() -> None:
@@ -273,9 +286,9 @@ def test_global_generators_are_left_alone() -> None:
 
 @pytest.mark.parametrize("random_state", [-1, 2**32, 1.5, "seed", np.random])
 def test_what_is_no_random_state_is_refused(random_state: Any) -> None:
-    with pytest.raises(ValueError, match=r"random_state must be None, a whole number from 0 to 2\*\*32 - 1, a numpy"):
+    with pytest.raises(SettingError, match=r"random_state must be None, a whole number from 0 to 2\*\*32 - 1, a numpy"):
         trained(random_state)
-    with pytest.raises(ValueError, match="random_state must be"):
+    with pytest.raises(SettingError, match="random_state must be"):
         trained(0).sample(2, random_state=random_state)
 
 
@@ -349,7 +362,7 @@ def test_bad_data_are_refused_in_one_line(x: Any, message: str) -> None:
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     model = NCSN(**(SMALL | {"training_steps": 1} | settings))
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(SettingError, match=message) as caught:
         model.fit(white(20, 2))
     assert "\n" not in str(caught.value)
     with pytest.raises(NotFittedError):

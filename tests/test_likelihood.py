@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from ncsn.errors import DivergenceError
+from ncsn.errors import DivergenceError, SettingError
 from ncsn.exact import GaussianMixtureScore
 from ncsn.likelihood import EXACT_TRACE_UP_TO, log_density
 from ncsn.networks import NCSNScoreNetwork, PreconditionedScore, ResidualMLP
@@ -425,6 +425,6 @@ def test_scores_without_a_derivative() -> None:
 )
 def test_bad_input(changes: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {"x": torch.ones(3, 2), "sigma_min": 0.1, "sigma_max": 10.0} | changes
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(SettingError) as caught:
         log_density(standard_normal, **arguments)
     assert str(caught.value) == message

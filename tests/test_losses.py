@@ -215,6 +215,26 @@ def test_a_weighting_may_be_a_function() -> None:
     assert torch.equal(by_name, by_function)
 
 
+@pytest.mark.parametrize(
+    ("weighting", "shape"),
+    [
+        (lambda sigma: sigma[:, None], r"\(7, 7\)"),
+        (lambda sigma: sigma[:1, None], r"\(1, 7\)"),
+        (lambda sigma: sigma.repeat(2, 1), r"\(2, 7\)"),
+    ],
+)
+def test_a_weighting_is_one_weight_a_level(weighting: Any, shape: str) -> None:
+    batch = Batch(points(7, 3), torch.logspace(-2, 2, 7, dtype=torch.float64), points(7, 3, seed=1))
+    message = rf"the weighting must return \(7,\), as the levels, not {shape}"
+    with pytest.raises(SettingError, match=message):
+        DenoisingScoreMatching(weighting)(wave, batch)
+    with pytest.raises(SettingError, match=message):
+        ncsn_loss(wave, batch.samples, SIGMAS, weighting=weighting)
+    # one number weighs all levels the same
+    same = DenoisingScoreMatching(lambda sigma: sigma.new_tensor(2.0))(wave, batch)
+    torch.testing.assert_close(same, 2 * DenoisingScoreMatching(torch.ones_like)(wave, batch))
+
+
 # The page's loss
 
 
@@ -241,6 +261,14 @@ def test_levels_are_drawn_evenly_and_noise_has_their_size() -> None:
         noise = (x[rows] - 3) / level
         assert abs(noise.mean()) < 4 / math.sqrt(noise.numel())
         assert abs(noise.square().mean() - 1) < 4 * math.sqrt(2 / noise.numel())
+
+
+def test_levels_may_be_any_numbers() -> None:
+    samples = points(100, 2)
+    expected = ncsn_loss(wave, samples, SIGMAS.float(), generator=generator())
+    # numbers of Python's own become single precision, as everywhere in torch
+    for sigmas in (SIGMAS.tolist(), tuple(SIGMAS.tolist()), SIGMAS.float().numpy()):
+        assert torch.equal(ncsn_loss(wave, samples, sigmas, generator=generator()), expected)
 
 
 def test_without_weighting_is_uniform_weighting() -> None:
@@ -302,9 +330,9 @@ def test_bad_input() -> None:
     with pytest.raises(SettingError, match="unknown weighting 'unifrm'; did you mean 'uniform'\\?"):
         ncsn_loss(zero, samples, SIGMAS, weighting="unifrm")
     for sigma in (torch.ones(3), torch.ones(4, 1)):
-        with pytest.raises(ValueError, match=r"sigma must be a scalar or one per row, \(4,\), not of shape"):
+        with pytest.raises(SettingError, match=r"sigma must be a scalar or one per row, \(4,\), not of shape"):
             denoising_score_matching(zero, samples, sigma, noise)
-    with pytest.raises(ValueError, match="condition 'label' must have one entry a row, 4, not 3"):
+    with pytest.raises(SettingError, match="condition 'label' must have one entry a row, 4, not 3"):
         stable()(zero, Batch(samples, torch.ones(4), noise, {"label": torch.zeros(3)}, zero))
     for sigmas in (torch.tensor([]), torch.tensor(1.0), torch.ones(2, 1)):
         with pytest.raises(SettingError, match="sigmas must be a 1-D tensor of noise levels, not of shape"):
@@ -408,6 +436,10 @@ def test_the_last_gap_is_wider_with_a_teacher() -> None:
         (Consistency(0.01), 0.1),
         (Consistency(0.01).taught_by(zero), 0.2),
         (Consistency(0.01, last_gap=0.3).taught_by(zero), 0.3),
+        # nowhere wider than at the beginning
+        (Consistency(0.01, first_gap=0.15).taught_by(zero), 0.15),
+        (Consistency(0.01, first_gap=0.15), 0.1),
+        (Consistency(0.01, first_gap=0.05), 0.05),
     ):
         objective(model, batch)
         assert float(seen[-2]) == pytest.approx(1 - gap)
@@ -432,7 +464,15 @@ def test_both_answers_of_consistency_leave_the_same_units_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "gaps", [{"first_gap": 1.0}, {"first_gap": 0.05}, {"last_gap": 0.0}, {"last_gap": 0.6}, {"last_gap": math.nan}]
+    "gaps",
+    [
+        {"first_gap": 1.0},
+        {"first_gap": 0.0},
+        {"first_gap": 0.05, "last_gap": 0.1},
+        {"last_gap": 0.0},
+        {"last_gap": 0.6},
+        {"last_gap": math.nan},
+    ],
 )
 def test_gaps_that_do_not_narrow_are_refused(gaps: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match="gaps must narrow between 1 and 0, not go from"):

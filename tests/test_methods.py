@@ -19,10 +19,21 @@ from ncsn.losses import WEIGHTINGS, Batch, Consistency, DenoisingScoreMatching, 
 from ncsn.methods import METHODS, Method, method_named, name_of
 from ncsn.model.walk import walk_of
 from ncsn.networks import EDM, PRECONDITIONINGS, Coefficients, ConsistencyModel, Preconditioning
-from ncsn.noise import DDPM, PROCESSES, Discrete, Geometric, Karras, Levels, LogNormal, ddpm_levels
+from ncsn.noise import (
+    DDPM,
+    PROCESSES,
+    Discrete,
+    Geometric,
+    Given,
+    Karras,
+    Levels,
+    Linear,
+    LogNormal,
+    ddpm_levels,
+)
 from ncsn.parts import from_plain, to_plain
 from ncsn.plan import Plan, make_plan
-from ncsn.samplers import SAMPLERS, Heun, Sampler, State, sample
+from ncsn.samplers import SAMPLERS, Heun, Multistep, Sampler, State, sample
 from ncsn.score import ScoreModel
 
 
@@ -44,7 +55,7 @@ def grid_of(method: str, plan: Plan, steps: int | None = None) -> Tensor:
 @pytest.mark.parametrize("method", METHODS)
 def test_rows_name_what_exists(method: str, plan: Plan) -> None:
     row = METHODS[method]
-    assert row.precondition in PRECONDITIONINGS
+    assert row.precondition in PRECONDITIONINGS.values()
     assert type(row.sampler) in SAMPLERS.values()
     objective = row.objective(plan, None)
     assert not isinstance(objective, DenoisingScoreMatching) or objective.weighting in WEIGHTINGS
@@ -234,6 +245,11 @@ def test_saved_as_json_and_read_it_is_the_same_row(method: Method) -> None:
         assert type(getattr(read, field.name)) is type(getattr(method, field.name))
 
 
+def test_a_row_saved_with_names_is_read() -> None:
+    saved = to_plain(METHODS["edm"]) | {"precondition": "edm", "walk": "softened", "sampler": "dpmpp_2m"}
+    assert from_plain(json.loads(json.dumps(saved))) == METHODS["edm"]
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_the_table_s_rows_need_no_one_s_leave(name: str) -> None:
     assert from_plain(json.loads(json.dumps(to_plain(METHODS[name])))) == METHODS[name]
@@ -356,6 +372,12 @@ def test_parts_of_a_row_can_be_replaced(plan: Plan) -> None:
     assert len(walk_of(replace(edm, walk=DDPM("cosine", 50), steps=None), plan, None, None, None, {})[1]) == 50
     levels = replace(edm, train_on=LogNormal(0.5, 1.0)).levels(plan)
     assert levels == LogNormal(0.5, 1.0, sigma_min=plan.sigma_min, sigma_max=plan.sigma_max)
+    # names and classes stand for the parts themselves
+    names: dict[str, Any] = {"train_on": "karras", "walk": "linear"}
+    classes: dict[str, Any] = {"train_on": Karras, "walk": Linear}
+    named = replace(edm, precondition="scaled_score", steps=4, **names)
+    assert named == replace(edm, precondition=networks.ScaledScore(), steps=4, **classes)
+    assert (named.precondition, named.train_on, named.walk) == (networks.ScaledScore(), Karras(), Linear())
     assert replace(edm, precondition="scaled_score").build(plan, (2,)).preconditioning == networks.ScaledScore(
         sigma_data=plan.sigma_data, sigma_min=plan.sigma_min
     )
@@ -363,6 +385,26 @@ def test_parts_of_a_row_can_be_replaced(plan: Plan) -> None:
     assert own == DenoisingScoreMatching(
         "edm", StableTarget(plan.target_from, plan.target_rows, plan.weight_from, weight=0.0)
     )
+
+
+def test_a_fixed_walk_is_walked_whole_and_no_further(plan: Plan) -> None:
+    def walked(method: Method, steps: int | None = None) -> list[float]:
+        levels: list[float] = walk_of(method, plan, None, steps, None, {})[1].tolist()
+        return levels
+
+    given, edm = Given([4.0, 1.0, 0.5]), METHODS["edm"]
+    for steps in (None, "sampling_steps", 40):
+        assert walked(replace(edm, walk=given, steps=steps)) == [4.0, 1.0, 0.5]
+    assert walked(replace(edm, walk=given, steps=2)) == [4.0, 0.5]
+    assert walked(replace(edm, walk=given), 2) == [4.0, 0.5]
+    with pytest.raises(SettingError, match="Given has 3 levels; steps must not be above, but is 4"):
+        walked(replace(edm, walk=given), 4)
+    # a leap ends at a level of its own
+    consistency = replace(METHODS["consistency"], walk=given, steps=None)
+    assert walked(consistency) == walked(replace(consistency, steps=9)) == [4.0, 1.0, 0.5]
+    assert walked(replace(consistency, steps=1)) == [4.0, 0.5]
+    assert walk_of(METHODS["consistency"], plan, None, None, given, {})[1].tolist() == [4.0, 1.0, 0.5]
+    assert len(walked(replace(edm, walk=Discrete(n_sigmas=5), steps=None))) == 5
 
 
 def test_names_of_methods() -> None:
@@ -375,7 +417,7 @@ def test_names_of_methods() -> None:
     assert name_of(replace(own, steps=9)) == "edm with sampler=Heun(churn=2.0), steps=9"
     assert name_of(replace(METHODS["edm"], minimise=huber)) == "edm with minimise=huber"
     assert repr(own).startswith(
-        "Method(precondition='edm', train_on=LogNormal(), minimise=DenoisingScoreMatching(weighting='edm')"
+        "Method(precondition=EDM(), train_on=LogNormal(), minimise=DenoisingScoreMatching(weighting='edm')"
     )
     for wrong in (None, 3, Method):
         with pytest.raises(SettingError, match="method must be a name or a Method, not"):
@@ -386,14 +428,33 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"precondition": "emd"}, "unknown preconditioning 'emd'; did you mean 'edm'"),
     ({"precondition": EDM}, "precondition must be a name or a Preconditioning, not"),
     ({"precondition": None}, "precondition must be a name or a Preconditioning, not None"),
-    ({"train_on": "geometric"}, "train_on must be a family of noise levels, not 'geometric'"),
-    ({"train_on": torch.tensor([1.0, 0.1])}, "train_on must be a family of noise levels, not tensor"),
-    ({"walk": Geometric}, "walk must be a family of noise levels, not <class"),
-    ({"minimise": "edm"}, "minimise must be an objective, not 'edm'"),
-    ({"minimise": None}, "minimise must be an objective, not None"),
+    ({"train_on": "geometrc"}, "unknown schedule 'geometrc'; did you mean 'geometric'"),
+    (
+        {"train_on": torch.tensor([1.0, 0.1])},
+        r"train_on must be a family of noise levels, such as Karras\(\) or Given\(\[...\]\), not tensor",
+    ),
+    ({"train_on": None}, "train_on must be a family of noise levels, such as .*, not None"),
+    ({"walk": Heun}, r"walk must be a family of noise levels, such as .*, not Heun\(\)"),
+    ({"walk": Given}, "the levels must be positive, finite and distinct"),
+    ({"minimise": "edm"}, r"minimise must be an objective, called as objective\(model, batch\), not 'edm'"),
+    ({"minimise": None}, "minimise must be an objective, called as .*, not None"),
+    ({"minimise": DenoisingScoreMatching}, "minimise must be an objective, called as .*, not <class"),
+    ({"minimise": Consistency()}, r"minimise Consistency\(\) does not go with EDM\(\), which gives a score"),
+    ({"sampler": Multistep()}, r"sampler Multistep\(\) does not go with EDM\(\), which gives a score"),
+    ({"sampler": "consistency"}, r"sampler Multistep\(\) does not go with EDM\(\), which gives a score"),
+    (
+        {"precondition": "consistency"},
+        r"sampler DPMpp2M\(\) does not go with FlowEnd\(\), which gives the end of the flow",
+    ),
+    ({"steps": None}, r"Softened\(\) has no number of levels of its own: give steps"),
     ({"sampler": "huen"}, "unknown sampler 'huen'; did you mean 'heun'"),
     ({"sampler": 3}, "a sampler is a name, an object with step or walk, or a generator function, not 3"),
-    ({"steps": "sampling_step"}, "steps names no setting of the plan: 'sampling_step'"),
+    (
+        {"steps": "sampling_step"},
+        "unknown setting of the plan for steps 'sampling_step'; did you mean 'sampling_steps'",
+    ),
+    ({"steps": "sigma_max"}, "unknown setting of the plan for steps 'sigma_max'"),
+    ({"steps": "choices"}, "unknown setting of the plan for steps 'choices'"),
     ({"steps": 0}, "steps must be a whole number of at least 1, not 0"),
     ({"steps": 2.5}, "steps must be a whole number of at least 1, not 2.5"),
 ]
@@ -403,6 +464,28 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_part_is_refused_when_the_method_is_made(change: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         replace(METHODS["edm"], **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sampler": Heun()}, r"sampler Heun\(\) does not go with FlowEnd\(\), which gives the end of the flow"),
+        (
+            {"minimise": DenoisingScoreMatching()},
+            r"minimise DenoisingScoreMatching\(\) does not go with FlowEnd\(\), which gives the end of the flow",
+        ),
+        ({"precondition": "edm"}, r"sampler Multistep\(\) does not go with EDM\(\), which gives a score"),
+    ],
+)
+def test_parts_of_the_flow_s_end_and_of_a_score_do_not_mix(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        replace(METHODS["consistency"], **change)
+
+
+def test_an_objective_of_ones_own_goes_with_either() -> None:
+    # what does not say is taken at its word
+    for name in ("edm", "consistency"):
+        assert replace(METHODS[name], minimise=huber).minimise is huber
 
 
 @pytest.mark.parametrize(

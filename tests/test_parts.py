@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -319,6 +320,32 @@ def test_a_part_that_is_there_is_allowed_by_itself() -> None:
         there_and_back(Bend(2.0, function=double), [Bend])
 
 
+def test_a_module_that_is_imported_is_allowed_as_it_is(package: str) -> None:
+    module = import_module("bends_of_ones_own.round")
+    assert from_plain(ROUND, [module]) == from_plain(ROUND, [package])
+    assert from_plain(ROUND, [import_module(package)]) == from_plain(ROUND, [package])
+    # a module's own parts alone, and no module beside it
+    with pytest.raises(RunError, match="is not defined there"):
+        from_plain({"path": "bends_of_ones_own.round:os.system"}, [module])
+    with pytest.raises(RunError, match=r"this run uses bends_of_ones_own\.round:Round, code of its own"):
+        from_plain(ROUND, [import_module("bends_of_ones_own.square")])
+
+
+def test_what_a_script_defined_is_found_by_its_name() -> None:
+    saved = {"part": "__main__:Bend", "height": 2.0, "function": {"path": "__main__:double"}}
+    assert from_plain(saved, [Bend, double]) == Bend(2.0, function=double)
+    assert from_plain({"path": "__main__:Plain.Inner"}, [Plain.Inner]) is Plain.Inner
+    # what it holds is found before itself
+    for allow in ([double], [double, MINE], [double, Plain]):
+        with pytest.raises(
+            RunError, match=r"this run uses Bend, defined in a script or a notebook: import it and give allow=\[Bend\]"
+        ):
+            from_plain(saved, allow)
+    # of a module the path is what counts
+    with pytest.raises(RunError, match="this run uses elsewhere:Bend, code of its own"):
+        from_plain({"part": "elsewhere:Bend"}, [Bend])
+
+
 @pytest.mark.parametrize(
     "allow",
     [
@@ -397,7 +424,8 @@ def test_objects_are_found_by_their_path() -> None:
         {"part": None},
         {"part": ["Karras"]},
         {"part": "Given", "sigmas": ["a"]},
-        {"part": "Given", "sigmas": 3},
+        {"part": "Given", "sigmas": -3},
+        {"part": "Given", "sigmas": None},
         {"part": "Discrete", "of": 3},
         {"part": "Discrete", "of": {"part": "Karras", "rho": 0.0}},
         {"part": "UniformTime", "process": "pv"},

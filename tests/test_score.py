@@ -7,6 +7,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 from torch import Tensor, nn
 
+from ncsn.errors import SettingError
 from ncsn.exact import GaussianMixtureScore
 from ncsn.score import (
     condition_rows,
@@ -94,7 +95,7 @@ def test_expanded_levels_take_the_type_of_the_batch() -> None:
 
 @pytest.mark.parametrize("sigma", [torch.ones(2), torch.ones(1), torch.ones(3, 1), torch.ones(0)])
 def test_levels_that_do_not_fit_the_rows(sigma: Tensor) -> None:
-    with pytest.raises(ValueError, match=r"sigma must be a scalar or one per row, \(3,\), not of shape"):
+    with pytest.raises(SettingError, match=r"sigma must be a scalar or one per row, \(3,\), not of shape"):
         expand_sigma(sigma, torch.zeros(3, 2))
 
 
@@ -112,7 +113,7 @@ def test_conditions_are_cut_with_the_rows() -> None:
 
 
 def test_a_condition_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"condition 'label' must have one entry a row, 4, not 3"):
+    with pytest.raises(SettingError, match=r"condition 'label' must have one entry a row, 4, not 3"):
         condition_rows({"label": torch.zeros(3)}, 4, slice(0, 2))
 
 

@@ -19,7 +19,6 @@ from ncsn.data.container import Container
 from ncsn.errors import RunError, SettingError
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
-from ncsn.model.saving import read_model
 from ncsn.plan import PageSettings, Plan
 from ncsn.randomness import generator_of, seed_of
 from ncsn.training import Progress, is_main_process
@@ -143,7 +142,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             DivergenceError: The loss is not finite; the last good checkpoint stays.
             RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
         """
-        seen = type(self)()
+        seen = NCSN()
         seen._validated(X, reset=True)
         path = None if checkpoint is None else self._checkpoint_path(checkpoint)
         model = fit_model(
@@ -263,17 +262,17 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         model.check_gives_score("conditional distribution")
         return model.impute(self._validated(X, gaps=True), **self._seeded(how, random_state))
 
-    def score_samples(self, X: Any, **how: Any) -> NDArray[Any]:
+    def score_samples(self, X: Any, *, random_state: Any = None, **how: Any) -> NDArray[Any]:
         """Return the log-density of each row in nats, in the data's own units: `Model.log_density`, with its arguments.
 
         Args:
             X: Rows like those that were fitted.
+            random_state: As in the class; the estimator's own when None.
             **how: ``label``, and options of `likelihood.log_density`, such as ``trace``, ``n_probes`` and ``tolerance``.
-
         """
         model = self._fitted()
         model.check_gives_score("log-density")
-        return model.log_density(self._validated(X), **self._seeded(how)).numpy()
+        return model.log_density(self._validated(X), **self._seeded(how, random_state)).numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood of the rows in nats, the mean of `score_samples`; ``y`` is not used."""
@@ -299,9 +298,11 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             return scores.to(X.device, X.dtype if X.is_floating_point() else torch.get_default_dtype())
         return scores.numpy()
 
-    def _seeded(self, how: dict[str, Any], random_state: Any = None) -> dict[str, Any]:
+    def _seeded(self, how: dict[str, Any], random_state: Any) -> dict[str, Any]:
         """Return arguments with a generator, if they have none, of the random state or of the estimator's own."""
         if how.get("generator") is not None:
+            if random_state is not None:
+                raise SettingError("give generator or random_state, not both")
             return how
         return how | {"generator": generator_of(self.random_state if random_state is None else random_state)}
 
@@ -365,8 +366,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         allow: Iterable[Any] = (),
     ) -> Self:
         """Read a model that `save` wrote, onto the CPU; arguments and errors are those of `Model.load`."""
-        model = Model.load(folder, score_net=score_net, network=network, allow=allow)
-        kept: Any = read_model(Path(folder))[0].get("estimator")
+        model, kept = Model.loaded(folder, score_net, network, allow)
         try:
             parameters = dict(kept.get("parameters", {}))
             if parameters.get("method") is None:

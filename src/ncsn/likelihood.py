@@ -107,8 +107,9 @@ def _probes(rows: Tensor, n_products: int, exact: bool, generator: torch.Generat
         units = torch.eye(n_products, dtype=rows.dtype, device=rows.device).reshape(n_products, 1, *rows.shape[1:])
         # the trace is dim times the mean product with a unit vector, as it is the mean product with +-1 probes
         return math.sqrt(n_products) * units.expand(n_products, *rows.shape)
-    signs = torch.randint(0, 2, (n_products, *rows.shape), generator=generator, device=rows.device)
-    return (2 * signs - 1).to(rows.dtype)
+    device = rows.device if generator is None else generator.device
+    signs = torch.randint(0, 2, (n_products, *rows.shape), generator=generator, device=device)
+    return (2 * signs - 1).to(rows)
 
 
 @torch.inference_mode(False)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ncsn.errors import SettingError, check_count, check_number, unknown_name
@@ -143,6 +144,9 @@ class DenoisingScoreMatching(Part):
         SettingError: The weighting is unknown.
     """
 
+    takes_score: ClassVar[bool] = True
+    draws: ClassVar[bool] = False
+
     weighting: str | Weighting = "sigma2"
     target: StableTarget = field(default_factory=StableTarget)
 
@@ -154,6 +158,10 @@ class DenoisingScoreMatching(Part):
     def __call__(self, model: ScoreModel, batch: Batch) -> Tensor:
         """Return the loss of each row, ``(N,)``."""
         weight = named("weighting", self.weighting, WEIGHTINGS)(batch.sigma) / batch.sigma.square()
+        if weight.shape != batch.sigma.shape:
+            raise SettingError(
+                f"the weighting must return {tuple(batch.sigma.shape)}, as the levels, not {tuple(weight.shape)}"
+            )
         level = expand_sigma(batch.sigma, batch.samples)
         # |s + noise/sigma|^2 = |sigma s + noise|^2 / sigma^2 keeps the target of order one at every level
         score = model(batch.noisy, batch.sigma, **batch.condition)
@@ -194,7 +202,7 @@ class Consistency(Part):
         sigma_min: Where the flow ends; from the plan when None.
         first_gap: The share of sigma that lies between neighbouring levels at the beginning.
         last_gap: The same at the end; in between it falls geometrically. 0.2 with a teacher, whose second-order step
-            follows the flow over a wider gap, and 0.1 without, when None.
+            follows the flow over a wider gap, and 0.1 without, but no more than ``first_gap``, when None.
         target: As in `DenoisingScoreMatching`, without its weight; not used with a teacher.
         teacher: The score model to distil, which `NCSN.fit` is given; it is not saved with the method.
 
@@ -203,6 +211,8 @@ class Consistency(Part):
     """
 
     takes_teacher: ClassVar[bool] = True
+    takes_score: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
 
     sigma_min: float | None = None
     first_gap: float = 0.5
@@ -214,12 +224,15 @@ class Consistency(Part):
         _check_target(self.target)
         if self.sigma_min is not None:
             check_number("sigma_min", self.sigma_min, above=0)
-        if not 0 < self._last_gap <= self.first_gap < 1:
-            raise SettingError(f"gaps must narrow between 1 and 0, not go from {self.first_gap} to {self._last_gap}")
+        last = self.first_gap if self.last_gap is None else self.last_gap
+        if not 0 < last <= self.first_gap < 1:
+            raise SettingError(f"gaps must narrow between 1 and 0, not go from {self.first_gap} to {last}")
 
     @property
     def _last_gap(self) -> float:
-        return self.last_gap if self.last_gap is not None else 0.1 if self.teacher is None else 0.2
+        if self.last_gap is not None:
+            return self.last_gap
+        return min(self.first_gap, 0.1 if self.teacher is None else 0.2)
 
     def taught_by(self, teacher: ScoreModel) -> Consistency:
         """Return the objective that distils a score model."""
@@ -258,7 +271,7 @@ class Consistency(Part):
 def ncsn_loss(
     score_model: ScoreModel,
     samples: Tensor,
-    sigmas: Tensor,
+    sigmas: ArrayLike | Tensor,
     use_weighting: bool = True,
     *,
     weighting: str | Weighting = "sigma2",
@@ -290,6 +303,7 @@ def ncsn_loss(
     >>> round(loss.item(), 1)
     1.0
     """
+    sigmas = torch.as_tensor(sigmas)
     if sigmas.ndim != 1 or not len(sigmas):
         raise SettingError(f"sigmas must be a 1-D tensor of noise levels, not of shape {tuple(sigmas.shape)}")
     # each level as often as the others, in random order: less variance than independent draws

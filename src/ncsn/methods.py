@@ -11,9 +11,9 @@ from ncsn.errors import SettingError, check_count
 from ncsn.losses import Consistency, DenoisingScoreMatching, Objective, StableTarget
 from ncsn.networks import PRECONDITIONINGS, PreconditionedScore, Preconditioning, ResidualMLP
 from ncsn.networks.preconditioning import preconditioned
-from ncsn.noise import DDPM, Discrete, Geometric, Karras, Levels, LogNormal, Softened, UniformTime
+from ncsn.noise import DDPM, SCHEDULES, Discrete, Geometric, Karras, Levels, LogNormal, Softened, UniformTime
 from ncsn.parts import Part, filled, named, printed
-from ncsn.plan import Plan
+from ncsn.plan import COUNTS, Plan
 from ncsn.samplers import (
     Ancestral,
     AnnealedLangevin,
@@ -53,9 +53,8 @@ class Method(Part):
     Raises:
         SettingError: A part is unknown or of another kind.
 
-    >>> METHODS["ddpm"]
-    Method(precondition='noise_vp', train_on=DDPM(), minimise=DenoisingScoreMatching(target=StableTarget(weight_from=0.2)), \
-sampler=Ancestral(), walk=DDPM(), paper='Ho, Jain & Abbeel 2020')
+    >>> METHODS["ve_sde"].sampler, METHODS["ve_sde"].walk, METHODS["edm"].minimise
+    (PredictorCorrector(), Geometric(), DenoisingScoreMatching(weighting='edm'))
     """
 
     precondition: str | Preconditioning
@@ -67,19 +66,33 @@ sampler=Ancestral(), walk=DDPM(), paper='Ho, Jain & Abbeel 2020')
     paper: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self._row, Preconditioning):
-            raise SettingError(f"precondition must be a name or a Preconditioning, not {self.precondition!r}")
+        row = named("preconditioning", self.precondition, PRECONDITIONINGS)
+        if not isinstance(row, Preconditioning):
+            raise SettingError(f"precondition must be a name or a Preconditioning, not {row!r}")
+        object.__setattr__(self, "precondition", row)
         for name in ("train_on", "walk"):
-            if not isinstance(getattr(self, name), Levels):
-                raise SettingError(f"{name} must be a family of noise levels, not {getattr(self, name)!r}")
-        if not callable(self.minimise):
-            raise SettingError(f"minimise must be an objective, not {self.minimise!r}")
+            family: Any = named("schedule", getattr(self, name), SCHEDULES)
+            family = family() if isinstance(family, type) else family
+            if not isinstance(family, Levels):
+                raise SettingError(
+                    f"{name} must be a family of noise levels, such as Karras() or Given([...]), not {family!r}"
+                )
+            object.__setattr__(self, name, family)
+        if not callable(self.minimise) or isinstance(self.minimise, type):
+            raise SettingError(
+                f"minimise must be an objective, called as objective(model, batch), not {self.minimise!r}"
+            )
         object.__setattr__(self, "sampler", sampler_of(self.sampler))
+        for name, part in (("sampler", self.sampler), ("minimise", self.minimise)):
+            if getattr(part, "takes_score", self.gives_score) != self.gives_score:
+                what = "a score" if self.gives_score else "the end of the flow"
+                raise SettingError(f"{name} {part!r} does not go with {self.precondition!r}, which gives {what}")
         if isinstance(self.steps, str):
-            if self.steps not in Plan.__dataclass_fields__:
-                raise SettingError(f"steps names no setting of the plan: {self.steps!r}")
+            named("setting of the plan for steps", self.steps, COUNTS)
         elif self.steps is not None:
             check_count("steps", self.steps)
+        elif not self.walk.fixed:
+            raise SettingError(f"{self.walk!r} has no number of levels of its own: give steps")
 
     @property
     def _row(self) -> Preconditioning:

@@ -119,7 +119,8 @@ def from_plain(saved: Any, allow: Iterable[Any] = ()) -> Any:
 
     Args:
         saved: What JSON returned.
-        allow: Import paths, as ``"package.module"`` or ``"package.module:Name"``, or the classes and functions themselves.
+        allow: Import paths, as ``"package.module"`` or ``"package.module:Name"``, or the modules, classes and functions
+            themselves.
 
     Raises:
         RunError: A part is not allowed, not there, or does not have these fields.
@@ -188,9 +189,12 @@ def _found(path: str, allow: Iterable[Any]) -> Any:
         if path not in _own_parts():
             raise RunError(f"a saved part is another version's (unknown part {path!r}); train anew")
         return _own_parts()[path]
-    for allowed in allow:
+    module, _, name = path.partition(":")
+    for entry in allow:
+        allowed = entry.__name__ if inspect.ismodule(entry) else entry
         if not isinstance(allowed, str):
-            if _path_of(allowed) == path:
+            # what was defined in a script or a notebook is known by its name alone
+            if _path_of(allowed) == path or (module, allowed.__qualname__) == ("__main__", name):
                 return allowed
         elif path == allowed or path.startswith((f"{allowed}:", f"{allowed}.")):
             try:
@@ -203,7 +207,8 @@ def _found(path: str, allow: Iterable[Any]) -> Any:
                     f"{path} is not defined there: a saved part names a class or function of the module itself"
                 )
             return found
-    module = path.partition(":")[0]
+    if module == "__main__":
+        raise RunError(f"this run uses {name}, defined in a script or a notebook: import it and give allow=[{name}]")
     raise RunError(
         f"this run uses {path}, code of its own; if you trust it, allow it by allow=[{module!r}] (on the command line "
         f"--allow {module})"

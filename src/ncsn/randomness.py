@@ -51,6 +51,12 @@ def generator_of(random_state: Any) -> torch.Generator | None:
     return torch.Generator().manual_seed(seed_of(random_state))
 
 
+def standard_normal(like: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Draw standard normal numbers of a tensor's shape and type, where the generator is, and put them where the tensor is."""
+    device = like.device if generator is None else generator.device
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=device).to(like.device)
+
+
 def seed_from(*numbers: int) -> int:
     """Return a seed that is a hash of whole numbers, the same in every process."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ncsn.errors import SettingError
+
 __all__ = [
     "ScoreModel",
     "condition_rows",
@@ -24,6 +26,10 @@ __all__ = [
     "score_from_noise",
     "weight_dtype",
 ]
+
+
+NO_LABEL = -1
+"""The label that stands for all classes."""
 
 
 class ScoreModel(Protocol):
@@ -45,7 +51,7 @@ def expand_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:
         A scalar tensor, or ``(N, 1, ..., 1)``.
 
     Raises:
-        ValueError: ``sigma`` is neither a scalar nor one value per row.
+        SettingError: ``sigma`` is neither a scalar nor one value per row.
 
     >>> expand_sigma(torch.ones(3), torch.zeros(3, 2, 2)).shape
     torch.Size([3, 1, 1])
@@ -54,7 +60,7 @@ def expand_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:
     if sigma.ndim == 0:
         return sigma
     if sigma.shape != x.shape[:1]:
-        raise ValueError(f"sigma must be a scalar or one per row, ({len(x)},), not of shape {tuple(sigma.shape)}")
+        raise SettingError(f"sigma must be a scalar or one per row, ({len(x)},), not of shape {tuple(sigma.shape)}")
     return sigma.reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -108,7 +114,7 @@ def condition_rows(condition: Mapping[str, Any] | None, n: int, rows: slice | Te
         Keyword arguments for these rows.
 
     Raises:
-        ValueError: A tensor has neither one entry a row nor a single value.
+        SettingError: A tensor has neither one entry a row nor a single value.
 
     >>> condition_rows({"label": torch.tensor([4, 5, 6]), "weight": 2.0}, 3, slice(1, 3))
     {'label': tensor([5, 6]), 'weight': 2.0}
@@ -117,7 +123,7 @@ def condition_rows(condition: Mapping[str, Any] | None, n: int, rows: slice | Te
     for name, value in selected.items():
         if isinstance(value, Tensor) and value.ndim:
             if len(value) != n:
-                raise ValueError(f"condition {name!r} must have one entry a row, {n}, not {len(value)}")
+                raise SettingError(f"condition {name!r} must have one entry a row, {n}, not {len(value)}")
             selected[name] = value[rows]
     return selected
 

@@ -1,12 +1,16 @@
 """Comparisons of methods."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ncsn.app.compare import run_comparison
+from ncsn.app.compare import compare_methods, run_comparison
+from ncsn.data import load
+from ncsn.methods import METHODS
+from ncsn.noise import Given
 
 from .common import Command
 
@@ -34,3 +38,9 @@ def test_a_comparison_returns_the_medians_over_its_seeds(tmp_path: Path) -> None
     medians = rows.groupby("share")["ratio"].median()
     np.testing.assert_allclose(np.sort(table["ratio"]), np.sort(medians))
     assert table["method"].unique().tolist() == ["edm"] and len(table) == 4
+
+
+def test_a_method_of_few_levels_is_compared_on_those_that_it_has() -> None:
+    method = replace(METHODS["edm"], walk=Given([4.0, 1.0, 0.3, 0.05]))
+    table = compare_methods(load("moons", n=100), [method], training_steps=3, seeds=[0], samples=50)
+    assert sorted(table["steps"]) == [1, 2, 4]

@@ -84,6 +84,40 @@ def test_paths_that_name_no_such_part_are_refused(
     assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == before
 
 
+@pytest.mark.parametrize(
+    ("network", "word"),
+    [
+        # a class is called with the shape, the plan and the number of classes, as a factory is
+        ("own_code:Factory", "network=Factory, called as Factory(shape, plan, n_classes), fails: "),
+        ("own_code:OWN", "network must be a module or make one, not Method("),
+        (
+            "own_code:weighted_error",
+            "network=weighted_error, called as weighted_error(shape, plan, n_classes), fails: ",
+        ),
+    ],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["new folder", "empty folder"])
+def test_a_training_that_cannot_begin_leaves_no_folder(
+    there: bool,
+    network: str,
+    word: str,
+    folder: Path,
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    if there:
+        Path("run").mkdir()
+    assert command(*TRAINED, "--out", "run", "--network", network) == 1
+    error = capsys.readouterr().err
+    assert word in error and "Traceback" not in error
+    # what was there already stays, empty
+    assert [path.name for path in tmp_path.rglob("*")] == ["run"] * there
+    assert command(*TRAINED, "--out", "run") == 0
+
+
 def test_a_comparison_takes_methods_of_one_s_own(
     folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

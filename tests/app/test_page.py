@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ncsn.app.page import Report
-from ncsn.errors import RunError
+from ncsn.errors import RunError, SettingError
 
 from .common import Page, drawing
 
@@ -120,13 +120,13 @@ def test_figures_are_taken_out_of_pyplots_hands() -> None:
 def test_figure_names_name_one_file_each(name: str) -> None:
     report = Report("Title")
     report.figure(drawing(), "taken", "caption")
-    with pytest.raises(ValueError, match=re.escape(repr(name))):
+    with pytest.raises(SettingError, match=re.escape(repr(name))):
         report.figure(drawing(), name, "caption")
 
 
 @pytest.mark.parametrize("rows", [[], [{}], pd.DataFrame()])
 def test_a_table_without_rows_is_refused(rows: Any) -> None:
-    with pytest.raises(ValueError, match="at least one row"):
+    with pytest.raises(SettingError, match="at least one row"):
         Report("Title").table(rows)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ncsn.app.report import RUN_FIGURES, RunSummary, environment, write_run_report
+from ncsn.errors import SettingError
 from ncsn.evaluation import Comparison, Measure
 from ncsn.plan import make_plan
 
@@ -64,12 +65,12 @@ def test_several_runs_keep_their_figures_apart(tmp_path: Path) -> None:
     saved = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert saved == ["digits_8_x_8_samples.png", "swiss_roll_samples.png"]
     alike = [RunSummary("One", figures={"samples": drawing()}) for _ in range(2)]
-    with pytest.raises(ValueError, match="one_samples"):
+    with pytest.raises(SettingError, match="one_samples"):
         write_run_report(tmp_path, "Runs", alike)
 
 
 def test_an_unknown_figure_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="did you mean 'samples'"):
+    with pytest.raises(SettingError, match="did you mean 'samples'"):
         write_run_report(tmp_path, "Runs", [RunSummary("One", figures={"sample": drawing()})])
     assert list(tmp_path.iterdir()) == []
 

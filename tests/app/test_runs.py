@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from ncsn.app.runs import RunSettings, evaluate_run, train_run
-from ncsn.errors import RunError
+from ncsn.errors import DataError, RunError, SettingError
 from ncsn.training import Progress
 
 from .common import Command
@@ -136,3 +136,46 @@ def test_a_stopped_run_goes_on_with_the_same_settings_alone(tmp_path: Path) -> N
         train_run(replace(settings, seed=1), tmp_path / "run", resume=True)
     resumed = train_run(settings, tmp_path / "run", resume=True)
     assert resumed.to_dict() == train_run(settings, tmp_path / "whole").to_dict()
+
+
+def test_a_run_that_cannot_go_on_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = RunSettings("moons", "edm", steps=3, label=None, holdout=0.2, points=60, seed=0)
+    folder = tmp_path / "run"
+
+    @contextmanager
+    def refused(title: str) -> Iterator[Callable[[Progress], None]]:
+        def refuse(progress: Progress) -> None:
+            raise SettingError("no more")
+
+        yield refuse
+
+    # after its last step there is a checkpoint, which stays
+    with pytest.raises(SettingError, match="no more"):
+        train_run(settings, folder, shown=refused)
+    assert {path.name for path in folder.iterdir()} == {"checkpoint.safetensors", "settings.json"}
+    train_run(settings, folder, resume=True)
+
+
+@pytest.mark.parametrize("error", [DataError, SettingError])
+def test_what_else_a_folder_holds_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    settings = RunSettings("moons", "edm", steps=3, label=None, holdout=0.2, points=60, seed=0)
+    folder = tmp_path / "run"
+
+    def stopped_by(stop: BaseException) -> Callable[[str], AbstractContextManager[Callable[[Progress], None]]]:
+        @contextmanager
+        def shown(title: str) -> Iterator[Callable[[Progress], None]]:
+            if title:
+                raise stop
+            yield lambda progress: None
+
+        return shown
+
+    killed, refused = stopped_by(KeyboardInterrupt()), stopped_by(error("nothing to train"))
+    with pytest.raises(KeyboardInterrupt):
+        train_run(settings, folder, shown=killed)
+    (folder / "notes.txt").touch()
+    with pytest.raises(error, match="nothing to train"):
+        train_run(settings, folder, resume=True, shown=refused)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]

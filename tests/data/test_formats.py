@@ -309,7 +309,7 @@ def test_saving_refuses(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="Not a directory"):
         save_samples(x, tmp_path / "file" / "a.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(RunError, match=r"cannot write .*folder.csv: .*; free space or choose another folder"):
         save_samples(x, tmp_path / "folder.csv")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder.csv"]
 
@@ -319,7 +319,22 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, ending
     path = tmp_path / f"a{ending}"
     save_samples(np.zeros((3, 2)), path)
     before = path.read_bytes()
-    with disk_full_after(4096), pytest.raises(RunError, match="cannot be written") as error:
+    message = rf"cannot write {path}: File too large; free space or choose another folder"
+    with disk_full_after(4096), pytest.raises(RunError, match=message) as error:
         save_samples(np.random.default_rng(0).normal(size=(5000, 2)), path)
     assert isinstance(error.value.__cause__, OSError) and error.value.__cause__.errno == errno.EFBIG
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_samples_are_on_the_disk_before_they_have_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seen = tmp_path / "a.npy", []
+    # what a killed process left goes with the next write
+    (tmp_path / ".a.npy.part").write_bytes(b"half")
+
+    def fsync(descriptor: int) -> None:
+        seen.append(path.exists())
+
+    monkeypatch.setattr("os.fsync", fsync)
+    save_samples(np.zeros((3, 2)), path)
+    assert seen == [False]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npy"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ncsn.data.labels import encode_labels, label_codes
-from ncsn.errors import DataError
+from ncsn.errors import DataError, SettingError
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_a_label_becomes_its_code() -> None:
 
 def test_unknown_labels_are_refused() -> None:
     classes = np.array(["setosa", "versicolor"])
-    with pytest.raises(ValueError, match=r"unknown label 'setsa'; did you mean 'setosa'\? known: setosa, versicolor"):
+    with pytest.raises(SettingError, match=r"unknown label 'setsa'; did you mean 'setosa'\? known: setosa, versicolor"):
         label_codes(classes, "setsa", 3)
-    with pytest.raises(ValueError, match="unknown label 4; known: 2, 3"):
+    with pytest.raises(SettingError, match="unknown label 4; known: 2, 3"):
         label_codes(np.array([2, 3]), [2, 4], 2)
-    with pytest.raises(ValueError, match="2 labels for 3 rows; give one, or one for each"):
+    with pytest.raises(SettingError, match="2 labels for 3 rows; give one, or one for each"):
         label_codes(classes, ["setosa", "setosa"], 3)
-    with pytest.raises(ValueError, match=r"fitted without labels; fit\(X, y\) makes it class-conditional"):
+    with pytest.raises(SettingError, match=r"fitted without labels; fit\(X, y\) makes it class-conditional"):
         label_codes(None, "setosa", 3)

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_wine
 
 from ncsn.data import DATASETS, load, moons
-from ncsn.errors import DataError
+from ncsn.errors import DataError, SettingError
 
 from .common import loaded, seeded
 
@@ -31,7 +31,7 @@ def test_toys_load_with_labels_and_fresh_draws() -> None:
     fresh = data.draw(70, seeded(5))
     assert fresh.shape == (70, 2) and np.array_equal(fresh, data.draw(70, seeded(5)))
     assert not np.array_equal(load("moons", n=200, seed=5).values, data.values)
-    with pytest.raises(ValueError, match="n must be at least 1, not -5"):
+    with pytest.raises(SettingError, match="n must be at least 1, not -5"):
         load("rings", n=-5)
     with pytest.raises(DataError, match="swiss_roll: 1 row; at least 2"):
         load("swiss_roll", n=1)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ncsn.data import split
-from ncsn.errors import DataError
+from ncsn.errors import DataError, SettingError
 
 
 @pytest.mark.parametrize("convert", [lambda x: x, torch.from_numpy, lambda x: pd.DataFrame(x, columns=["a", "b"])])
@@ -53,5 +53,5 @@ def test_split_refuses() -> None:
     with pytest.raises(DataError, match="3 labels for 4 rows"):
         split(np.zeros((4, 2)), np.zeros(3))
     for holdout in (0, 4, -1, 0.0, 1.0, -0.5, math.nan, 2.5):
-        with pytest.raises(ValueError, match="holdout must be a share between 0 and 1, or from 1 to 3 of the 4 rows"):
+        with pytest.raises(SettingError, match="holdout must be a share between 0 and 1, or from 1 to 3 of the 4 rows"):
             split(np.zeros((4, 2)), None, holdout)

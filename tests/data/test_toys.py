@@ -20,6 +20,7 @@ from ncsn.data import (
     swiss_roll,
     toy_mixture,
 )
+from ncsn.errors import SettingError
 
 from .common import seeded
 
@@ -43,7 +44,7 @@ def test_toys_are_reproducible_independent_draws(name: str) -> None:
     assert torch.equal(first, draw(1000, seeded()))
     assert not torch.equal(first, draw(1000, seeded(1)))
     assert first.std(0).min() > 0.4 and first.std(0).max() < 1.6
-    with pytest.raises(ValueError, match="n must be at least 1, not 0"):
+    with pytest.raises(SettingError, match="n must be at least 1, not 0"):
         draw(0)
 
 
@@ -67,7 +68,7 @@ def test_labels_choose_the_component(name: str) -> None:
     torch.randint(toy.n_labels, (100,), generator=generator)
     assert torch.equal(toy.draw(100, seeded()), toy.draw(100, generator, labels))
     for bad in (labels[:5], labels + toy.n_labels, labels - toy.n_labels):
-        with pytest.raises(ValueError, match=f"labels must be 100 whole numbers from 0 to {toy.n_labels - 1}"):
+        with pytest.raises(SettingError, match=f"labels must be 100 whole numbers from 0 to {toy.n_labels - 1}"):
             toy.draw(100, None, bad)
 
 
@@ -180,9 +181,9 @@ def test_the_roll_mixture_has_the_rolls_entropy() -> None:
 
 
 def test_toy_mixture_refuses_what_has_none() -> None:
-    with pytest.raises(ValueError, match=r"unknown toy set with a known mixture 'moon'; did you mean 'moons'\?"):
+    with pytest.raises(SettingError, match=r"unknown toy set with a known mixture 'moon'; did you mean 'moons'\?"):
         toy_mixture("moon")
-    with pytest.raises(ValueError, match="checkerboard"):
+    with pytest.raises(SettingError, match="checkerboard"):
         toy_mixture("checkerboard")
-    with pytest.raises(ValueError, match="n_components must be at least 1"):
+    with pytest.raises(SettingError, match="n_components must be at least 1"):
         toy_mixture("rings", 0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ncsn.errors import DataError
+from ncsn.errors import DataError, SettingError
 from ncsn.evaluation import loss_by_level, score_error, score_error_by_level
 from ncsn.exact import EmpiricalScore
 
@@ -94,11 +94,46 @@ def test_a_network_is_put_into_evaluation_mode_and_keeps_no_gradients() -> None:
             assert not self.training
             return x
 
-    loss_by_level(Model().train(), rows(10, 2), SIGMAS)
+    # and left in its mode, part by part
+    model = Model().train()
+    model.frozen = nn.Dropout(0.5).eval()
+    loss_by_level(model, rows(10, 2), SIGMAS)
+    score_error_by_level(model, exact, rows(10, 2), SIGMAS)
+    score_error(exact, model, rows(10, 2), torch.tensor(1.0))
+    assert [module.training for module in model.modules()] == [True, False]
+
+
+def test_a_module_that_fails_is_left_in_its_mode() -> None:
+    class Broken(nn.Module):
+        def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+            return x[:, :1]
+
+    model = Broken().train()
+    with pytest.raises(SettingError, match="returned the shape"):
+        loss_by_level(model, rows(10, 2), SIGMAS)
+    assert model.training
 
 
 def test_float64_stays_float64() -> None:
     assert loss_by_level(exact, rows(10, 2).double(), SIGMAS).dtype == torch.float64
+
+
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_module_is_asked_in_the_type_of_its_weights(weights: torch.dtype, dtype: torch.dtype) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+            assert x.dtype == sigma.dtype == weights
+            answer: Tensor = self.linear(x)
+            return answer
+
+    model, data = Model().to(weights), rows(10, 2).to(dtype)
+    assert loss_by_level(model, data, SIGMAS, generator(1)).dtype == dtype
+    assert score_error(model, exact, data, torch.tensor(1.0)).dtype == dtype
 
 
 @pytest.mark.parametrize(
@@ -107,8 +142,8 @@ def test_float64_stays_float64() -> None:
         (torch.zeros(5), SIGMAS, DataError, "rows of shape"),
         (torch.zeros(0, 2), SIGMAS, DataError, "rows of shape"),
         (torch.full((5, 2), torch.nan), SIGMAS, DataError, "NaN or infinite"),
-        (torch.zeros(5, 2), torch.tensor([1.0, 0.0]), ValueError, "positive, finite noise levels"),
-        (torch.zeros(5, 2), torch.tensor(1.0), ValueError, "1-D tensor"),
+        (torch.zeros(5, 2), torch.tensor([1.0, 0.0]), SettingError, "positive, finite noise levels"),
+        (torch.zeros(5, 2), torch.tensor(1.0), SettingError, "1-D tensor"),
     ],
 )
 def test_bad_input_is_refused(samples: Tensor, sigmas: Tensor, error: type[Exception], message: str) -> None:
@@ -117,5 +152,5 @@ def test_bad_input_is_refused(samples: Tensor, sigmas: Tensor, error: type[Excep
 
 
 def test_a_score_of_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"returned the shape \(5, 1\) for points of shape \(5, 2\)"):
+    with pytest.raises(SettingError, match=r"returned the shape \(5, 1\) for points of shape \(5, 2\)"):
         score_error_by_level(lambda x, sigma, **condition: x[:, :1], exact, rows(5, 2), SIGMAS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ncsn.errors import DataError
+from ncsn.errors import DataError, SettingError
 from ncsn.exact import EmpiricalScore, GaussianMixtureScore
 
 from .common import Model, close, generator, labelled_models, normal, parameters
@@ -161,18 +161,18 @@ def test_bad_calls_are_refused() -> None:
             with pytest.raises(DataError, match=r"x must be floating-point numbers \(N, 2\)"):
                 model(bad, 1.0)
         for sigma in (-1.0, float("nan"), float("inf"), torch.tensor([1.0, -1.0, 1.0])):
-            with pytest.raises(ValueError, match="sigma must be finite and not negative"):
+            with pytest.raises(SettingError, match="sigma must be finite and not negative"):
                 model(x, sigma)
-        with pytest.raises(ValueError, match="sigma must be finite and not negative"):
+        with pytest.raises(SettingError, match="sigma must be finite and not negative"):
             model.sample(3, sigma=-1.0)
-        with pytest.raises(ValueError, match="sigma must be positive"):
+        with pytest.raises(SettingError, match="sigma must be positive"):
             model.log_density(x, 0.0)
-        with pytest.raises(ValueError, match="sigma must be a scalar or one per row"):
+        with pytest.raises(SettingError, match="sigma must be a scalar or one per row"):
             model(x, torch.ones(2))
         with pytest.raises(DataError, match="the model was made without labels"):
             model(x, 1.0, label=0)
         assert torch.equal(model(x, 1.0, label=-1), model(x, 1.0))
-        with pytest.raises(ValueError, match="n must be at least 1"):
+        with pytest.raises(SettingError, match="n must be at least 1"):
             model.sample(0)
     model = EmpiricalScore(x, [0, 1, 1])
     with pytest.raises(DataError, match=r"label 7 must be one of \(0, 1\), or -1"):
@@ -180,5 +180,5 @@ def test_bad_calls_are_refused() -> None:
     for label in (torch.zeros(2, dtype=torch.long), 0.5, torch.zeros(3)):
         with pytest.raises(DataError, match="label must be an integer or 3 of them"):
             model(x, 1.0, label=label)
-    with pytest.raises(ValueError, match="chunk_size must be at least 1"):
+    with pytest.raises(SettingError, match="chunk_size must be at least 1"):
         EmpiricalScore(x, chunk_size=0)

@@ -56,6 +56,19 @@ def make_network(shape: Sequence[int], plan: Plan, n_classes: int) -> nn.Module:
     return F(shape[0], plan.width, n_classes)
 
 
+@dataclass(frozen=True)
+class Factory:
+    """Makes a network of a width of its own: a plain dataclass."""
+
+    width: int = 32
+
+    def __call__(self, shape: Sequence[int], plan: Plan, n_classes: int) -> nn.Module:
+        """Make the network."""
+        if self.width < 1:
+            raise ValueError("no width")
+        return F(shape[0], self.width, n_classes)
+
+
 @dataclass(frozen=True, repr=False)
 class Quadratic(Levels):
     """Even in the square root of sigma."""

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from ncsn.errors import SettingError
 from ncsn.exact import GaussianMixtureScore
 from ncsn.guidance import ClassGuidance
 from ncsn.networks import PreconditionedScore, ResidualMLP
@@ -54,7 +55,7 @@ def test_guided_samples_keep_away_from_the_other_class() -> None:
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf])
 def test_guidance_refuses_a_weight_that_is_no_number(weight: float) -> None:
-    with pytest.raises(ValueError, match="must be finite"):
+    with pytest.raises(SettingError, match="must be finite"):
         ClassGuidance(mixture(), weight)
 
 

@@ -266,9 +266,9 @@ def test_divergence_is_an_error(column: int) -> None:
             ValueError,
             "n_particles must be a whole number",
         ),
-        ({"mask": torch.zeros(3, dtype=torch.bool), "n_particles": 1}, ValueError, "needs two particles"),
-        ({"mask": torch.zeros(3, dtype=torch.bool), "n_sweeps": 0}, ValueError, "n_sweeps must be a whole number"),
-        ({"mask": torch.zeros(3, dtype=torch.bool), "sigmas": torch.ones(1)}, ValueError, "two levels"),
+        ({"mask": torch.zeros(3, dtype=torch.bool), "n_particles": 1}, SettingError, "needs two particles"),
+        ({"mask": torch.zeros(3, dtype=torch.bool), "n_sweeps": 0}, SettingError, "n_sweeps must be a whole number"),
+        ({"mask": torch.zeros(3, dtype=torch.bool), "sigmas": torch.ones(1)}, SettingError, "two levels"),
         (
             {"mask": torch.zeros(3, dtype=torch.bool), "condition": {"label": torch.zeros(4)}},
             ValueError,

@@ -12,8 +12,8 @@ from sklearn.exceptions import NotFittedError
 from small_models import GAUSSIAN, SMALL, table
 
 from ncsn import NCSN
-from ncsn.errors import DataError, RunError
-from ncsn.samplers import State
+from ncsn.errors import DataError, RunError, SettingError
+from ncsn.samplers import Heun, State
 
 
 @pytest.mark.parametrize("distilled", [True, False])
@@ -59,13 +59,14 @@ def test_distillation_goes_on_from_its_checkpoint_with_the_same_teacher_alone(tm
         (lambda model: model.score(table()), "a consistency model has no log-density"),
         (lambda model: model.score_function(table(), 1.0), "a consistency model has no score"),
         (lambda model: model.impute(table()), "a consistency model has no conditional distribution"),
-        (lambda model: model.sample(2, sampler="heun"), "takes the sampler 'consistency' alone, not 'heun'"),
-        (lambda model: model.sample(2, n_steps_per_sigma=3), "takes the sampler 'consistency' alone"),
+        (lambda model: model.sample(2, sampler="heun"), "takes the samplers consistency, not 'heun'"),
+        (lambda model: model.sample(2, sampler=Heun()), r"takes the samplers consistency, not Heun\(\)"),
+        (lambda model: model.sample(2, n_steps_per_sigma=3), "takes the samplers consistency"),
     ],
 )
 def test_what_needs_a_score_is_refused_to_a_consistency_model(ask: Any, message: str) -> None:
     model = NCSN(**SMALL | {"training_steps": 1, "method": "consistency"}).fit(table())
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SettingError, match=message):
         ask(model)
 
 
@@ -75,11 +76,11 @@ def test_teachers_that_do_not_fit_are_refused(of_table: NCSN) -> None:
         student.fit(table()[:-1], teacher=of_table)
     with pytest.raises(DataError, match="the teacher has other classes"):
         student.fit(table(), np.arange(400) % 2, teacher=of_table)
-    with pytest.raises(ValueError, match="method 'edm' cannot distil a teacher of method 'edm'"):
+    with pytest.raises(SettingError, match="method 'edm' cannot distil a teacher of method 'edm'"):
         NCSN(**GAUSSIAN).fit(table(), teacher=of_table)
     with pytest.raises(DataError, match="cannot distil a teacher of method 'consistency'"):
         student.fit(table(), teacher=NCSN(**SMALL | {"training_steps": 1, "method": "consistency"}).fit(table()))
     with pytest.raises(NotFittedError):
         student.fit(table(), teacher=NCSN())
-    with pytest.raises(ValueError, match="method 'consistency' makes its own network: leave score_net out"):
+    with pytest.raises(SettingError, match="method 'consistency' makes its own network: leave score_net out"):
         NCSN(torch.nn.Linear(3, 3), method="consistency", training_steps=1).fit(table())

@@ -19,7 +19,7 @@ from small_models import SMALL, clusters, interrupt_at, weights, white
 from torch import nn
 
 from ncsn import NCSN, Model, NCSNScoreNetwork
-from ncsn.errors import DataError, DivergenceError, RunError
+from ncsn.errors import DataError, DivergenceError, RunError, SettingError
 from ncsn.training import Progress
 
 
@@ -80,7 +80,9 @@ def test_checkpoints_that_cannot_be_used_are_refused_before_training(tmp_path: P
     for other in ({"lr": 0.1}, {"dropout": 0.1}, {"method": "ve_sde"}, {"random_state": 1}, {"width": 9}):
         with pytest.raises(RunError, match="is no checkpoint of this training"):
             clone(model).set_params(**other).fit(x, callback=stop, checkpoint=tmp_path / "a")
-    with pytest.raises(ValueError, match="a checkpoint needs a random_state, such as 0, so that a later fit can go on"):
+    with pytest.raises(
+        SettingError, match="a checkpoint needs a random_state, such as 0, so that a later fit can go on"
+    ):
         clone(model).set_params(random_state=None).fit(x, callback=stop, checkpoint=tmp_path / "a")
     with pytest.raises(RunError, match=r"cannot write checkpoint .*missing/a: name a file in a folder that exists"):
         model.fit(x, callback=stop, checkpoint=tmp_path / "missing" / "a")

@@ -9,6 +9,7 @@ from scipy.stats import multivariate_normal
 from small_models import Array, clusters, gaussian, log_normal, trained, white
 
 from ncsn import NCSN
+from ncsn.errors import SettingError
 from ncsn.exact import EmpiricalScore
 
 
@@ -110,5 +111,5 @@ def test_densities_know_the_labels(conditional: NCSN) -> None:
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])
 def test_levels_that_are_not_positive_are_refused(sigma: float) -> None:
-    with pytest.raises(ValueError, match="sigma must be positive and finite, not"):
+    with pytest.raises(SettingError, match="sigma must be positive and finite, not"):
         trained(0).score_function(white(3, 2), sigma)

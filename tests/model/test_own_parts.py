@@ -6,20 +6,23 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import own_parts
 import pytest
 import torch
-from own_parts import OWN, Euler, F, LabelledNetwork, euler_steps, make_network
+from own_parts import OWN, Euler, F, Factory, LabelledNetwork, euler_steps, make_network
 from small_models import SMALL, clusters, table, weights, white
 from torch import Tensor, nn
 
 from ncsn import METHODS, NCSN, Method, Model, NCSNScoreNetwork, PreconditionedScore
 from ncsn.errors import RunError, SettingError
+from ncsn.parts import object_at
 from ncsn.plan import Plan
 
 WARNS = r"is trained as the score s\(x, sigma\) itself; for a network F\(x, c_noise\) that the method preconditions, give NCSN"
@@ -38,7 +41,7 @@ def test_own_network_is_copied_trained_saved_and_loaded(tmp_path: Path) -> None:
     assert isinstance(model.score_model_, LabelledNetwork)
     assert not torch.equal(model.score_model_.first.weight, before)
     model.save(tmp_path)
-    with pytest.raises(RunError, match=r"pass it: NCSN.load\(folder, score_net=...\)"):
+    with pytest.raises(RunError, match=r"pass the module: NCSN.load\(folder, score_net=...\)"):
         NCSN.load(tmp_path)
     with pytest.raises(
         RunError, match=r"the network given is not the one that .* was trained with: size mismatch"
@@ -62,8 +65,16 @@ class WrongShape(LabelledNetwork):
     [
         (lambda x, sigma: -x, None, "score_net must be a torch.nn.Module with weights to train, not function"),
         (nn.Identity(), None, "score_net must be a torch.nn.Module with weights to train, not Identity"),
-        (NCSNScoreNetwork(3, [8]), None, r"score_net\(x, sigma\) on rows of shape \(2,\) fails: .*"),
-        (nn.Linear(2, 2), None, r"score_net\(x, sigma\) on rows of shape \(2,\) fails: .*positional arguments"),
+        (
+            NCSNScoreNetwork(3, [8]),
+            None,
+            r"score_net\(x, sigma\) on rows of shape \(2,\), sigma of shape \(N,\), fails: .*",
+        ),
+        (
+            nn.Linear(2, 2),
+            None,
+            r"score_net\(x, sigma\) on rows of shape \(2,\), sigma of shape \(N,\), fails: .*positional arguments",
+        ),
         (WrongShape(), None, r"score_net\(x, sigma\) on rows .* must return a score of shape \(2, 2\), not \(2, 1\)"),
         (
             NCSNScoreNetwork(2, [8]),
@@ -74,7 +85,7 @@ class WrongShape(LabelledNetwork):
 )
 @pytest.mark.filterwarnings("ignore:score_net=")
 def test_networks_that_break_the_contract_are_refused(network: Any, y: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(SettingError, match=message) as caught:
         NCSN(network, training_steps=3, random_state=0).fit(white(20, 2), y)
     assert "\n" not in str(caught.value)
 
@@ -121,6 +132,44 @@ def test_a_network_is_copied_and_given_labels() -> None:
         assert not torch.equal(trained.get_parameter(name), before[name])
     left, right = (model.score_function(x[:5], 1.0, label=label) for label in ("left", "right"))
     assert not np.allclose(left, right)
+
+
+class Hearing(F):
+    """A network that keeps the labels that it is told."""
+
+    told: ClassVar[list[list[int] | None]] = []
+
+    def forward(self, x: Tensor, c_noise: Tensor, label: Tensor | None = None) -> Tensor:
+        self.told.append(None if label is None else sorted(set(label.tolist())))
+        return super().forward(x, c_noise, label)
+
+
+@pytest.mark.parametrize("given", [Hearing(), lambda shape, plan, n_classes: Hearing()], ids=["module", "factory"])
+def test_a_network_with_classes_is_always_told_a_label(given: Any) -> None:
+    x, side = clusters(40)
+    Hearing.told.clear()
+    model = NCSN(network=given, training_steps=1, random_state=0).fit(x, side)
+    # before training it is asked for no label and for the last
+    assert Hearing.told[:2] == [[-1, 1], [-1, 1]]
+    gap = np.array([[100.0, np.nan]])
+    asked: list[Callable[..., Any]] = [
+        partial(model.sample, 3, steps=3),
+        partial(model.score_samples, x[:3]),
+        partial(model.score_function, x[:3], 1.0),
+        partial(model.impute, gap, steps=3, n_sweeps=1),
+    ]
+    for ask in asked:
+        for label, code in ((None, -1), ("left", 0)):
+            Hearing.told.clear()
+            ask(label=label)
+            assert Hearing.told and all(told == [code] for told in Hearing.told)
+    Hearing.told.clear()
+    model.sample(3, steps=3, label="right", guidance=2.0)
+    assert {tuple(told or ()) for told in Hearing.told} == {(1,), (-1,)}
+    # without classes of none
+    Hearing.told.clear()
+    NCSN(network=given, training_steps=1, random_state=0).fit(x).sample(3, steps=3)
+    assert set(map(str, Hearing.told)) == {"None"}
 
 
 def test_a_factory_is_told_the_shape_the_plan_and_the_classes() -> None:
@@ -170,6 +219,33 @@ class WrongShapeF(F):
         return x[:, :1]
 
 
+class OnlyRows(F):
+    """A network that takes a level for each row, as in training, and not one for all, as in sampling."""
+
+    def forward(self, x: Tensor, c_noise: Tensor, label: Tensor | None = None) -> Tensor:
+        answer: Tensor = self.last(self.first(torch.cat([x, c_noise[:, None]], dim=1)))
+        return answer
+
+
+class OnlyOne(F):
+    """A network that takes one level for all rows alone."""
+
+    def forward(self, x: Tensor, c_noise: Tensor, label: Tensor | None = None) -> Tensor:
+        assert c_noise.ndim == 0, "one level alone"
+        return super().forward(x, c_noise, label)
+
+
+class Unlabelled(F):
+    """A network without an embedding for no label."""
+
+    def forward(self, x: Tensor, c_noise: Tensor, label: Tensor | None = None) -> Tensor:
+        return super().forward(x, c_noise, None if label is None else label - 1)
+
+
+def failing(shape: Any, plan: Plan, n_classes: int) -> nn.Module:
+    raise ValueError("no such depth")
+
+
 @pytest.mark.parametrize(
     ("network", "y", "message"),
     [
@@ -179,8 +255,33 @@ class WrongShapeF(F):
             None,
             "network must be a torch.nn.Module with weights to train, not None",
         ),
-        (F(3), None, r"network\(x, c_noise\) on rows of shape \(2,\) fails: .*"),
-        (nn.Linear(2, 2), None, r"network\(x, c_noise\) on rows of shape \(2,\) fails: .*positional arguments"),
+        (F(3), None, r"network\(x, c_noise\) on rows of shape \(2,\), c_noise of shape \(N,\), fails: .*"),
+        (
+            nn.Linear(2, 2),
+            None,
+            r"network\(x, c_noise\) on rows of shape \(2,\), c_noise of shape \(N,\), fails: .*positional arguments",
+        ),
+        (OnlyRows(), None, r"network\(x, c_noise\) on rows of shape \(2,\), c_noise of shape \(\), fails: .*"),
+        (
+            OnlyOne(),
+            None,
+            r"network\(x, c_noise\) on rows of shape \(2,\), c_noise of shape \(N,\), fails: one level.*",
+        ),
+        # an embedding for fewer labels than there are, and without one for none
+        (F(n_classes=1), [0, 1] * 10, r"network\(x, c_noise, label=label\) .* fails: index out of range"),
+        (Unlabelled(), [0, 1] * 10, r"network\(x, c_noise, label=label\) .* fails: index out of range"),
+        (3, None, "network must be a module or make one, not 3"),
+        (
+            PreconditionedScore(F()),
+            None,
+            "network is preconditioned already: give it as score_net, or the network inside",
+        ),
+        (
+            lambda shape: F(),
+            None,
+            r"network=.*<lambda>, called as .*<lambda>\(shape, plan, n_classes\), fails: .*1 positional argument but 3",
+        ),
+        (failing, None, r"network=failing, called as failing\(shape, plan, n_classes\), fails: no such depth"),
         (WrongShapeF(), None, r"network\(x, c_noise\) .* must return a tensor of shape \(2, 2\), not \(2, 1\)"),
         (nn.Bilinear(2, 1, 2), [0, 1] * 10, r"network\(x, c_noise, label=label\) .* fails: .*keyword .*label"),
     ],
@@ -199,7 +300,7 @@ def test_a_network_is_loaded_by_passing_it(tmp_path: Path) -> None:
     model = NCSN(network=F(), training_steps=5, random_state=0).fit(x, side)
     model.save(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["network"] == "network"
-    with pytest.raises(RunError, match=r"a network of its own; pass it: NCSN.load\(folder, network=...\)"):
+    with pytest.raises(RunError, match=r"a network of its own; pass the module: NCSN.load\(folder, network=...\)"):
         NCSN.load(tmp_path)
     with pytest.raises(RunError, match=r"the network given is not the one that .* was trained with: size mismatch"):
         NCSN.load(tmp_path, network=F(width=33))
@@ -234,6 +335,44 @@ def test_a_factory_is_loaded_where_it_is_allowed(tmp_path: Path) -> None:
     assert torch.equal(weights(NCSN.load(tmp_path, allow=["own_parts"]).fit(x, side)), weights(model))
 
 
+def test_a_factory_may_be_a_plain_dataclass(tmp_path: Path) -> None:
+    x, side = clusters(60)
+    model = NCSN(network=Factory(width=12), training_steps=5, random_state=0).fit(x, side)
+    assert model.score_model_.network.first.out_features == 12
+    model.save(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())["network"]
+    assert saved == {"part": "own_parts:Factory", "width": 12}
+    with pytest.raises(RunError, match=r"this run uses own_parts:Factory, code of its own"):
+        NCSN.load(tmp_path)
+    allowed: list[list[Any]] = [["own_parts"], [own_parts], [Factory]]
+    for allow in allowed:
+        loaded = NCSN.load(tmp_path, allow=allow)
+        assert loaded.network == Factory(width=12)
+        np.testing.assert_array_equal(loaded.sample(4, label="left"), model.sample(4, label="left"))
+    assert torch.equal(weights(NCSN.load(tmp_path, allow=[own_parts]).fit(x, side)), weights(model))
+
+
+def test_a_factory_that_fails_is_named_as_it_prints() -> None:
+    message = r"network=Factory\(width=0\), called as Factory\(width=0\)\(shape, plan, n_classes\), fails: no width"
+    with pytest.raises(SettingError, match=message):
+        NCSN(network=Factory(width=0), training_steps=1).fit(white(20, 2))
+
+
+@pytest.mark.parametrize("asked", [None, "network", "score_net"])
+def test_a_network_that_is_not_asked_for_is_refused(asked: str | None, tmp_path: Path) -> None:
+    networks: dict[str, Any] = {"network": F(), "score_net": NCSNScoreNetwork(2, [8])}
+    given = {} if asked is None else {asked: networks[asked]}
+    NCSN(**given, training_steps=1, random_state=0, width=8, n_blocks=1).fit(white(20, 2)).save(tmp_path)
+    for name in set(networks) - {asked}:
+        for load in (NCSN.load, Model.load):
+            with pytest.raises(RunError, match=f"was not trained with a {name} of its own: leave it out"):
+                load(tmp_path, **given, **{name: networks[name]})
+    # nor where a factory makes it
+    NCSN(network=make_network, training_steps=1, random_state=0).fit(white(20, 2)).save(tmp_path)
+    with pytest.raises(RunError, match="was not trained with a network of its own: leave it out"):
+        NCSN.load(tmp_path, network=F(), allow=["own_parts"])
+
+
 def test_a_factory_without_a_path_is_not_saved_and_what_was_there_stays(tmp_path: Path) -> None:
     NCSN(**SMALL, training_steps=1).fit(white(20, 2)).save(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -241,6 +380,51 @@ def test_a_factory_without_a_path_is_not_saved_and_what_was_there_stays(tmp_path
     with pytest.raises(RunError, match="has no import path, so it cannot be saved: define it at the top of a module"):
         local.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+SCRIPT = """
+import sys
+from dataclasses import dataclass
+import numpy as np
+from ncsn import METHODS, NCSN
+from own_parts import F
+
+@dataclass(frozen=True)
+class Wide:
+    width: int = 8
+
+    def __call__(self, shape, plan, n_classes):
+        return F(shape[0], self.width, n_classes)
+
+if __name__ == "__main__":
+    if sys.argv[1] == "train":
+        x = np.random.default_rng(0).standard_normal((40, 2))
+        model = NCSN(network=Wide(12), training_steps=2, random_state=0).fit(x)
+        model.save("run")
+    else:
+        model = NCSN.load("run", allow=[Wide])
+    np.save(sys.argv[1], model.sample(5))
+"""
+
+
+def test_parts_of_a_script_are_found_by_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": str(Path(own_parts.__file__).parent), "OMP_NUM_THREADS": "1"}
+    for what in ("train", "again"):
+        line = [sys.executable, "script.py", what]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+    samples = np.load(tmp_path / "train.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), samples)
+    # and where the script is imported
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wide = object_at("script:Wide")
+    np.testing.assert_allclose(NCSN.load(tmp_path / "run", allow=[wide]).sample(5), samples, rtol=1e-5, atol=1e-6)
+    for allow in ([], ["script"], [F]):
+        with pytest.raises(
+            RunError, match=r"this run uses Wide, defined in a script or a notebook: import it and give allow=\[Wide\]"
+        ):
+            NCSN.load(tmp_path / "run", allow=allow)
 
 
 # Samplers and methods

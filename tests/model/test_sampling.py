@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,11 @@ from scipy.stats import kstest, multivariate_normal
 from small_models import GAUSSIAN, SMALL, clusters, gaussian, table, trained, white
 
 from ncsn import NCSN
+from ncsn.errors import SettingError
 from ncsn.methods import METHODS
 from ncsn.noise import SCHEDULES, Geometric, Given, Karras
 from ncsn.parts import filled
-from ncsn.samplers import DDIM, State
+from ncsn.samplers import DDIM, Multistep, State
 
 
 def test_samples_of_a_gaussian() -> None:
@@ -97,7 +100,7 @@ def test_chunks_do_not_change_the_samples(conditional: NCSN, sampler: str) -> No
     ],
 )
 def test_samples_that_cannot_be_drawn(call: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SettingError, match=message):
         trained(0).sample(**call)
 
 
@@ -140,11 +143,11 @@ def test_steps_are_the_levels_walked() -> None:
 
 
 def test_unknown_labels_are_refused(conditional: NCSN) -> None:
-    with pytest.raises(ValueError, match="unknown label 'lefft'; did you mean 'left'"):
+    with pytest.raises(SettingError, match="unknown label 'lefft'; did you mean 'left'"):
         conditional.sample(2, label="lefft")
-    with pytest.raises(ValueError, match="3 labels for 2 rows; give one, or one for each"):
+    with pytest.raises(SettingError, match="3 labels for 2 rows; give one, or one for each"):
         conditional.sample(2, label=["left"] * 3)
-    with pytest.raises(ValueError, match="unknown label 0; known: left, right"):
+    with pytest.raises(SettingError, match="unknown label 0; known: left, right"):
         conditional.score_samples(clusters()[0], label=0)
 
 
@@ -162,7 +165,7 @@ def test_densities_are_not_asked_for_below_the_levels_of_the_training(method: st
 
 def test_guidance_needs_a_score() -> None:
     model = NCSN(**SMALL | {"training_steps": 1, "method": "consistency"}).fit(table(60), np.arange(60) % 2)
-    with pytest.raises(ValueError, match="a consistency model has no score to guide"):
+    with pytest.raises(SettingError, match="a consistency model has no score to guide"):
         model.sample(2, label=1, guidance=2.0)
 
 
@@ -179,7 +182,7 @@ def test_guidance_moves_samples_away_from_the_other_class() -> None:
     np.testing.assert_allclose(none, plain, rtol=1e-4, atol=1e-4)
     assert plain.mean() == pytest.approx(2.0, abs=0.15)
     assert strong.mean() > plain.mean() + 0.3
-    with pytest.raises(ValueError, match="guidance needs a label to guide to: give label"):
+    with pytest.raises(SettingError, match="guidance needs a label to guide to: give label"):
         model.sample(2, guidance=2.0)
 
 
@@ -204,8 +207,14 @@ def test_a_class_starts_and_ends_at_moments_of_its_own() -> None:
 
 
 def test_a_score_model_has_no_end_of_the_flow(of_table: NCSN) -> None:
-    with pytest.raises(ValueError, match="takes every sampler but 'consistency', not 'consistency'"):
-        of_table.sample(2, sampler="consistency")
+    takes = "a model of method 'edm' takes the samplers langevin, .*, heun, dpmpp_2m, ode, not"
+    for sampler, asked in (
+        ("consistency", "'consistency'"),
+        (Multistep(), r"Multistep\(\)"),
+        (Multistep, r"Multistep\(\)"),
+    ):
+        with pytest.raises(SettingError, match=f"{takes} {asked}"):
+            of_table.sample(2, sampler=sampler)
 
 
 # Every method with its samplers
@@ -239,10 +248,25 @@ def test_a_generator_moves_on_and_is_the_same_as_its_seed() -> None:
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(first, model.sample(6, random_state=5))
     np.testing.assert_array_equal(first, model.model_.sample(6, generator=torch.Generator().manual_seed(5)))
-    # it goes before a random state
-    np.testing.assert_array_equal(
-        first, model.sample(6, generator=torch.Generator().manual_seed(5), random_state=np.random.RandomState(1))
-    )
+    # with a random state it is one too many
+    x = np.array([[0.5, np.nan]])
+    for ask in (model.sample, partial(model.impute, x, steps=3), partial(model.score_samples, white(3, 2))):
+        with pytest.raises(SettingError, match="give generator or random_state, not both"):
+            ask(generator=generator, random_state=np.random.RandomState(1))
+
+
+def test_estimates_of_a_density_follow_their_random_state() -> None:
+    model = trained(0)
+
+    def estimate(**how: Any) -> Any:
+        return model.score_samples(white(5, 2), trace="hutchinson", n_probes=1, tolerance=1e-2, **how)
+
+    own, other = estimate(), estimate(random_state=1)
+    assert not np.array_equal(own, other)
+    np.testing.assert_array_equal(estimate(random_state=1), other)
+    np.testing.assert_array_equal(estimate(generator=torch.Generator().manual_seed(1)), other)
+    # the estimator's own, a whole number, repeats
+    np.testing.assert_array_equal(estimate(), own)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -271,11 +295,13 @@ def test_a_start_of_one_s_own() -> None:
     start = torch.full((3, 2), 2.5)
     samples = model.sample(3, x_init=start, callback=states.append)
     assert torch.equal(states[0].x, start)
+    np.testing.assert_array_equal(model.sample(3, x_init=start.numpy()), samples)
+    np.testing.assert_array_equal(model.sample(3, x_init=start.tolist()), samples)
     # the same start on a path without noise is the same sample
     np.testing.assert_array_equal(samples[0], samples[2])
     np.testing.assert_array_equal(model.sample(3, x_init=start, random_state=9), samples)
     assert not np.array_equal(model.sample(3), samples)
-    with pytest.raises(ValueError, match=r"x_init must have the shape \(4, 2\), not \(3, 2\)"):
+    with pytest.raises(SettingError, match=r"x_init must have the shape \(4, 2\), not \(3, 2\)"):
         model.sample(4, x_init=start)
 
 
@@ -307,11 +333,11 @@ def test_levels_as_a_tensor_are_walked_as_they_are() -> None:
     for levels in (torch.tensor(given), torch.tensor(given, dtype=torch.float64), given, tuple(given)):
         told = Told(model, levels=levels)
         assert told.sigmas == pytest.approx(given)
-    with pytest.raises(ValueError, match="levels are walked as they are: give levels or steps, not both"):
+    with pytest.raises(SettingError, match="levels are walked as they are: give levels or steps, not both"):
         model.sample(3, levels=given, steps=2)
-    with pytest.raises(ValueError, match="sigmas must descend"):
+    with pytest.raises(SettingError, match="sigmas must descend"):
         model.sample(3, levels=given[::-1])
-    with pytest.raises(ValueError, match="sigmas must be a 1-D tensor of positive, finite noise levels"):
+    with pytest.raises(SettingError, match="sigmas must be a 1-D tensor of positive, finite noise levels"):
         model.sample(3, levels=[1.0, 0.0])
 
 
@@ -337,8 +363,32 @@ def test_levels_as_a_family_keep_what_they_say() -> None:
     assert (half[0], half[-1]) == pytest.approx((4.0, model.plan_.sigma_min))
     given = Given(torch.tensor([4.0, 1.0, 0.5]))
     assert Told(model, levels=given).sigmas == pytest.approx([4.0, 1.0, 0.5])
-    with pytest.raises(ValueError, match="unknown schedule 'geometrc'; did you mean 'geometric'"):
+    assert Told(model, levels=given, steps=2).sigmas == pytest.approx([4.0, 0.5])
+    # a class is its family as it comes
+    assert Told(model, levels=Karras, steps=5).sigmas == Told(model, levels="karras", steps=5).sigmas
+    assert Told(model, levels=Geometric).sigmas == Told(model, levels=Geometric()).sigmas
+    for wrong in (3, dict, DDIM, DDIM()):
+        message = "levels must be a family of noise levels, or descending numbers, not"
+        with pytest.raises(SettingError, match=message):
+            model.sample(3, levels=wrong)
+    with pytest.raises(SettingError, match="unknown schedule 'geometrc'; did you mean 'geometric'"):
         model.sample(3, levels="geometrc")
+
+
+def test_a_fixed_walk_of_a_method_is_walked() -> None:
+    given = Given([4.0, 1.0, 0.5])
+    for steps in ("sampling_steps", None, 3):
+        model = trained(0, method=replace(METHODS["edm"], walk=given, steps=steps))
+        assert Told(model).sigmas == pytest.approx([4.0, 1.0, 0.5])
+        assert model.model_.steps == 3
+        assert Told(model, steps=2).sigmas == pytest.approx([4.0, 0.5])
+        with pytest.raises(SettingError, match="Given has 3 levels; steps must not be above, but is 4"):
+            model.sample(3, steps=4)
+    model = trained(0, method=replace(METHODS["consistency"], walk=given, steps=9))
+    # the end of the flow, at sigma 0, takes the place of the last
+    assert Told(model).sigmas == Told(model, levels=given).sigmas == pytest.approx([4.0, 1.0])
+    assert model.model_.steps == 2
+    assert Told(model, steps=model.model_.steps).sigmas == pytest.approx([4.0, 1.0])
 
 
 def test_a_family_of_levels_counts_for_every_sampler() -> None:

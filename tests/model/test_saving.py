@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from small_models import SMALL, clusters, gaussian, trained, weights, white
 
-from ncsn import NCSN
+from ncsn import METHODS, NCSN
 from ncsn.errors import RunError
 
 
@@ -134,15 +134,16 @@ FIVE_NUMBERS = json.dumps([{"kind": "number", "mean": 0.0, "scale": 1.0}] * 5)
         ('method.minimise.weighting="edn"', "damaged or another version's .*did you mean 'edm'"),
         ("method.colour=1", "damaged or another version's"),
         ("method.walk=null", "damaged or another version's"),
-        ("estimator=gone", "damaged or another version's"),
         ("estimator=[]", "damaged or another version's"),
+        ("estimator=null", "damaged or another version's"),
         ('estimator.parameters={"colour": 1}', "damaged or another version's"),
         (
             f"encoding.columns={FIVE_NUMBERS}",
             "this version has another network than the one that .* was trained with: size mismatch for",
         ),
-        ('network="score_net"', r"was trained with a network of its own; pass it: NCSN.load\(folder, score_net=...\)"),
-        ('network="network"', r"was trained with a network of its own; pass it: NCSN.load\(folder, network=...\)"),
+        ('network="score_net"', r"with a network of its own; pass the module: NCSN.load\(folder, score_net=...\)"),
+        ('network="network"', r"with a network of its own; pass the module: NCSN.load\(folder, network=...\)"),
+        ('network="net"', "damaged or another version's"),
         ('network={"path": "own_parts:F"}', r"this run uses own_parts:F, code .* allow=\['own_parts'\]"),
     ],
 )
@@ -153,6 +154,24 @@ def test_damaged_models_are_refused_in_one_line(tmp_path: Path, how: str, messag
     with pytest.raises(RunError, match=message) as caught:
         NCSN.load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["gone", "a model's own save"])
+def test_a_model_without_an_estimator_is_loaded_as_one_of_defaults(tmp_path: Path, kind: str) -> None:
+    x, side = clusters(40)
+    model = NCSN(method="ddpm", training_steps=2, **SMALL).fit(x, side)
+    if kind == "gone":
+        model.save(tmp_path)
+        damage(tmp_path, "estimator=gone")
+    else:
+        model.model_.save(tmp_path)
+    loaded = NCSN.load(tmp_path)
+    # but for the method, which is the model's
+    assert loaded.get_params() == NCSN(method=METHODS["ddpm"]).get_params()
+    assert loaded.n_features_in_ == 2
+    drawn, again = (each.sample(4, label="left", steps=5, random_state=1) for each in (model, loaded))
+    np.testing.assert_array_equal(again, drawn)
+    assert loaded.fit(x).model_.method == METHODS["ddpm"]
 
 
 def test_missing_and_foreign_folders_are_refused(tmp_path: Path) -> None:

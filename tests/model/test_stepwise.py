@@ -13,7 +13,7 @@ from small_models import clusters, flat_weights, trained, white
 from torch import Tensor, nn
 
 from ncsn import NCSN, GaussianMixtureScore, NCSNScoreNetwork, annealed_langevin_dynamics, ncsn_loss
-from ncsn.errors import DataError, DivergenceError
+from ncsn.errors import DataError, DivergenceError, SettingError
 from ncsn.samplers import State
 
 
@@ -100,30 +100,32 @@ def test_sampling_elsewhere_leaves_the_model_where_it_is() -> None:
 def test_page_calls_that_cannot_work_say_why() -> None:
     with pytest.raises(NotFittedError, match="Call 'fit'"):
         page_model().sample(10)
-    with pytest.raises(ValueError, match=r"train_step needs a score_net: NCSN\(NCSNScoreNetwork\(...\)\)"):
+    with pytest.raises(SettingError, match=r"train_step needs a score_net: NCSN\(NCSNScoreNetwork\(...\)\)"):
         NCSN().train_step(torch.zeros(4, 2))
-    with pytest.raises(ValueError, match="fit has trained this model; for a loop of your own, take a new NCSN"):
+    with pytest.raises(SettingError, match="fit has trained this model; for a loop of your own, take a new NCSN"):
         NCSN(NCSNScoreNetwork(2, [8]), training_steps=1).fit(white(20, 2)).train_step(torch.zeros(4, 2))
-    with pytest.raises(ValueError, match=r"must be a torch\.nn\.Module with weights to train, not function"):
+    with pytest.raises(SettingError, match=r"must be a torch\.nn\.Module with weights to train, not function"):
         NCSN(lambda x, sigma: -x).train_step(torch.zeros(4, 2))  # type: ignore[arg-type]
     for batch in (np.zeros((4, 2)), torch.zeros(4, 2, dtype=torch.long), torch.zeros(4), torch.zeros(0, 2)):
         with pytest.raises(DataError, match=r"train_step takes a tensor of floating-point rows, \(N, D\), not"):
             page_model().train_step(batch)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="sigma_min must be below sigma_max"):
+    with pytest.raises(SettingError, match="sigma_min must be below sigma_max"):
         NCSN(NCSNScoreNetwork(2, [8]), sigma_min=5.0, sigma_max=1.0).train_step(torch.zeros(4, 2))
     ncsn = page_model()
     ncsn.train_step(torch.randn(8, 2))
     with pytest.raises(NotFittedError):
         ncsn.score_samples(torch.zeros(2, 2))
-    with pytest.raises(ValueError, match="fitted without labels"):
+    with pytest.raises(SettingError, match="fitted without labels"):
         ncsn.sample(3, label=1)
-    with pytest.raises(ValueError, match="n_samples must be a whole number of at least 1, not 0"):
+    with pytest.raises(SettingError, match="n_samples must be a whole number of at least 1, not 0"):
         ncsn.sample(0)
     shapeless = NCSN(nn.Sequential())
     shapeless.score_net = LabelledNetwork()
     del shapeless.score_net.input_dim
     shapeless.train_step(torch.randn(8, 2))
-    with pytest.raises(ValueError, match=r"sample needs score_net.input_dim, the number of columns; or call fit\(X\)"):
+    with pytest.raises(
+        SettingError, match=r"sample needs score_net.input_dim, the number of columns; or call fit\(X\)"
+    ):
         shapeless.sample(3)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -14,7 +14,8 @@ from own_parts import F, make_network
 from small_models import SMALL, clusters, trained, weights, white
 from torch import Tensor, nn
 
-from ncsn import NCSN, NCSNScoreNetwork
+from ncsn import NCSN, NCSNScoreNetwork, ResidualMLP
+from ncsn.plan import Plan
 from ncsn.samplers import sample
 from ncsn.training import Progress
 
@@ -30,7 +31,7 @@ class Dropping(F):
         return super().forward(self.dropout(x), c_noise, label)
 
 
-def fitted(seed: int = 0, network: nn.Module | None = None, **how: Any) -> NCSN:
+def fitted(seed: int = 0, network: Any = None, **how: Any) -> NCSN:
     x, side = clusters(80)
     settings: dict[str, Any] = {"training_steps": 60, "dropout": 0.3, "width": 16, "n_blocks": 1}
     return NCSN(network=network, random_state=seed, **settings).fit(x, side, **how)
@@ -113,6 +114,31 @@ def test_fits_in_two_threads_are_those_alone_and_global_generators_stay(own: boo
     assert torch.equal(torch.get_rng_state(), before)
     for one, other in zip(alone, together, strict=True):
         assert torch.equal(one, other)
+
+
+class DroppingMore(ResidualMLP):
+    """The library's network with a dropout more, which draws from torch's global generator."""
+
+    def __init__(self, shape: Sequence[int], width: int, n_classes: int, **options: Any) -> None:
+        super().__init__(shape, width, 1, n_classes=n_classes, **options)
+        self.more = nn.Dropout(0.3)
+
+    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
+        return super().forward(self.more(x), noise, label)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_network_that_inherits_from_the_librarys_is_seeded_too(dropout: float) -> None:
+    def factory(shape: Sequence[int], plan: Plan, n_classes: int) -> nn.Module:
+        return DroppingMore(shape, plan.width, n_classes, dropout=dropout)
+
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first = weights(fitted(0, factory))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(7)
+    assert torch.equal(weights(fitted(0, factory)), first)
+    assert not torch.equal(weights(fitted(1, factory)), first)
 
 
 def test_samples_in_two_threads_are_those_alone() -> None:

@@ -86,3 +86,19 @@ def test_dropout_works_in_training_alone_and_keeps_the_mean() -> None:
     standard_error = dropped.std(0) / math.sqrt(4000)
     assert bool((dropped.std(0) > 1e-3).all())
     assert bool(((dropped.mean(0) - plain).abs() < 4.5 * standard_error).all())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 0}, "width must be a whole number of at least 1, not 0"),
+        ({"width": 2.5}, "width must be a whole number of at least 1, not 2.5"),
+        ({"n_blocks": 0}, "n_blocks must be a whole number of at least 1, not 0"),
+        ({"n_classes": -1}, "n_classes must be a whole number of at least 0, not -1"),
+        ({"dropout": -0.1}, "dropout must be a finite number of at least 0, not -0.1"),
+        ({"dropout": 1.0}, "dropout must be below 1, not 1.0"),
+    ],
+)
+def test_sizes_that_are_none_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        ResidualMLP((2,), **options)

@@ -152,7 +152,7 @@ def test_unknown_rows_and_bad_spreads() -> None:
 
 
 def test_a_level_of_the_wrong_shape() -> None:
-    with pytest.raises(ValueError, match=r"sigma must be a scalar or one per row, \(4,\), not of shape \(3,\)"):
+    with pytest.raises(SettingError, match=r"sigma must be a scalar or one per row, \(4,\), not of shape \(3,\)"):
         PreconditionedScore(Wave())(points(4, 2), torch.ones(3))
 
 
@@ -259,9 +259,11 @@ def test_what_is_no_row_is_refused(wrong: Any) -> None:
         PreconditionedScore(Wave(), wrong)
 
 
-def test_a_model_says_whether_its_network_draws() -> None:
-    assert PreconditionedScore(ResidualMLP((2,), 8, 1, dropout=0.1)).draws is True
-    assert PreconditionedScore(ResidualMLP((2,), 8, 1)).draws is False
-    assert NCSNScoreNetwork(2, [8]).draws is False
+def test_a_network_says_by_its_class_whether_it_draws() -> None:
+    assert ResidualMLP((2,), 8, 1, dropout=0.1).draws is True
+    assert ResidualMLP((2,), 8, 1).draws is False
+    perceptron: Any = NCSNScoreNetwork(2, [8]).network
+    assert perceptron.draws is False
     # what says nothing may draw from anywhere
-    assert PreconditionedScore(Wave()).draws is None
+    assert not hasattr(PreconditionedScore(Wave()), "draws")
+    assert not hasattr(PreconditionedScore(Wave()).network, "draws")

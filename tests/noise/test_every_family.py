@@ -184,16 +184,22 @@ def test_counts_that_do_not_count_are_refused(levels: Levels) -> None:
         with pytest.raises(SettingError, match="the number of levels must be a whole number of at least 1, not"):
             levels.grid(count)  # type: ignore[arg-type]
     if levels.count is None:
-        with pytest.raises(SettingError, match=r"3000 levels from .* are not distinct in torch.bfloat16; take fewer"):
+        with pytest.raises(
+            SettingError, match=r"3000 levels from .* or are not distinct in torch.bfloat16; take fewer"
+        ):
             levels.grid(3000, torch.bfloat16)
 
 
 @every_continuum
 def test_a_family_is_a_kind_of_schedule(levels: Levels) -> None:
     other = replace(levels, sigma_min=0.1, sigma_max=5.0)
-    assert torch.equal(create_noise_schedule(0.1, 5.0, 7, levels), other.grid(7))
     assert torch.equal(
         create_noise_schedule(0.1, 5.0, 7, replace(levels, sigma_min=None, sigma_max=None)), other.grid(7)
+    )
+    # ends of its own go before the arguments
+    assert torch.equal(create_noise_schedule(0.1, 5.0, 7, levels), levels.grid(7))
+    assert torch.equal(
+        create_noise_schedule(0.1, 5.0, 7, replace(levels, sigma_min=None)), replace(levels, sigma_min=0.1).grid(7)
     )
     assert create_noise_schedule(0.1, 5.0, 7, levels, dtype=torch.float64).dtype == torch.float64
 
@@ -299,6 +305,9 @@ BAD_ENDS: list[tuple[dict[str, Any], str]] = [
     ({"sigma_min": math.nan}, "sigma_min must be positive and finite, not nan"),
     ({"sigma_min": 1.0, "sigma_max": 1.0}, "sigma_min must be below sigma_max, but 1 >= 1"),
     ({"sigma_min": 2.0, "sigma_max": 1.0}, "sigma_min must be below sigma_max, but 2 >= 1"),
+    ({"sigma_min": "0.1"}, "sigma_min must be positive and finite, not 0.1"),
+    ({"sigma_max": [5.0]}, r"sigma_max must be positive and finite, not \[5.0\]"),
+    ({"sigma_max": 1j}, "sigma_max must be positive and finite, not 1j"),
 ]
 
 
@@ -321,7 +330,12 @@ BAD_VALUES: list[tuple[Callable[[], Levels], str]] = [
     (lambda: UniformTime(3), "process must be a name or a Process, not 3"),  # type: ignore[arg-type]
     (lambda: UniformTime(SubVariancePreserving(2.0, 1.0)), "beta_min must be below beta_max, but 2 >= 1"),
     (lambda: Given(()), "the levels must be positive, finite and distinct"),
-    (lambda: Given((1.0, -2.0)), "the levels must be positive, finite and distinct"),
+    (lambda: Given((1.0, -2.0)), "a level must be a positive finite number, not -2.0"),
+    (lambda: Given((1.0, "0.5")), "a level must be a positive finite number, not '0.5'"),
+    (lambda: Given((1.0, True)), "a level must be a positive finite number, not True"),
+    (lambda: Given("karras"), "a level must be a positive finite number, not 'karras'"),
+    (lambda: Given(None), "a level must be a positive finite number, not None"),
+    (lambda: Given(torch.ones(2, 1)), r"a level must be a positive finite number, not \[1.0\]"),
     (lambda: Given((1.0, 1.0)), "the levels must be positive, finite and distinct"),
     (lambda: Discrete(n_sigmas=0), "n_sigmas must be a whole number of at least 1, not 0"),
     (lambda: Discrete(n_sigmas=2.5), "n_sigmas must be a whole number of at least 1, not 2.5"),  # type: ignore[arg-type]

@@ -152,13 +152,31 @@ def test_bad_rho(rho: float) -> None:
             refused()
 
 
+def test_rho_is_karras_s_alone() -> None:
+    own = create_noise_schedule(0.1, 50.0, 10, "karras", rho=3.0)
+    assert torch.equal(create_noise_schedule(0.1, 50.0, 10, Karras(), rho=3.0), own)
+    # the argument goes before what the family has
+    assert torch.equal(create_noise_schedule(0.1, 50.0, 10, Karras(5.0), rho=3.0), own)
+    others: list[tuple[str | Levels, str]] = [
+        ("geometric", r"Geometric\(\)"),
+        ("softened", r"Softened\(\)"),
+        (Linear(sigma_max=5.0), r"Linear\(sigma_max=5.0\)"),
+    ]
+    for kind, printed in others:
+        with pytest.raises(SettingError, match=f"rho is the exponent of 'karras'; {printed} has none"):
+            create_noise_schedule(0.1, 50.0, 10, kind, rho=3.0)
+
+
 def test_levels_too_close_for_their_type() -> None:
-    with pytest.raises(SettingError, match=r"1000 levels from 1 to 0.5 are not distinct in torch.bfloat16; take fewer"):
+    with pytest.raises(
+        SettingError, match=r"1000 levels from 1 to 0.5 .* are not distinct in torch.bfloat16; take fewer"
+    ):
         create_noise_schedule(0.5, 1.0, 1000, dtype=torch.bfloat16)
 
 
 def test_check_levels_lets_good_ones_pass() -> None:
     check_levels(0.1, 0.2)
+    check_levels(np.float32(0.1), np.int64(2))
 
 
 Cdf = Callable[[NDArray[Any]], NDArray[Any]]

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from ncsn.errors import SettingError
-from ncsn.noise import DDPM, Discrete, Given, Karras, create_noise_schedule, ddpm_levels
+from ncsn.noise import DDPM, Discrete, Geometric, Given, Karras, create_noise_schedule, ddpm_levels
+from ncsn.parts import filled
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -38,10 +40,24 @@ def test_levels_in_any_order() -> None:
     assert levels.quantile(torch.tensor([0.0, 0.3, 0.34, 0.66, 0.67, 1.0])).tolist() == [2.0, 2.0, 4.0, 4.0, 8.0, 8.0]
 
 
-@pytest.mark.parametrize("sigmas", [(), (0.0, 1.0), (1.0, 1.0), (2.0, 1.0, 2.0), (1.0, math.inf), (math.nan,)])
-def test_bad_given_levels(sigmas: tuple[float, ...]) -> None:
-    with pytest.raises(SettingError, match="the levels must be positive, finite and distinct"):
+@pytest.mark.parametrize(
+    ("sigmas", "message"),
+    [
+        ((), "the levels must be positive, finite and distinct"),
+        ((0.0, 1.0), "a level must be a positive finite number, not 0.0"),
+        ((1.0, 1.0), "the levels must be positive, finite and distinct"),
+        ((2.0, 1.0, 2.0), "the levels must be positive, finite and distinct"),
+        ((1.0, math.inf), "a level must be a positive finite number, not inf"),
+        ((math.nan,), "a level must be a positive finite number, not nan"),
+    ],
+)
+def test_bad_given_levels(sigmas: tuple[float, ...], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
         Given(sigmas)
+
+
+def test_one_given_level_needs_no_brackets() -> None:
+    assert Given(3) == Given(torch.tensor(3.0)) == Given([3.0])
 
 
 def test_some_of_the_given_levels_are_picked_evenly() -> None:
@@ -66,6 +82,28 @@ def test_a_number_of_a_familys_levels() -> None:
     assert Discrete(n_sigmas=7, at_least=100, **ends).count == 100
     with pytest.raises(SettingError, match=r"Discrete\(.*\) needs n_sigmas, or a plan"):
         Discrete(**ends).draw(3)
+
+
+def test_ends_of_its_own_go_before_those_of_a_plan() -> None:
+    plan = SimpleNamespace(sigma_min=0.1, sigma_max=40.0, n_sigmas=4)
+    own, both, inner = (
+        filled(levels, plan)
+        for levels in (
+            Discrete(Karras(3.0), sigma_max=5.0),
+            Discrete(Karras(3.0), sigma_min=0.2, sigma_max=5.0),
+            Discrete(Karras(3.0, sigma_max=2.0), sigma_min=0.2, sigma_max=5.0),
+        )
+    )
+    for levels, ends in ((own, (0.1, 5.0)), (both, (0.2, 5.0)), (inner, (0.2, 2.0))):
+        expected = Karras(3.0, sigma_min=ends[0], sigma_max=ends[1])
+        torch.testing.assert_close(levels.table, expected.grid(4, torch.float64))
+        # what is drawn and what is walked agree
+        torch.testing.assert_close(levels.grid(9), expected.grid(9))
+
+
+def test_fixed_numbers_of_levels_say_so() -> None:
+    assert all(levels.fixed for levels in (Given([1.0]), Discrete(), DDPM()))
+    assert not any(family.fixed for family in (Karras, Karras(), Geometric(sigma_max=5.0)))
 
 
 @pytest.mark.parametrize("betas", ["linear", "cosine"])

@@ -1,6 +1,7 @@
 """The settings chosen from the data: the plan, how it is made, printed and saved."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from ncsn.errors import DataError, RunError, SettingError
 from ncsn.noise import MAX_LEVEL_RATIO, langevin_step_size, variance_ratio
-from ncsn.plan import Plan, make_plan
+from ncsn.plan import COUNTS, Plan, make_plan
 
 from .common import Array, normal, standardised, swiss_roll
 
@@ -23,7 +24,6 @@ def test_plan_of_the_roll() -> None:
     assert 0.02 < (plan.sigma_min / noise) ** 2 < 0.05
     assert plan.sigma_data == pytest.approx(1.0)
     assert plan.sigma_max == pytest.approx(pdist(x).max(), rel=0.03)
-    assert plan.sigma_init == pytest.approx((plan.sigma_max**2 + 1) ** 0.5)
     assert (plan.n_rows, plan.n_features) == (5000, 2)
     assert 15 <= plan.n_sigmas <= 25
     assert variance_ratio(plan.langevin_step_size, plan.sigma_min, MAX_LEVEL_RATIO, plan.n_steps_per_sigma) < 1.1
@@ -46,7 +46,7 @@ def test_sigma_min_of_real_and_wide_data(x: Array, low: float, high: float) -> N
 def test_doubled_data_double_the_noise_levels() -> None:
     for x in (swiss_roll(1000)[0], normal(100, 5), load_digits().data[:500]):
         one, two = make_plan(x), make_plan(2 * x)
-        for name in ("sigma_data", "sigma_min", "sigma_max", "sigma_init"):
+        for name in ("sigma_data", "sigma_min", "sigma_max"):
             assert getattr(two, name) == pytest.approx(2 * getattr(one, name), rel=1e-9)
         assert two.langevin_step_size == pytest.approx(4 * one.langevin_step_size, rel=1e-6)
         assert (two.n_sigmas, two.n_steps_per_sigma) == (one.n_sigmas, one.n_steps_per_sigma)
@@ -64,7 +64,6 @@ def test_arrays_and_tensors_give_the_same_plan_and_images_the_same_noise() -> No
         "n_sigmas",
         "n_steps_per_sigma",
         "langevin_step_size",
-        "sigma_init",
     )
     assert [getattr(images, name) for name in noise] == [getattr(plan, name) for name in noise]
     assert make_plan(torch.from_numpy(x).float().requires_grad_()).sigma_min == pytest.approx(plan.sigma_min, rel=1e-3)
@@ -125,7 +124,32 @@ def test_plan_survives_json_and_prints_every_choice() -> None:
 def test_plan_that_version_0_1_saved_is_read() -> None:
     plan = make_plan(swiss_roll(500)[0])
     saved = json.loads(json.dumps(plan.to_dict()).replace("langevin_step_size", "step_size"))
+    # what nothing reads is dropped
+    place = [choice["name"] for choice in saved["choices"]].index("log_sigma_mean")
+    saved["choices"].insert(place, {"name": "sigma_init", "value": 9.0, "rule": "sqrt(...)", "reason": "spread"})
     assert Plan.from_dict(saved) == plan
+
+
+def test_a_plan_whose_step_size_was_given_is_read() -> None:
+    saved = make_plan(swiss_roll(500)[0]).to_dict()
+    given = [
+        choice | {"value": 1e-6, "rule": "given"} if choice["name"] == "langevin_step_size" else choice
+        for choice in saved["choices"]
+    ]
+    assert Plan.from_dict(saved | {"choices": given}).langevin_step_size == 1e-6
+
+
+def test_a_step_size_left_to_the_data_may_be_said_to_be() -> None:
+    x = swiss_roll(200)[0]
+    assert make_plan(x, langevin_step_size=None) == make_plan(x)
+
+
+def test_counts_are_the_whole_numbers_of_a_plan() -> None:
+    plan = make_plan(normal(50, 2))
+    kinds = {field.name: type(getattr(plan, field.name)) for field in fields(plan)}
+    counts = {name for name, kind in kinds.items() if kind is int} - {"n_rows", "n_features"}
+    assert set(COUNTS) == counts
+    assert {"n_sigmas", "sampling_steps"} < counts
 
 
 @pytest.mark.parametrize(
@@ -190,7 +214,12 @@ def test_unusable_data_are_refused_in_one_clear_line(x: Array, message: str) -> 
         ({"n_sigmas": 0}, "n_sigmas must be a whole number"),
         ({"n_sigmas": 2.5}, "n_sigmas must be a whole number"),
         ({"n_steps_per_sigma": True}, "n_steps_per_sigma must be a whole number"),
-        ({"langevin_step_size": 1.0}, "diverges"),
+        (
+            {"langevin_step_size": 1.0},
+            "langevin_step_size follows from the levels: give a sampler its step_size instead",
+        ),
+        ({"langevin_step_size": 1e-6}, "langevin_step_size follows from the levels"),
+        ({"sigma_init": 5.0}, "unknown setting 'sigma_init'"),
     ],
 )
 def test_given_settings_out_of_range_are_refused(given: dict[str, object], message: str) -> None:

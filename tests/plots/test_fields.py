@@ -6,7 +6,7 @@ import pytest
 import torch
 from matplotlib.quiver import Quiver
 
-from ncsn.errors import DataError
+from ncsn.errors import DataError, SettingError
 from ncsn.evaluation import score_error_by_level
 from ncsn.plots import plot_learned_and_exact, plot_multiscale_scores
 
@@ -64,7 +64,7 @@ def test_learned_and_exact_gives_the_error_of_each_level() -> None:
 
 
 def test_a_score_of_another_shape_leaves_no_open_figure() -> None:
-    with pytest.raises(ValueError, match="returned the shape"):
+    with pytest.raises(SettingError, match="returned the shape"):
         plot_multiscale_scores(lambda x, sigma, **condition: x[:, :1], SIGMAS)
     with pytest.raises(DataError, match="2 columns"):
         plot_learned_and_exact(normal_score, normal_score, SIGMAS, normal(10, 3))

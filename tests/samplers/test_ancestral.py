@@ -78,7 +78,8 @@ def test_ancestral_follows_the_recursion_of_the_posterior(eta: float) -> None:
         ("ancestral", {"eta": 1.5}, "eta must lie between 0 (DDIM) and 1 (DDPM), not 1.5"),
         ("ancestral", {"eta": 2}, "eta must lie between 0 (DDIM) and 1 (DDPM), not 2"),
         ("ancestral", {"eta": -0.1}, "eta must lie between 0 (DDIM) and 1 (DDPM), not -0.1"),
-        ("ancestral", {"eta": math.nan}, "eta must lie between 0 (DDIM) and 1 (DDPM), not nan"),
+        ("ancestral", {"eta": math.nan}, "eta must be a finite number, not nan"),
+        ("ddim", {"eta": "0.5"}, "eta must be a finite number, not '0.5'"),
         ("ddim", {"eta": 1.5}, "eta must lie between 0 (DDIM) and 1 (DDPM), not 1.5"),
         (
             "consistent_annealed",

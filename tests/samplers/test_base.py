@@ -11,6 +11,7 @@ from torch import Tensor
 from ncsn.errors import SettingError
 from ncsn.exact import EmpiricalScore
 from ncsn.samplers import CountedModel, Noise, Sampler, sample
+from ncsn.samplers.base import GROUP
 
 from .common import at_origin, points, variance_is
 
@@ -59,6 +60,13 @@ def test_means_are_over_groups_of_64_within_blocks() -> None:
         torch.testing.assert_close(means[start:end], values[start:end].mean().expand(end - start))
     alone = Noise(0, 0, 1, torch.device("cpu")).group_means(values)
     assert torch.equal(alone, values)
+    # of any length and type, as of a loop over blocks and groups
+    for n, block in ((1, 1), (63, 64), (64, 64), (65, 64), (129, 128), (300, 37), (300, 1000)):
+        for some in (points(n), points(n).float()):
+            slow = [group.mean().expand(len(group)) for rows in some.split(block) for group in rows.split(GROUP)]
+            means = Noise(0, 0, block, torch.device("cpu")).group_means(some)
+            assert means.dtype == some.dtype
+            torch.testing.assert_close(means, torch.cat(slow))
 
 
 def test_a_sampler_without_a_step_says_what_it_lacks() -> None:

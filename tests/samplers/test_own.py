@@ -108,6 +108,21 @@ def test_options_of_samplers_of_one_s_own() -> None:
             sample(*arguments, own, shares=0.5)  # type: ignore[arg-type]
 
 
+def test_a_function_with_any_options_takes_any() -> None:
+    seen: list[dict[str, Any]] = []
+
+    def open_minded(
+        model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise, share: float = 0.0, **options: Any
+    ) -> Iterator[State]:
+        seen.append(options)
+        yield from restless(model, x, sigmas, noise, share=share)
+
+    arguments = gaussian([1.0, -2.0], [0.5, 2.0]), levels(0.1, 8.0, 6), 20, 2
+    found = sample(*arguments, open_minded, generator=generator(), share=0.5, colour="red", depth=3)
+    assert torch.equal(found, sample(*arguments, restless, generator=generator(), share=0.5))
+    assert seen == [{"colour": "red", "depth": 3}]
+
+
 @pytest.mark.parametrize("thing", [3, object(), object, nn.Linear])
 def test_what_is_no_sampler_is_refused(thing: Any) -> None:
     with pytest.raises(

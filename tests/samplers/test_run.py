@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ncsn.errors import DivergenceError
+from ncsn.errors import DivergenceError, SettingError
 from ncsn.exact import EmpiricalScore
 from ncsn.networks import NCSNScoreNetwork, PreconditionedScore, ResidualMLP
-from ncsn.noise import create_noise_schedule
+from ncsn.noise import Karras, create_noise_schedule
 from ncsn.samplers import (
     Heun,
     PredictorCorrector,
@@ -390,6 +390,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"sigmas": torch.tensor([1.0, 0.0])}, "sigmas must be a 1-D tensor of positive, finite noise levels"),
     ({"sigmas": torch.tensor([math.inf, 1.0])}, "sigmas must be a 1-D tensor of positive, finite noise levels"),
     ({"sigmas": torch.tensor([math.nan, 1.0])}, "sigmas must be a 1-D tensor of positive, finite noise levels"),
+    ({"sigmas": "karras"}, "sigmas are the levels themselves, a tensor, as "),
+    ({"sigmas": Karras(3.0)}, "sigmas are the levels themselves, a tensor, as Karras(rho=3.0).grid(n) returns it"),
     ({"sigmas": torch.tensor([1.0, 2.0])}, "sigmas must descend; turn them round with sigmas.flip(0)"),
     ({"sigmas": torch.tensor([2.0, 2.0])}, "sigmas must descend; turn them round with sigmas.flip(0)"),
 ]
@@ -398,10 +400,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("changes", "message"), BAD)
 def test_bad_input_is_refused_at_once(changes: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {"sigmas": torch.tensor([2.0, 1.0]), "n_samples": 5, "data_dim": 2} | changes
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(SettingError) as caught:
         trajectory(at_origin(2), **arguments)
     assert str(caught.value).startswith(message)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(SettingError) as caught:
         sample(at_origin(2), **arguments)
     assert str(caught.value).startswith(message)
 
@@ -420,7 +422,7 @@ def test_options_that_a_sampler_lacks() -> None:
 
 
 def test_a_condition_of_another_length() -> None:
-    with pytest.raises(ValueError, match="condition 'label' must have one entry a row, 5, not 4"):
+    with pytest.raises(SettingError, match="condition 'label' must have one entry a row, 5, not 4"):
         sample(at_origin(2), torch.tensor([2.0, 1.0]), 5, 2, condition={"label": torch.zeros(4).long()})
 
 
@@ -433,7 +435,7 @@ def test_samples_that_stand_in_for_a_group_are_not_counted() -> None:
 
 
 def test_a_start_of_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"x_init must return the shape \(5, 2\), not \(5, 1\)"):
+    with pytest.raises(SettingError, match=r"x_init must return the shape \(5, 2\), not \(5, 1\)"):
         sample(at_origin(2), levels(0.1, 5.0, 4), 5, 2, x_init=lambda noise, rows: noise[:, :1])
 
 

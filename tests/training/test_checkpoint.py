@@ -141,6 +141,38 @@ def test_checkpoint_is_no_pickle_and_says_where_training_stands(tmp_path: Path) 
     assert [step for step, _ in metadata["curve"]] == list(range(1, 11))
 
 
+class Activated(nn.Module):
+    """A network of one's own that calls a function between its layers."""
+
+    def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.activation = activation
+        self.first, self.last = nn.Linear(3, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        level = sigma.log().expand(len(x))[:, None]
+        answer: Tensor = self.last(self.activation(self.first(torch.cat([x, level], dim=1))))
+        return answer
+
+
+def bent(x: Tensor) -> Tensor:
+    return x.abs().sqrt()
+
+
+@pytest.mark.parametrize("other", [torch.tanh, nn.functional.silu, bent], ids=lambda function: function.__name__)
+def test_a_checkpoint_of_another_activation_function_is_refused(tmp_path: Path, other: Any) -> None:
+    def trainer(activation: Any) -> Trainer:
+        torch.manual_seed(0)
+        return Trainer(Activated(activation), two_clusters(), RECIPE)
+
+    path = tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        trainer(torch.relu).run(interrupt_at(10), path)
+    with pytest.raises(RunError, match="is no checkpoint of this training"):
+        trainer(other).run(checkpoint=path)
+    trainer(torch.relu).run(checkpoint=path)
+
+
 # What tells one training from another
 
 
@@ -156,9 +188,11 @@ class Own(nn.Module):
         self.mode: str = changes.get("mode", "mean")
         self.gated: bool = changes.get("gated", False)
         self.levels: Part = changes.get("levels", Karras(3.0))
+        self.widths: list[Any] = changes.get("widths", [8, 16])
+        self.function: Any = changes.get("function", torch.relu)
         # what has an address, or no name that another process knows
-        self.helper = object()
-        self.function = lambda x: x
+        self.helper: Any = changes.get("helper", object())
+        self.local = lambda x: x
         self._counted: int = changes.get("counted", 0)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
@@ -196,7 +230,9 @@ def test_a_description_is_plain_data_of_modules_numbers_parts_and_weights() -> N
     assert kinds[""] == "ncsn.networks.preconditioning.PreconditionedScore"
     own = {name: values for name, _, values in modules}
     assert own[""] == {"preconditioning": {"part": "EDM", "sigma_data": 1.0, "sigma_min": 0.0}}
-    assert own["network"] == {"dropout": 0.1, "n_classes": 0}
+    # what is None is told too, by its type
+    absent = dict.fromkeys(("fourier", "label_embedding", "gain"), "NoneType")
+    assert own["network"] == {"dropout": 0.1, "n_classes": 0} | absent
     assert own["network.output"] == {"in_features": 16, "out_features": 2}
     assert ["network.output.weight", "torch.float32", [2, 16]] in weights
 
@@ -240,6 +276,12 @@ def test_training_and_its_mode_do_not_change_the_identity() -> None:
         {"levels": Geometric()},
         {"activation": nn.SiLU},
         {"stride": 2},
+        {"function": nn.functional.silu},
+        {"function": torch.sigmoid},
+        {"function": nn.SiLU()},
+        {"widths": [8, 17]},
+        {"widths": [8, [16]]},
+        {"helper": nn.functional.silu},
     ],
     ids=str,
 )

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -488,6 +488,103 @@ def test_a_network_of_ones_own_is_seeded_and_leaves_the_global_generator_as_it_w
 # The recipe
 
 
+class Dropping(ResidualMLP):
+    """The library's perceptron with a dropout more, of which it says nothing."""
+
+    def __init__(self, shape: tuple[int, ...], **options: Any) -> None:
+        super().__init__(shape, 16, 1, **options)
+        self.drop = nn.Dropout(0.3)
+
+    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.drop(super().forward(x, noise, label))
+
+
+class Shaken(PreconditionedScore):
+    """The library's score model with noise of its own."""
+
+    def forward(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
+        return super().forward(x + 0.1 * torch.randn_like(x), sigma, **condition)
+
+
+class Holding(nn.Module):
+    """A network of one's own that holds one of the library's by the name that its models have for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.drop = ResidualMLP((2,), 16, 1), nn.Dropout(0.3)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        return self.drop(self.network(x, sigma.log())) / sigma[:, None]
+
+
+@dataclass(frozen=True, repr=False)
+class Drawing(DenoisingScoreMatching):
+    """The library's objective along random directions."""
+
+    def __call__(self, model: ScoreModel, batch: Batch) -> Tensor:
+        loss = super().__call__(model, batch)
+        return loss * torch.rand_like(loss)
+
+
+INHERITING: dict[str, Case] = {
+    "a network": Case(lambda: PreconditionedScore(Dropping((2,))), MATCHING),
+    "a network that says it draws": Case(lambda: PreconditionedScore(Dropping((2,), dropout=0.2)), MATCHING),
+    "a score model": Case(lambda: Shaken(ResidualMLP((2,), 16, 1)), MATCHING),
+    "a module with a network": Case(Holding, MATCHING),
+    "an objective": Case(small_model, Drawing("edm")),
+}
+
+
+@pytest.mark.parametrize("case", INHERITING.values(), ids=list(INHERITING))
+def test_what_inherits_or_holds_the_librarys_may_draw_more_and_is_seeded(case: Case) -> None:
+    def run(seed: int = 5) -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            model = case.model()
+        trainer = Trainer(model, two_clusters(), replace(RECIPE, objective=case.objective, seed=seed))
+        trainer.run()
+        return trainer.averaged_model
+
+    state = torch.get_rng_state()
+    first = run()
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(7)
+    assert same(run(), first)
+    assert not same(run(6), first)
+
+
+@dataclass(frozen=True)
+class Said:
+    """An objective of one's own that says that it draws nothing."""
+
+    draws: ClassVar[bool] = False
+
+    def __call__(self, model: ScoreModel, batch: Batch) -> Tensor:
+        return plain_error(model, batch)
+
+
+class SaidF(nn.Module):
+    """A network of one's own that says that it draws nothing."""
+
+    draws = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        answer: Tensor = self.layer(x)
+        return answer
+
+
+def test_what_says_that_it_draws_nothing_spares_the_global_generators(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: Any) -> None:
+        raise AssertionError("the global generators are asked")
+
+    monkeypatch.setattr("ncsn.training.trainer.global_draws", refused)
+    Trainer(PreconditionedScore(SaidF()), two_clusters(), replace(RECIPE, objective=Said())).run()
+
+
 def test_rows_that_a_target_takes() -> None:
     for objective, rows in (
         (plain_error, 0),
@@ -510,3 +607,27 @@ def test_an_objective_without_a_needed_setting_says_so() -> None:
     trainer = Trainer(consistency_model(), two_clusters(), replace(RECIPE, objective=Consistency()))
     with pytest.raises(SettingError, match=r"Consistency\(\) needs sigma_min, or a plan"):
         trainer.run()
+
+
+@pytest.mark.parametrize(
+    ("objective", "returned"),
+    [
+        (lambda model, batch: plain_error(model, batch).mean(), r"\(\)"),
+        (lambda model, batch: plain_error(model, batch)[:, None], r"\(32, 1\)"),
+        (lambda model, batch: model(batch.noisy, batch.sigma), r"\(32, 2\)"),
+        (lambda model, batch: 1.0, "float"),
+        (lambda model, batch: None, "NoneType"),
+    ],
+)
+def test_an_objective_must_return_a_loss_of_each_row(objective: Any, returned: str) -> None:
+    trainer = Trainer(small_model(), two_clusters(), replace(RECIPE, objective=objective))
+    with pytest.raises(SettingError, match=rf"must return a loss of each row, \(32,\), not {returned}$") as caught:
+        trainer.run()
+    assert "\n" not in str(caught.value)
+    assert trainer.step == 0
+
+
+def test_a_weighting_must_return_a_weight_of_each_level() -> None:
+    recipe = replace(RECIPE, objective=DenoisingScoreMatching(lambda sigma: sigma[:, None]))
+    with pytest.raises(SettingError, match=r"the weighting must return \(32,\), as the levels, not \(32, 32\)"):
+        Trainer(small_model(), two_clusters(), recipe).run()

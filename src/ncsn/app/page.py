@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ncsn.errors import RunError
+from ncsn.errors import RunError, SettingError
 from ncsn.files import write_bytes
 
 Rows = pd.DataFrame | Iterable[Mapping[str, Any]]
@@ -74,12 +74,12 @@ class Report:
             formats: Format specifications of columns of numbers, such as ``{"ratio": ".2f"}``; four digits by default.
 
         Raises:
-            ValueError: There are no rows.
+            SettingError: There are no rows.
         """
         records: list[Mapping[Any, Any]] = list(rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows)
         columns = list(dict.fromkeys(column for record in records for column in record))
         if not columns:
-            raise ValueError("a table needs at least one row of at least one column")
+            raise SettingError("a table needs at least one row of at least one column")
         formats = formats or {}
         numeric = [all(_is_number(record.get(column)) for record in records) for column in columns]
         heads = [
@@ -105,10 +105,10 @@ class Report:
             alternative: What it shows, for those who cannot see it; the caption when None.
 
         Raises:
-            ValueError: The name is taken or cannot name a file.
+            SettingError: The name is taken or cannot name a file.
         """
         if not re.fullmatch(r"[\w-]+", name) or name in self._figures:
-            raise ValueError(f"figure name {name!r} is taken, or has other characters than letters, digits, _ and -")
+            raise SettingError(f"figure name {name!r} is taken, or has other characters than letters, digits, _ and -")
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=_PNG_DPI, facecolor=figure.get_facecolor())
         width = round(figure.get_size_inches()[0] * _CSS_DPI)

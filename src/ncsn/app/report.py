@@ -103,7 +103,7 @@ def write_run_report(
         The path of the page.
 
     Raises:
-        ValueError: A run has a figure of an unknown name, or two runs are called alike.
+        SettingError: A run has a figure of an unknown name, or two runs are called alike.
         RunError: The folder cannot be made or written, or the disk is full.
     """
     report = Report(title, introduction)

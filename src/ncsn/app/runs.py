@@ -18,7 +18,7 @@ from ncsn.app.report import write_run_report
 from ncsn.app.summary import facts_of, summarise
 from ncsn.data import Dataset, Encoding, Split, as_float64, load, load_mask, save_samples, split
 from ncsn.data.formats import ending_of, has_labels
-from ncsn.errors import DataError, RunError
+from ncsn.errors import DataError, RunError, SettingError
 from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
 from ncsn.files import read_json, write_bytes
@@ -93,11 +93,20 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     if teacher is not None:
         score_to_distil(teacher, method_named(method), encoding)
     network = None if settings.network is None else object_at(settings.network)
+    new = not folder.exists()
     _claim(folder, settings, resume)
     checkpoint = folder / "checkpoint.safetensors"
     estimator = NCSN(method=method, network=network, training_steps=settings.steps, random_state=settings.seed)
-    with shown(f"training on {dataset.name}") as advance:
-        estimator.fit(parts.train, parts.train_labels, teacher=teacher, callback=advance, checkpoint=checkpoint)
+    try:
+        with shown(f"training on {dataset.name}") as advance:
+            estimator.fit(parts.train, parts.train_labels, teacher=teacher, callback=advance, checkpoint=checkpoint)
+    except (DataError, SettingError):
+        # nothing was trained: the folder is left as it was found
+        if not checkpoint.exists():
+            (folder / "settings.json").unlink()
+            if new:
+                folder.rmdir()
+        raise
     evaluation = judge(estimator.model_, parts.train, parts.held_out, seed=settings.seed)
     estimator.save(folder)
     _finish(folder, settings, estimator.model_, evaluation, dataset, parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import os
@@ -22,7 +21,8 @@ from torch import Tensor
 from ncsn.data.dataset import Dataset
 from ncsn.data.images import draw_grid
 from ncsn.data.values import Values, as_float64
-from ncsn.errors import DataError, RunError, unknown_name
+from ncsn.errors import DataError, unknown_name
+from ncsn.files import write_bytes
 
 # A number, with what pandas appends to a name that comes twice.
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?(\.\d+)?")
@@ -290,12 +290,4 @@ def save_samples(
             raise DataError(f"{path}: the name {label_name!r} is taken; choose another label_name")
     content = io.BytesIO()
     FORMATS[ending].write(Samples(path, frame, array, columns, labels, label_name, value_range), content)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        unfinished.write_bytes(content.getbuffer())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+    write_bytes(path, content.getvalue())

@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Generator, Tensor
 
-from ncsn.errors import unknown_name
+from ncsn.errors import SettingError, unknown_name
 
 
 class Mixture(NamedTuple):
@@ -30,7 +30,7 @@ _RINGS_RADII, _RINGS_NOISE = torch.tensor([0.5, 1.0, 1.5, 2.0], dtype=torch.floa
 
 def _uniform(n: int, generator: Generator | None) -> Tensor:
     if n < 1:
-        raise ValueError(f"n must be at least 1, not {n}")
+        raise SettingError(f"n must be at least 1, not {n}")
     return torch.rand(n, dtype=torch.float64, generator=generator)
 
 
@@ -41,11 +41,11 @@ def _normal(n: int, generator: Generator | None) -> Tensor:
 def draw_components(n: int, kinds: int, generator: Generator | None, labels: Tensor | None) -> Tensor:
     """Return the components given, checked, or draw ``n`` of them, each as likely."""
     if n < 1:
-        raise ValueError(f"n must be at least 1, not {n}")
+        raise SettingError(f"n must be at least 1, not {n}")
     if labels is None:
         return torch.randint(kinds, (n,), generator=generator)
     if labels.shape != (n,) or labels.min() < 0 or labels.max() >= kinds:
-        raise ValueError(f"labels must be {n} whole numbers from 0 to {kinds - 1}, of shape ({n},)")
+        raise SettingError(f"labels must be {n} whole numbers from 0 to {kinds - 1}, of shape ({n},)")
     return labels.long()
 
 
@@ -81,7 +81,7 @@ def swiss_roll(n: int, generator: Generator | None = None) -> Tensor:
         Independent points, ``(n, 2)`` in float32.
 
     Raises:
-        ValueError: ``n`` is below 1.
+        SettingError: ``n`` is below 1.
 
     >>> swiss_roll(3).shape
     torch.Size([3, 2])
@@ -103,7 +103,7 @@ def moons(n: int, generator: Generator | None = None, labels: Tensor | None = No
         Independent points, ``(n, 2)`` in float32.
 
     Raises:
-        ValueError: ``n`` is below 1, or ``labels`` do not fit.
+        SettingError: ``n`` is below 1, or ``labels`` do not fit.
     """
     labels = draw_components(n, 2, generator, labels)
     return (_moons_curve(_uniform(n, generator), labels) + _MOONS_NOISE * _normal(n, generator)).float()
@@ -121,7 +121,7 @@ def eight_gaussians(n: int, generator: Generator | None = None, labels: Tensor |
         Independent points, ``(n, 2)`` in float32.
 
     Raises:
-        ValueError: ``n`` is below 1, or ``labels`` do not fit.
+        SettingError: ``n`` is below 1, or ``labels`` do not fit.
     """
     centres = _polar(_GAUSSIANS_RADIUS, math.pi / 4 * draw_components(n, 8, generator, labels).double())
     return (centres + _GAUSSIANS_NOISE * _normal(n, generator)).float()
@@ -139,7 +139,7 @@ def checkerboard(n: int, generator: Generator | None = None, labels: Tensor | No
         Independent points, ``(n, 2)`` in float32; their density is 1/8 on the squares.
 
     Raises:
-        ValueError: ``n`` is below 1, or ``labels`` do not fit.
+        SettingError: ``n`` is below 1, or ``labels`` do not fit.
     """
     labels = draw_components(n, 8, generator, labels)
     row = labels // 2
@@ -164,7 +164,7 @@ def pinwheel(n: int, generator: Generator | None = None, labels: Tensor | None =
         Independent points, ``(n, 2)`` in float32.
 
     Raises:
-        ValueError: ``n`` is below 1, or ``labels`` do not fit.
+        SettingError: ``n`` is below 1, or ``labels`` do not fit.
     """
     labels = draw_components(n, 5, generator, labels)
     normal = _normal(n, generator)
@@ -185,7 +185,7 @@ def rings(n: int, generator: Generator | None = None, labels: Tensor | None = No
         Independent points, ``(n, 2)`` in float32.
 
     Raises:
-        ValueError: ``n`` is below 1, or ``labels`` do not fit.
+        SettingError: ``n`` is below 1, or ``labels`` do not fit.
     """
     labels = draw_components(n, 4, generator, labels)
     return (_rings_curve(_uniform(n, generator), labels) + _RINGS_NOISE * _normal(n, generator)).float()
@@ -247,7 +247,7 @@ def toy_mixture(name: str, n_components: int = 2000) -> Mixture:
         Weights, means and covariances, for instance for `GaussianMixtureScore`.
 
     Raises:
-        ValueError: No toy set with a known mixture has this name, or ``n_components`` is below 1.
+        SettingError: No toy set with a known mixture has this name, or ``n_components`` is below 1.
 
     >>> toy_mixture("eight_gaussians").means.shape
     torch.Size([8, 2])
@@ -256,7 +256,7 @@ def toy_mixture(name: str, n_components: int = 2000) -> Mixture:
     if name not in known:
         raise unknown_name("toy set with a known mixture", name, known)
     if n_components < 1:
-        raise ValueError(f"n_components must be at least 1, not {n_components}")
+        raise SettingError(f"n_components must be at least 1, not {n_components}")
     toy = known[name]
     means = cast(Callable[[int], Tensor], toy.centres)(n_components)
     covariance = torch.diag(torch.as_tensor(toy.noise, dtype=torch.float64).expand(2).square())

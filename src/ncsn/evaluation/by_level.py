@@ -8,10 +8,11 @@ loss (Vincent 2011): no network can go below it.
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ncsn.errors import DataError
-from ncsn.score import ScoreModel
+from ncsn.errors import DataError, SettingError
+from ncsn.randomness import standard_normal
+from ncsn.score import ScoreModel, evaluate, evaluation_mode
 
 # Rows that pass through a score model together.
 _BLOCK = 2**14
@@ -30,7 +31,7 @@ def score_error(model: ScoreModel, exact: ScoreModel, x: Tensor, sigma: Tensor) 
         Errors of shape ``(N,)``, without units: 0 is exact, and a zero score has about 1 at small levels.
 
     Raises:
-        ValueError: A score has not the shape of ``x``.
+        SettingError: A score has not the shape of ``x``.
     """
     gap = sigma * (score_of(model, x, sigma) - score_of(exact, x, sigma))
     return gap.flatten(1).square().mean(1)
@@ -53,7 +54,7 @@ def score_error_by_level(
 
     Raises:
         DataError: The samples are empty or not finite.
-        ValueError: The levels are not positive, or a score has not the shape of its input.
+        SettingError: The levels are not positive, or a score has not the shape of its input.
 
     >>> exact = lambda x, sigma: -x / (1 + sigma**2)
     >>> twice = lambda x, sigma: 2 * exact(x, sigma)
@@ -85,7 +86,7 @@ def loss_by_level(
 
     Raises:
         DataError: The samples are empty or not finite.
-        ValueError: The levels are not positive, or the score has not the shape of its input.
+        SettingError: The levels are not positive, or the score has not the shape of its input.
 
     >>> exact = lambda x, sigma: -x / (1 + sigma**2)
     >>> g = torch.Generator().manual_seed(0)
@@ -113,7 +114,7 @@ def _by_level(
     if not bool(samples.isfinite().all()):
         raise DataError("samples hold NaN or infinite values; leave those rows out")
     sigmas = checked_levels(sigmas).to(samples)
-    noise = torch.randn(samples.shape, generator=generator, device=samples.device, dtype=samples.dtype)
+    noise = standard_normal(samples, generator)
     blocks = list(zip(samples.split(_BLOCK), noise.split(_BLOCK), strict=True))
     return torch.stack(
         [torch.cat([measure(x + sigma * noise, noise, sigma) for x, noise in blocks]).mean() for sigma in sigmas]
@@ -124,12 +125,12 @@ def checked_levels(sigmas: Tensor) -> Tensor:
     """Return the levels as a 1-D tensor of floating-point numbers.
 
     Raises:
-        ValueError: They are none, or not positive and finite.
+        SettingError: They are none, or not positive and finite.
     """
     sigmas = torch.as_tensor(sigmas)
     sigmas = sigmas if sigmas.is_floating_point() else sigmas.to(torch.get_default_dtype())
     if sigmas.ndim != 1 or len(sigmas) == 0 or not bool((sigmas.isfinite() & (sigmas > 0)).all()):
-        raise ValueError(f"sigmas must be a 1-D tensor of positive, finite noise levels, not {sigmas.tolist()}")
+        raise SettingError(f"sigmas must be a 1-D tensor of positive, finite noise levels, not {sigmas.tolist()}")
     return sigmas
 
 
@@ -137,13 +138,12 @@ def score_of(model: ScoreModel, x: Tensor, sigma: Tensor) -> Tensor:
     """Return the score of a model in evaluation mode.
 
     Raises:
-        ValueError: It has not the shape of ``x``.
+        SettingError: It has not the shape of ``x``.
     """
-    if isinstance(model, nn.Module):
-        model.eval()
-    score = model(x, sigma)
+    with evaluation_mode(model):
+        score = evaluate(model, x, sigma)
     if score.shape != x.shape:
-        raise ValueError(
+        raise SettingError(
             f"the score model returned the shape {tuple(score.shape)} for points of shape {tuple(x.shape)}"
         )
     return score

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import DataError
-from ncsn.exact.mixture import LOG2_E, MixtureScore, checked_sigma, floats, normal
+from ncsn.exact.mixture import LOG2_E, MixtureScore, checked_sigma, floats
+from ncsn.randomness import standard_normal
 
 
 class EmpiricalScore(MixtureScore):
@@ -88,4 +89,4 @@ class EmpiricalScore(MixtureScore):
     def _place(self, components: Tensor, sigma: Tensor | float, generator: torch.Generator | None) -> Tensor:
         points = self.data[components]
         level = checked_sigma(sigma, points.reshape(len(points), self.dim), allow_zero=True)
-        return points + level.reshape(-1, *[1] * len(self.shape)) * normal(points, generator)
+        return points + level.reshape(-1, *[1] * len(self.shape)) * standard_normal(points, generator)

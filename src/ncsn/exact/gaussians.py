@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ncsn.errors import DataError
-from ncsn.exact.mixture import LOG2_E, MixtureScore, checked_sigma, floats, normal
+from ncsn.exact.mixture import LOG2_E, MixtureScore, checked_sigma, floats
+from ncsn.randomness import standard_normal
 
 _ROUNDING = 1e-5
 
@@ -111,7 +112,7 @@ class GaussianMixtureScore(MixtureScore):
     def _place(self, components: Tensor, sigma: Tensor | float, generator: torch.Generator | None) -> Tensor:
         centres = self.means[components]
         level = checked_sigma(sigma, centres, allow_zero=True)
-        offset = (self.variances[components] + level.square()).sqrt() * normal(centres, generator)
+        offset = (self.variances[components] + level.square()).sqrt() * standard_normal(centres, generator)
         if self.axes is not None:
             for k in set(components.tolist()):
                 rows = components == k

@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ncsn.errors import DataError
-from ncsn.score import denoised_from_score, expand_sigma
+from ncsn.errors import DataError, SettingError
+from ncsn.score import NO_LABEL, denoised_from_score, expand_sigma
 
-_UNCONDITIONAL = -1
 LOG2_E = math.log2(math.e)
 _QUERY_ROWS = 512
 # On a CPU, blocks that leave the cache of the core take up to seven times as long.
@@ -44,7 +43,7 @@ class MixtureScore(nn.Module, abc.ABC):
     ) -> None:
         super().__init__()
         if chunk_size is not None and chunk_size < 1:
-            raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
+            raise SettingError(f"chunk_size must be at least 1, not {chunk_size}")
         self.components = components
         self.shape = shape
         self.dim = shape.numel()
@@ -90,7 +89,7 @@ class MixtureScore(nn.Module, abc.ABC):
 
         Raises:
             DataError: The shape of ``x`` is not the model's, or ``label`` is not one of its classes.
-            ValueError: ``sigma`` is negative, not finite or of the wrong shape, or 0 where p_0 has no density.
+            SettingError: ``sigma`` is negative, not finite or of the wrong shape, or 0 where p_0 has no density.
         """
         return self._evaluate(x, sigma, label)[1]
 
@@ -125,7 +124,7 @@ class MixtureScore(nn.Module, abc.ABC):
 
         Raises:
             DataError: ``label`` is not one of the classes.
-            ValueError: ``n`` is less than 1, or ``sigma`` is negative, not finite or of the wrong shape.
+            SettingError: ``n`` is less than 1, or ``sigma`` is negative, not finite or of the wrong shape.
         """
         return self.sample_with_components(n, generator, sigma, label)[0]
 
@@ -138,7 +137,7 @@ class MixtureScore(nn.Module, abc.ABC):
     ) -> tuple[Tensor, Tensor]:
         """Draw as `sample` does and return also the component (of a data set: the row) of each sample, ``(n,)``."""
         if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
+            raise SettingError(f"n must be at least 1, not {n}")
         parts, order = [], []
         for rows, members in self._groups(label, n):
             drawn = self._draw(n if rows is None else len(rows), members, generator)
@@ -173,7 +172,7 @@ class MixtureScore(nn.Module, abc.ABC):
             raise DataError(f"label must be an integer or {n} of them, not {label.dtype} of shape {tuple(label.shape)}")
         values = sorted(set(label.reshape(-1).tolist()))
         for value in values:
-            if value != _UNCONDITIONAL and value not in self.classes:
+            if value != NO_LABEL and value not in self.classes:
                 known = f"one of {self.classes}" if self.classes else "given (the model was made without labels)"
                 raise DataError(f"label {value} must be {known}, or -1 for all classes")
         if len(values) <= 1:
@@ -181,7 +180,7 @@ class MixtureScore(nn.Module, abc.ABC):
         return [((label == value).nonzero()[:, 0], self._members(value)) for value in values]
 
     def _members(self, label: int) -> Tensor | None:
-        if label == _UNCONDITIONAL or self.labels is None:
+        if label == NO_LABEL or self.labels is None:
             return None
         return (self.labels == label).nonzero()[:, 0]
 
@@ -231,9 +230,9 @@ def checked_sigma(sigma: Tensor | float, x: Tensor, *, allow_zero: bool) -> Tens
     """Return sigma as ``(1, 1)`` or ``(N, 1)`` in the dtype and on the device of ``x``, which is ``(N, D)``."""
     level = expand_sigma(sigma, x).reshape(-1, 1)
     if not bool((level.isfinite() & (level >= 0)).all()):
-        raise ValueError("sigma must be finite and not negative")
+        raise SettingError("sigma must be finite and not negative")
     if not allow_zero and not bool((level > 0).all()):
-        raise ValueError("sigma must be positive: without noise, points and singular covariances have no density")
+        raise SettingError("sigma must be positive: without noise, points and singular covariances have no density")
     return level
 
 
@@ -246,12 +245,6 @@ def _ungroup(parts: Sequence[Tensor], order: Sequence[Tensor | None]) -> Tensor:
     """Put the results of groups of rows back into the order of the rows."""
     rows = [indices for indices in order if indices is not None]
     return torch.cat(list(parts))[torch.cat(rows).argsort()] if rows else parts[0]
-
-
-def normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw standard normal numbers of a tensor's shape, on its device."""
-    device = like.device if generator is None else generator.device
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=device).to(like.device)
 
 
 def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:

@@ -7,10 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import SettingError
-from ncsn.score import ScoreModel
-
-NO_LABEL = -1
-"""The label that stands for all classes."""
+from ncsn.score import NO_LABEL, ScoreModel
 
 
 class ClassGuidance(nn.Module):

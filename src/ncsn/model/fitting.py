@@ -16,10 +16,11 @@ from ncsn.files import digest_of
 from ncsn.methods import Method, NetworkFactory, name_of
 from ncsn.model.model import Model
 from ncsn.model.moments import Moments
+from ncsn.networks import PreconditionedScore
 from ncsn.networks.contract import check_call, say_what_is_trained, trainable
 from ncsn.plan import Plan, make_plan
 from ncsn.randomness import drawn_from, seed_from
-from ncsn.score import weight_dtype
+from ncsn.score import NO_LABEL, weight_dtype
 from ncsn.training import Progress, Recipe, Trainer, make_accelerator
 
 
@@ -40,6 +41,10 @@ class Networks:
             raise SettingError(
                 "give network (a network F that the method preconditions) or score_net (a score), not both"
             )
+        if isinstance(self.network, PreconditionedScore):
+            raise SettingError("network is preconditioned already: give it as score_net, or the network inside")
+        if self.network is not None and not callable(self.network):
+            raise SettingError(f"network must be a module or make one, not {self.network!r}")
 
     @property
     def source(self) -> NetworkFactory | str | None:
@@ -48,13 +53,24 @@ class Networks:
             return "score_net"
         return "network" if isinstance(self.network, nn.Module) else self.network
 
+    def _made(self, plan: Plan, rows: Tensor, n_classes: int) -> nn.Module:
+        """Return what the factory makes."""
+        factory: Any = self.network
+        try:
+            made = factory(rows.shape[1:], plan, n_classes)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            name = getattr(factory, "__qualname__", repr(factory))
+            raise SettingError(f"network={name}, called as {name}(shape, plan, n_classes), fails: {error}") from error
+        return trainable(made, "network")
+
     def untrained(self, method: Method, plan: Plan, rows: Tensor, labels: Tensor | None, n_classes: int) -> nn.Module:
         """Return the model to train, a copy of what was given, once it answered on a few rows.
 
         Raises:
             SettingError: It cannot be trained, or does not keep its contract.
         """
-        condition = {} if labels is None else {"label": labels}
+        # no label and the last one, which an embedding of too few lacks
+        condition = {} if labels is None else {"label": torch.tensor([NO_LABEL, n_classes - 1])}
         if self.score_net is not None:
             if not method.gives_score:
                 raise SettingError(
@@ -66,7 +82,7 @@ class Networks:
             return own
         if self.network is None:
             return method.build(plan, rows.shape[1:], n_classes)
-        made = copy.deepcopy(self.network) if isinstance(self.network, nn.Module) else self.network
+        made = copy.deepcopy(self.network) if isinstance(self.network, nn.Module) else self._made(plan, rows, n_classes)
         model = method.build(plan, rows.shape[1:], n_classes, made).cpu()
         check_call(
             trainable(model.network, "network"),

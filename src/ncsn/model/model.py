@@ -24,7 +24,7 @@ from ncsn.parts import filled, from_plain, to_plain
 from ncsn.plan import Plan
 from ncsn.randomness import drawn_from
 from ncsn.samplers import AnySampler, State, sample
-from ncsn.score import evaluate, evaluation_mode, weight_dtype
+from ncsn.score import NO_LABEL, evaluate, evaluation_mode, weight_dtype
 
 
 @dataclass(eq=False)
@@ -68,7 +68,8 @@ class Model:
     @property
     def steps(self) -> int:
         """How many steps the method's own sampler takes."""
-        return steps_of(self.method.steps, filled(self.method.walk, self.plan), self.plan)
+        walk, extra = filled(self.method.walk, self.plan), getattr(self.method.sampler, "extra_levels", 0)
+        return steps_of(self.method.steps, walk, self.plan, extra)
 
     def rows(self, X: Any) -> Tensor:
         """Return data as rows in the type of the score model's weights, on its device: what it takes."""
@@ -100,7 +101,8 @@ class Model:
         """Draw samples, in the units and the container of the data that were fitted.
 
         Args:
-            n_samples: Number of samples. The first n of N samples of one seed are the same for every N.
+            n_samples: Number of samples. The first n of N samples of one seed are the same for every N (of ``ode``, up to its
+                tolerance).
             sampler: A name of `samplers.SAMPLERS`, a `samplers.Sampler` or a generator function; the method's own when
                 None. What it leaves None is filled from the plan.
             steps: Number of noise levels walked (by the sampler ``consistency``: of evaluations); the sampler's own when
@@ -132,8 +134,8 @@ class Model:
         n_samples = int(n_samples)
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         codes = self.encoding.codes(label, n_samples)
-        model: nn.Module = self.score_model if device is None else copy.deepcopy(self.score_model).to(device)
-        where = next(model.parameters()).device
+        where = self.device if device is None else torch.device(device)
+        model = self.score_model if where == self.device else copy.deepcopy(self.score_model).to(where)
         if guidance is not None:
             self.check_gives_score("score to guide")
             if codes is None:
@@ -149,19 +151,22 @@ class Model:
             n_samples,
             self.encoding.shape,
             walker,
-            start if x_init is None else x_init,
+            start if x_init is None else torch.as_tensor(x_init),
             denoise_last,
             generator,
             chunk_size=chunk_size,
             callback=callback,
             device=where,
             dtype=dtype,
-            condition=self._told(codes),
+            condition=self._told(codes, n_samples, where),
         )
         return self.encoding.decode(rows, device)
 
-    def _told(self, codes: Tensor | None) -> dict[str, Tensor] | None:
-        return None if codes is None else {"label": codes.to(self.device)}
+    def _told(self, codes: Tensor | None, n: int, where: torch.device | None = None) -> dict[str, Tensor] | None:
+        """Return what the score model is told of ``n`` rows; a network of one's own with classes always of a label."""
+        if codes is None and self.encoding.classes is not None and self.network is not None:
+            codes = torch.full((n,), NO_LABEL)
+        return None if codes is None else {"label": codes.to(where or self.device)}
 
     # Densities, scores and gaps
 
@@ -208,7 +213,7 @@ class Model:
                 self.plan.sigma_max,
                 mean=mean,
                 covariance=covariance,
-                condition=self._told(None if codes is None else codes[group]),
+                condition=self._told(None if codes is None else codes[group], len(group)),
                 **options,
             ).to(log_p)
         return log_p + self.encoding.log_det(values)
@@ -230,7 +235,7 @@ class Model:
             raise SettingError(f"sigma must be positive and finite, not {sigma}")
         values = self.encoding.values(X)
         rows = self._cast(self.encoding.rows(values))
-        condition = self._told(self.encoding.codes(label, len(rows)))
+        condition = self._told(self.encoding.codes(label, len(rows)), len(rows))
         with torch.no_grad(), evaluation_mode(self.score_model):
             scores = evaluate(self.score_model, rows, rows.new_tensor(float(sigma)), condition)
         return self.encoding.gradient(values, scores)
@@ -282,7 +287,7 @@ class Model:
             self.encoding.known(known).to(rows.device),
             family.grid(steps).to(rows),
             generator=generator,
-            condition=self._told(codes),
+            condition=self._told(codes, len(rows)),
             **options,
         )
         filled_in = torch.where(known, values, self.encoding.data_values(drawn))
@@ -341,16 +346,27 @@ class Model:
             RunError: The folder holds no model, or a damaged or foreign one, the network does not fit it, or it uses code of
                 one's own that is not allowed.
         """
+        return cls.loaded(folder, score_net, network, allow)[0]
+
+    @classmethod
+    def loaded(
+        cls, folder: str | Path, score_net: nn.Module | None, network: nn.Module | None, allow: Iterable[Any]
+    ) -> tuple[Self, dict[str, Any]]:
+        """Return a model, as `load` does, and what an estimator kept beside it."""
         config, tensors = read_model(Path(folder))
         try:
             method, source = from_plain(config["method"], allow), from_plain(config["network"], allow)
             plan, encoding = Plan.from_dict(config["plan"]), Encoding.from_dict(config["encoding"])
             moments = Moments(tensors.pop("means"), tensors.pop("covariances"))
             curve = [(int(step), float(loss)) for step, loss in config["loss_curve"]]
-            own = {"score_net": score_net, "network": network}.get(source, source)
+            given: dict[str, Any] = {"score_net": score_net, "network": network}
+            unasked = [name for name, value in given.items() if value is not None and name != source]
+            if unasked:
+                raise RunError(f"{folder} was not trained with a {unasked[0]} of its own: leave it out")
+            own: Any = given[source] if isinstance(source, str) else source
             if isinstance(source, str) and not isinstance(own, nn.Module):
                 raise RunError(
-                    f"{folder} was trained with a network of its own; pass it: NCSN.load(folder, {source}=...)"
+                    f"{folder} was trained with a network of its own; pass the module: NCSN.load(folder, {source}=...)"
                 )
             own = copy.deepcopy(own).cpu() if isinstance(own, nn.Module) else own
             n_classes = 0 if encoding.classes is None else len(encoding.classes)
@@ -364,7 +380,7 @@ class Model:
             differs = str(error).splitlines()[-1].strip()
             what = "the network given is not the one" if source else "this version has another network than the one"
             raise RunError(f"{what} that {folder} was trained with: {differs}") from error
-        return cls(encoding, plan, method, built.eval(), moments, curve, source)
+        return cls(encoding, plan, method, built.eval(), moments, curve, source), config.get("estimator", {})
 
 
 def _mask(mask: Any, values: Tensor) -> Tensor:

@@ -36,16 +36,18 @@ def check_call(network: nn.Module, rows: Tensor, condition: Mapping[str, Tensor]
     """
     told = "".join(f", {key}={key}" for key in condition)
     second, wanted = ("sigma", "a score") if name == "score_net" else ("c_noise", "a tensor")
-    call = f"{name}(x, {second}{told}) on rows of shape {tuple(rows.shape[1:])}"
-    try:
-        with torch.no_grad():
-            answer = network.eval()(rows, torch.ones(len(rows), dtype=rows.dtype), **condition)
-    except (IndexError, RuntimeError, TypeError, ValueError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SettingError(f"{call} fails: {first}") from error
-    if not isinstance(answer, Tensor) or answer.shape != rows.shape:
-        returned = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-        raise SettingError(f"{call} must return {wanted} of shape {tuple(rows.shape)}, not {returned}")
+    # training has a level for each row, sampling one for all
+    for levels, kind in ((rows.new_ones(len(rows)), "(N,)"), (rows.new_ones(()), "()")):
+        call = f"{name}(x, {second}{told}) on rows of shape {tuple(rows.shape[1:])}, {second} of shape {kind},"
+        try:
+            with torch.no_grad():
+                answer = network.eval()(rows, levels, **condition)
+        except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise SettingError(f"{call} fails: {first}") from error
+        if not isinstance(answer, Tensor) or answer.shape != rows.shape:
+            returned = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+            raise SettingError(f"{call} must return {wanted} of shape {tuple(rows.shape)}, not {returned}")
 
 
 def say_what_is_trained(score_net: nn.Module) -> None:

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from ncsn.score import NO_LABEL
 
 
 class DiffusersNetwork(nn.Module):
@@ -27,7 +30,10 @@ class DiffusersNetwork(nn.Module):
             noise: The noise level's coordinate, ``()`` or ``(N,)``.
             label: Class of each image, -1 for none; None without classes.
         """
-        told: dict[str, Any] = {} if label is None else {"class_labels": label + 1}
+        told: dict[str, Any] = {}
+        if label is not None or getattr(self.unet, "class_embedding", None) is not None:
+            code = torch.as_tensor(NO_LABEL if label is None else label, device=x.device)
+            told["class_labels"] = (code + 1).expand(len(x))
         images = x if x.ndim == 4 else x.unsqueeze(1)
         answer: Tensor = self.unet(images, (self.time_scale * noise).expand(len(x)), **told).sample
         return answer.reshape(x.shape)

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ncsn.errors import SettingError
+from ncsn.errors import SettingError, check_count, check_number
 from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings
 from ncsn.randomness import dropout
+from ncsn.score import NO_LABEL
 
 
 class ResidualMLP(nn.Module):
@@ -43,6 +44,11 @@ class ResidualMLP(nn.Module):
         n_classes: int = 0,
     ) -> None:
         super().__init__()
+        for name, count, least in (("width", width, 1), ("n_blocks", n_blocks, 1), ("n_classes", n_classes, 0)):
+            check_count(name, count, least)
+        check_number("dropout", dropout, least=0)
+        if dropout >= 1:
+            raise SettingError(f"dropout must be below 1, not {dropout}")
         dim = math.prod(shape)
         self.n_classes = n_classes
         self.dropout = dropout
@@ -86,7 +92,7 @@ class ResidualMLP(nn.Module):
         embedding = self.embedding(noise)
         if self.label_embedding is not None:
             # row 0 of the embedding stands for no label
-            row = 1 + torch.as_tensor(-1 if label is None else label, device=x.device)
+            row = 1 + torch.as_tensor(NO_LABEL if label is None else label, device=x.device)
             embedding = embedding + self.label_embedding(row)
         elif label is not None:
             raise SettingError("a label was given to a network without classes; make it with n_classes")

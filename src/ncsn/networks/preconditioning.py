@@ -185,11 +185,6 @@ class PreconditionedScore(nn.Module):
         self.network = network
         self.preconditioning = filled(row, SimpleNamespace(sigma_data=sigma_data, sigma_min=sigma_min))
 
-    @property
-    def draws(self) -> bool | None:
-        """Whether the network draws random numbers as it trains; None where it does not say."""
-        return getattr(self.network, "draws", None)
-
     def forward(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
         """Return the score at ``x`` of shape ``(N, *shape)``; ``sigma`` is a scalar or ``(N,)``."""
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)

@@ -7,6 +7,9 @@ import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from numbers import Real
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import torch
 from scipy.special import ndtr
@@ -14,7 +17,7 @@ from torch import Tensor
 
 from ncsn.errors import SettingError, check_count, check_number
 from ncsn.noise.processes import Process, process_named
-from ncsn.parts import Part, named
+from ncsn.parts import Part, filled, named
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,6 +38,9 @@ class Levels(Part, abc.ABC):
     >>> Quadratic(sigma_min=1.0, sigma_max=5.0).grid(3)
     tensor([5., 2., 1.])
     """
+
+    fixed: ClassVar[bool] = False
+    """Whether there is a fixed number of levels, `count`."""
 
     sigma_min: float | None = field(default=None, kw_only=True)
     sigma_max: float | None = field(default=None, kw_only=True)
@@ -275,7 +281,8 @@ def create_noise_schedule(
         sigma_min: Smallest level, > 0.
         sigma_max: Largest level, > ``sigma_min``.
         num_levels: Number of levels, >= 1; one level is ``sigma_max`` alone.
-        kind: ``geometric``, ``linear``, ``cosine``, ``karras`` or ``softened``, the families of those names; or a family.
+        kind: ``geometric``, ``linear``, ``cosine``, ``karras`` or ``softened``, the families of those names; or a family,
+            whose own ends go before.
         rho: The exponent of ``karras``, > 0; 7 when None.
         dtype: Type of the result.
 
@@ -292,22 +299,23 @@ def create_noise_schedule(
     check_count("num_levels", num_levels)
     check_levels(sigma_min, sigma_max)
     options = {"sigma_min": float(sigma_min), "sigma_max": float(sigma_max)}
+    family = kind if isinstance(kind, Levels) else named("schedule", kind, SCHEDULES)()
     if rho is not None:
-        check_number("rho", rho, above=0)
-    if isinstance(kind, Levels):
-        return replace(kind, **options).grid(num_levels, dtype)
-    family = named("schedule", kind, SCHEDULES)
-    return family(**options | ({"rho": rho} if rho is not None and family is Karras else {})).grid(num_levels, dtype)
+        if not isinstance(family, Karras):
+            raise SettingError(f"rho is the exponent of 'karras'; {family!r} has none")
+        family = replace(family, rho=rho)
+    return filled(family, SimpleNamespace(**options)).grid(num_levels, dtype)
 
 
-def check_levels(sigma_min: float | None, sigma_max: float | None) -> None:
+def check_levels(sigma_min: Any, sigma_max: Any) -> None:
     """Refuse ends that are not positive, finite and in order; None stands for one that is not known yet.
 
     Raises:
         SettingError: What is wrong.
     """
     for name, value in (("sigma_min", sigma_min), ("sigma_max", sigma_max)):
-        if value is not None and not (math.isfinite(value) and value > 0):
+        number = isinstance(value, Real) and math.isfinite(value)
+        if value is not None and not (number and value > 0):
             raise SettingError(f"{name} must be positive and finite, not {value}")
     if sigma_min is not None and sigma_max is not None and sigma_min >= sigma_max:
         raise SettingError(f"sigma_min must be below sigma_max, but {sigma_min:g} >= {sigma_max:g}")
@@ -318,6 +326,6 @@ def _distinct(levels: Tensor, dtype: torch.dtype) -> Tensor:
     cast = levels.to(dtype)
     if bool((cast.diff() >= 0).any()):
         raise SettingError(
-            f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g} are not distinct in {dtype}; take fewer"
+            f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g} do not descend or are not distinct in {dtype}; take fewer"
         )
     return cast

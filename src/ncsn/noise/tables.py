@@ -2,14 +2,16 @@
 
 import abc
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from ncsn.errors import SettingError, check_count
+from ncsn.errors import SettingError, check_count, check_number
 from ncsn.noise.levels import Geometric, Levels
 from ncsn.parts import filled
 
@@ -17,6 +19,8 @@ from ncsn.parts import filled
 @dataclass(frozen=True, repr=False)
 class _Table(Levels):
     """A fixed set of levels, each as likely."""
+
+    fixed: ClassVar[bool] = True
 
     @cached_property
     def table(self) -> Tensor:
@@ -71,7 +75,10 @@ class Given(_Table):
     sigmas: Any = ()
 
     def __post_init__(self) -> None:
-        values = self.sigmas.tolist() if isinstance(self.sigmas, Tensor) else list(self.sigmas)
+        given = self.sigmas.tolist() if isinstance(self.sigmas, Tensor) else self.sigmas
+        values = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+        for value in values:
+            check_number("a level", value, above=0)
         levels = tuple(sorted(map(float, values), reverse=True))
         if not levels or not all(0 < sigma < math.inf for sigma in levels) or len(set(levels)) < len(levels):
             raise SettingError(f"the levels must be positive, finite and distinct, not {values}")
@@ -103,6 +110,10 @@ class Discrete(_Table):
             if count is not None:
                 check_count(name, count)
         super().__post_init__()
+        # ends of its own go before those of a plan
+        object.__setattr__(
+            self, "of", filled(self.of, SimpleNamespace(sigma_min=self.sigma_min, sigma_max=self.sigma_max))
+        )
 
     @property
     def count(self) -> int:

@@ -2,6 +2,6 @@
 
 from ncsn.plan.measure import finest_scale, largest_distance
 from ncsn.plan.page import PageSettings
-from ncsn.plan.settings import Choice, Plan, make_plan
+from ncsn.plan.settings import COUNTS, Choice, Plan, make_plan
 
-__all__ = ["Choice", "PageSettings", "Plan", "finest_scale", "largest_distance", "make_plan"]
+__all__ = ["COUNTS", "Choice", "PageSettings", "Plan", "finest_scale", "largest_distance", "make_plan"]

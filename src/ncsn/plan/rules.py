@@ -165,12 +165,6 @@ def kept_variance(facts: Facts) -> Answer:
     return value, "variance ratio (technique 4)", reason
 
 
-def spread_at_the_top(facts: Facts) -> Answer:
-    """The standard deviation of the noised data."""
-    value = math.hypot(facts.chosen["sigma_max"], facts.chosen["sigma_data"])
-    return value, "sqrt(sigma_max^2 + sigma_data^2)", "standard deviation of the data at the highest noise"
-
-
 def middle_of_levels(facts: Facts) -> Answer:
     """Of their logarithms, shifted by a constant."""
     middle = math.log(facts.chosen["sigma_min"] * facts.chosen["sigma_max"]) / 2

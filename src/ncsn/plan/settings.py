@@ -17,7 +17,6 @@ from torch import Tensor
 
 import ncsn.plan.rules as rules
 from ncsn.errors import RunError, SettingError, check_count, check_number, unknown_name
-from ncsn.noise.langevin_steps import check_stable
 from ncsn.plan.measure import as_rows
 from ncsn.plan.rules import PLANE_FEATURES, Facts, Regime, Rule, constant, share_of_spread
 
@@ -35,35 +34,35 @@ class Choice:
     reason: str
 
 
-def _finite(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
-    check_number(name, value)
-    return float(value)
+def _number(above: float | None = None, least: float | None = None) -> Check:
+    def check(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
+        check_number(name, value, above=above, least=least)
+        return float(value)
+
+    return check
 
 
-def _positive(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
-    check_number(name, value, above=0)
-    return float(value)
+def _integer(least: int) -> Check:
+    def check(name: str, value: Any, chosen: Mapping[str, Any]) -> int:
+        check_count(name, value, least)
+        return int(value)
+
+    return check
 
 
-def _not_negative(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
-    check_number(name, value, least=0)
-    return float(value)
+_finite, _positive, _not_negative, _count, _whole = (
+    _number(),
+    _number(above=0),
+    _number(least=0),
+    _integer(1),
+    _integer(0),
+)
 
 
 def _share(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
         raise SettingError(f"{name} must be at least 0 and below 1, not {value!r}")
     return float(value)
-
-
-def _count(name: str, value: Any, chosen: Mapping[str, Any]) -> int:
-    check_count(name, value)
-    return int(value)
-
-
-def _whole(name: str, value: Any, chosen: Mapping[str, Any]) -> int:
-    check_count(name, value, least=0)
-    return int(value)
 
 
 def _below_sigma_max(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
@@ -73,12 +72,6 @@ def _below_sigma_max(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
             f"sigma_min must be below sigma_max, not {sigma_min:g} and {sigma_max:g}: change one of them"
         )
     return sigma_min
-
-
-def _stable(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
-    step_size = _positive(name, value, chosen)
-    check_stable(step_size, chosen["sigma_min"])
-    return step_size
 
 
 def _setting(check: Check, rule: Rule) -> Any:
@@ -106,10 +99,9 @@ class Plan:
     """Number of geometric noise levels, both ends included."""
     n_steps_per_sigma: int = _setting(_count, rules.langevin_steps)
     """Langevin steps per level."""
-    langevin_step_size: float = _setting(_stable, rules.kept_variance)
-    """Langevin step at sigma_min, in this library's convention (twice the paper's alpha)."""
-    sigma_init: float = _setting(_positive, rules.spread_at_the_top)
-    """Standard deviation that samplers start from."""
+    langevin_step_size: float = _setting(_positive, rules.kept_variance)
+    """Langevin step at sigma_min, in this library's convention (twice the paper's alpha): what technique 4 leads to at these
+    levels, for information. A sampler takes it anew for the levels that it walks; give it one as ``step_size``."""
     log_sigma_mean: float = _setting(_finite, rules.middle_of_levels)
     """Mean of the logarithm of the levels that training draws, where they are log-normal."""
     log_sigma_spread: float = _setting(_positive, rules.share_of_range)
@@ -168,7 +160,8 @@ class Plan:
             RunError: A setting is missing, unknown or malformed, as in a damaged file or another version's.
         """
         try:
-            choices = tuple(Choice(**choice | {"name": _now_called(choice["name"])}) for choice in saved["choices"])
+            every = (Choice(**choice | {"name": _now_called(choice["name"])}) for choice in saved["choices"])
+            choices = tuple(choice for choice in every if choice.name not in _DROPPED)
             values = {choice.name: choice.value for choice in choices}
             for name, (check, _) in _SETTINGS.items():
                 check(name, values[name], values)
@@ -180,6 +173,14 @@ class Plan:
 _SETTINGS: dict[str, tuple[Check, Rule]] = {
     field.name: (field.metadata["check"], field.metadata["rule"]) for field in fields(Plan) if field.metadata
 }
+
+
+COUNTS = {name: name for name, (check, _) in _SETTINGS.items() if check in (_count, _whole)}
+"""The settings that are whole numbers."""
+
+
+_DROPPED = ("sigma_init",)
+"""Settings that version 0.1 saved, and that nothing reads."""
 
 
 def _now_called(name: str) -> str:
@@ -199,8 +200,7 @@ def make_plan(x: npt.ArrayLike | Tensor, **given: Any) -> Plan:
 
     Raises:
         DataError: Fewer than two rows, values that are not finite, or rows that are all or nearly equal.
-        SettingError: A given name is unknown, a value is out of range, sigma_min is not below sigma_max, or the Langevin
-            step is so large that the dynamics diverges.
+        SettingError: A given name is unknown, a value is out of range, or sigma_min is not below sigma_max.
 
     >>> rng = np.random.default_rng(0)
     >>> plan = make_plan(rng.standard_normal((1000, 2)), sigma_max=5.0)
@@ -210,6 +210,8 @@ def make_plan(x: npt.ArrayLike | Tensor, **given: Any) -> Plan:
     for name in given:
         if name not in _SETTINGS:
             raise unknown_name("setting", name, _SETTINGS)
+    if given.get("langevin_step_size") is not None:
+        raise SettingError("langevin_step_size follows from the levels: give a sampler its step_size instead")
     rows, chosen, choices = as_rows(x), dict[str, Any](), []
     few = rows.shape[1] <= PLANE_FEATURES
     facts = Facts(rows, chosen, Regime.IMAGES if np.ndim(x) > 2 else Regime.PLANE if few else Regime.TABLE)

@@ -52,7 +52,7 @@ def plot_multiscale_scores(
         The figure.
 
     Raises:
-        ValueError: The levels are not positive, or the score has not the shape of its input.
+        SettingError: The levels are not positive, or the score has not the shape of its input.
     """
     levels = checked_levels(sigmas)
     shown = levels[evenly(len(levels), 4)]
@@ -98,7 +98,7 @@ def plot_learned_and_exact(
 
     Raises:
         DataError: The data have not two columns, or are not finite.
-        ValueError: The levels are not positive, or a score has not the shape of its input.
+        SettingError: The levels are not positive, or a score has not the shape of its input.
     """
     levels = checked_levels(sigmas)
     rows = as_points(data, 2)

@@ -45,6 +45,7 @@ class Ancestral(Sampler):
     eta: float = 1.0
 
     def __post_init__(self) -> None:
+        check_number("eta", self.eta)
         if not 0 <= self.eta <= 1:
             raise SettingError(f"eta must lie between 0 (DDIM) and 1 (DDPM), not {self.eta}")
 

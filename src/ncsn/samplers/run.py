@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ncsn.errors import DivergenceError, SettingError, check_count, unknown_name
+from ncsn.noise import Levels
 from ncsn.samplers.adaptive import ODE
 from ncsn.samplers.ancestral import DDIM, Ancestral, ConsistentAnnealed
 from ncsn.samplers.base import GROUP, CountedModel, Noise, Sampler, State, Steps
@@ -73,7 +74,8 @@ def trajectory(
     Args:
         score_model: Any score model; a module is in evaluation mode while it is asked.
         sigmas: Noise levels, descending, ``(L,)``; exactly these are walked.
-        n_samples: Number of samples. The first n of N samples of one seed are the same for every N.
+        n_samples: Number of samples. The first n of N samples of one seed are the same for every N (of ``ode``, up to its
+            tolerance).
         data_dim: Dimension or shape of one sample.
         sampler: A name of `SAMPLERS`, a `Sampler`, or a generator function, called as ``sampler(model, x, sigmas, noise)``.
         x_init: Start at the first level, ``(n_samples, *shape)``, or a function that makes it of standard normal noise and
@@ -231,7 +233,9 @@ def sampler_of(sampler: AnySampler, options: dict[str, Any] | None = None) -> Sa
         raise SettingError(f"a sampler is a name, an object with step or walk, or a generator function, not {kind!r}")
     known = [field.name for field in fields(kind)] if is_dataclass(kind) else []
     if not walks:
-        known = list(inspect.signature(kind).parameters)[4:]
+        parameters = list(inspect.signature(kind).parameters.values())[4:]
+        known = [each.name for each in parameters if each.kind != each.VAR_KEYWORD]
+        known += options if len(known) < len(parameters) else []
     for option in options:
         if option not in known:
             raise TypeError(f"sampler {sampler!r} has no option {option!r}; it has: {', '.join(known) or 'none'}")
@@ -262,6 +266,8 @@ def _levels(
     sigmas: Tensor, x_init: Start | None, device: torch.device | str | None, dtype: torch.dtype | None
 ) -> Tensor:
     """Return checked levels of the type and on the device of the samples."""
+    if isinstance(sigmas, str | Levels):
+        raise SettingError(f"sigmas are the levels themselves, a tensor, as {sigmas!r}.grid(n) returns it")
     levels = torch.as_tensor(sigmas)
     if isinstance(x_init, Tensor):
         device = device or x_init.device

@@ -31,16 +31,16 @@ def identity_of(tensors: dict[str, Tensor], model: nn.Module, *facts: Any) -> st
 def described(model: nn.Module) -> list[Any]:
     """Return what a network is, as plain values: its modules, their numbers, names and parts, and its weights' shapes."""
 
-    def known(value: Any) -> bool:
-        # tuples too, such as a convolution's stride
-        return isinstance(value, str | int | float | Part) or (isinstance(value, tuple) and all(map(known, value)))
+    def plain(value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return [plain(entry) for entry in value]
+        if callable(value) and not isinstance(value, Part):
+            return [getattr(value, "__module__", ""), getattr(value, "__qualname__", type(value).__qualname__)]
+        return to_plain(value) if isinstance(value, str | int | float | Part) else type(value).__qualname__
 
     def own(module: nn.Module) -> dict[str, Any]:
-        return {
-            name: to_plain(value)
-            for name, value in sorted(vars(module).items())
-            if known(value) and not name.startswith("_") and name != "training"
-        }
+        shown = sorted(name for name in vars(module) if not name.startswith("_") and name != "training")
+        return {name: plain(vars(module)[name]) for name in shown}
 
     modules = [
         [name, f"{type(module).__module__}.{type(module).__qualname__}", own(module)]

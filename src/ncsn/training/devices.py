@@ -1,6 +1,8 @@
 """Where training runs: one device, or several processes, on Accelerate."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
@@ -12,6 +14,17 @@ DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = ("no", "bf16", "fp16")
 
 _ONE_AT_A_TIME = threading.Lock()
+_running: list[object] = []
+
+
+@contextmanager
+def running(training: object) -> Iterator[None]:
+    """Note that a training runs: as long as it does, no other thread may ask for another device or precision."""
+    _running.append(training)
+    try:
+        yield
+    finally:
+        _running.remove(training)
 
 
 def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> Accelerator:
@@ -22,8 +35,8 @@ def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> 
         mixed_precision: ``no``, ``bf16`` or ``fp16``.
 
     Raises:
-        SettingError: The device or the precision is unknown or not there, or this process is one of several, which keep what
-            they began with.
+        SettingError: The device or the precision is unknown or not there, this process is one of several, which keep what
+            they began with, or another thread is training with others.
     """
     if device is not None and device not in DEVICES:
         raise unknown_name("device", device, DEVICES)
@@ -34,6 +47,10 @@ def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> 
         kept = AcceleratorState._shared_state
         same = (kept.get("_cpu"), kept.get("_mixed_precision")) == (device == "cpu", mixed_precision)
         if PartialState._shared_state and not same and PartialState().num_processes == 1:
+            if _running:
+                raise SettingError(
+                    "another training of this process runs with another device or precision: train after it, or elsewhere"
+                )
             AcceleratorState._reset_state(reset_partial_state=True)
         accelerator = Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision)
     if device is not None and accelerator.device.type != device:

@@ -13,16 +13,16 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from ncsn.errors import DivergenceError
-from ncsn.losses import Batch, Consistency, DenoisingScoreMatching, Objective
+from ncsn.errors import DivergenceError, SettingError
+from ncsn.losses import Batch, DenoisingScoreMatching, Objective
 from ncsn.noise import Levels
 from ncsn.parts import Part
 from ncsn.randomness import global_draws, own_draws, seed_from
-from ncsn.score import ScoreModel, weight_dtype
+from ncsn.score import NO_LABEL, ScoreModel, weight_dtype
 from ncsn.training.average import MovingAverage
 from ncsn.training.batches import Batches
 from ncsn.training.checkpoint import TrainingState, identity_of
-from ncsn.training.devices import make_accelerator
+from ncsn.training.devices import make_accelerator, running
 
 REPORT_EVERY = 50
 """Steps between two progress reports; the loss is checked to be finite at each."""
@@ -157,24 +157,30 @@ class Trainer:
         identity = None if checkpoint is None else self.fingerprint()
         if checkpoint is not None and checkpoint.exists():
             self.resume(checkpoint, identity)
-        running, since = torch.zeros((), device=self.accelerator.device), self.step
+        with running(self):
+            self._run_on(callback, checkpoint, identity)
+
+    def _run_on(
+        self, callback: Callable[[Progress], None] | None, checkpoint: Path | None, identity: str | None
+    ) -> None:
+        total, since = torch.zeros((), device=self.accelerator.device), self.step
         self.prepared.train()
         while self.step < self.recipe.steps:
-            running += self._train_step()
+            total += self._train_step()
             self.step += 1
             if self.step % REPORT_EVERY == 0 or self.step == self.recipe.steps:
-                self._record(running, since)
-                running, since = torch.zeros_like(running), self.step
+                self._record(total, since)
+                total, since = torch.zeros_like(total), self.step
                 if checkpoint is not None and (self.step % CHECKPOINT_EVERY == 0 or self.step == self.recipe.steps):
                     self.save_checkpoint(checkpoint, identity)
                 if callback is not None:
                     callback(Progress(self.step, self.recipe.steps, self.curve[-1][1], self))
         self.prepared.eval()
 
-    def _record(self, running: Tensor, since: int) -> None:
+    def _record(self, total: Tensor, since: int) -> None:
         """Add the mean loss since a step to the curve, or stop where it is not finite."""
         # the mean over all processes, so that all of them stop where one diverges
-        loss = float(self.accelerator.reduce(running, "mean")) / (self.step - since)
+        loss = float(self.accelerator.reduce(total, "mean")) / (self.step - since)
         if not math.isfinite(loss):
             raise DivergenceError(
                 f"the loss or its gradient is not finite between steps {since} and {self.step}: lower the learning rate "
@@ -191,7 +197,13 @@ class Trainer:
             group["lr"] = recipe.learning_rate_at(self.step)
         batch = self._batch()
         with self._draws(seed):
-            loss = recipe.objective(self.prepared, batch).mean()
+            losses = recipe.objective(self.prepared, batch)
+            if not isinstance(losses, Tensor) or losses.shape != batch.sigma.shape:
+                returned = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+                raise SettingError(
+                    f"the objective must return a loss of each row, {tuple(batch.sigma.shape)}, not {returned}"
+                )
+            loss = losses.mean()
             self.optimizer.zero_grad()
             self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self.score_model.parameters(), recipe.clip_norm)
@@ -216,16 +228,17 @@ class Trainer:
         condition = {}
         if batches.labels is not None:
             dropped = torch.rand(n, generator=generator, device=device) < recipe.label_dropout
-            condition["label"] = torch.where(dropped, -1, batches.labels[rows])
+            condition["label"] = torch.where(dropped, NO_LABEL, batches.labels[rows])
         return Batch(samples, sigma, noise, condition, exact, self.step / recipe.steps)
 
     def _draws(self, seed: int) -> AbstractContextManager[Any]:
         """Return where draws in the loss come from: the generator if all is the library's, else the global ones."""
-        ours = isinstance(self.recipe.objective, DenoisingScoreMatching | Consistency)
-        draws = getattr(self.score_model, "draws", None) if ours else None
-        if draws is None:
+        network: Any = getattr(self.score_model, "network", None)
+        # said by the class itself: what inherits from one of the library's, or holds one, may draw more
+        said = all("draws" in vars(type(part)) for part in (self.recipe.objective, network))
+        if not said or not type(self.score_model).__module__.startswith("ncsn."):
             return global_draws(self.accelerator.device, seed)
-        return own_draws(self.generator) if draws else nullcontext()
+        return own_draws(self.generator) if network.draws else nullcontext()
 
     @property
     def averaged_model(self) -> nn.Module:
