@@ -138,7 +138,7 @@ def test_a_stopped_run_goes_on_with_the_same_settings_alone(tmp_path: Path) -> N
     assert resumed.to_dict() == train_run(settings, tmp_path / "whole").to_dict()
 
 
-def test_a_run_that_cannot_go_on_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_cannot_go_on_keeps_what_it_has(tmp_path: Path) -> None:
     settings = RunSettings("moons", "edm", steps=3, label=None, holdout=0.2, points=60, seed=0)
     folder = tmp_path / "run"
 
@@ -157,9 +157,7 @@ def test_a_run_that_cannot_go_on_keeps_what_it_has(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("error", [DataError, SettingError])
-def test_what_else_a_folder_holds_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
-) -> None:
+def test_what_else_a_folder_holds_is_left(tmp_path: Path, error: type[Exception]) -> None:
     settings = RunSettings("moons", "edm", steps=3, label=None, holdout=0.2, points=60, seed=0)
     folder = tmp_path / "run"
 
