@@ -8,6 +8,7 @@ Colours are those of the library's own figures, which colour-blind readers tell 
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,20 +22,27 @@ from torch import Tensor, nn
 from ncsn import (
     NCSN,
     GaussianMixtureScore,
+    compare,
     create_noise_schedule,
     loss_by_level,
+    plot_columns,
     plot_multiscale_scores,
+    plot_pairs,
     sample,
     score_error_by_level,
     sliced_wasserstein2,
+    split,
     toy_mixture,
 )
 from ncsn.data import TOYS, Number
+from ncsn.evaluation import Comparison
 from ncsn.plots import plot_quality_by_evaluations
 from ncsn.plots.style import DATA, FLOOR, SAMPLES, panels, styled
 from ncsn.plots.training import label_decades
 
 IMAGES = Path(__file__).parent / "images"
+
+PENGUINS = Path(__file__).parent / "penguins.csv"
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -199,12 +207,33 @@ def samplers() -> Figure:
     return plot_quality_by_evaluations(pd.DataFrame(rows))
 
 
+@functools.cache
+def penguins() -> tuple[pd.DataFrame, pd.DataFrame, Comparison]:
+    """Return penguins that training did not see, as many samples as it saw, and their comparison."""
+    train, unseen, *_ = split(pd.read_csv(PENGUINS), holdout=0.2, seed=0)
+    samples = NCSN(random_state=0).fit(train).sample(len(train))
+    categories = ["species", "island", "sex", "year"]
+    return unseen, samples, compare(samples, unseen, train, categorical=categories, generator=seeded())
+
+
+def table_columns() -> Figure:
+    """Draw the columns of the penguins that are kept worst."""
+    return plot_columns(*penguins(), most=6)
+
+
+def table_pairs() -> Figure:
+    """Draw the pairs of columns of the penguins that are kept worst."""
+    return plot_pairs(*penguins(), most=4)
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "low_density": low_density,
     "levels": levels,
     "weighted_loss": weighted_loss,
     "annealing": annealing,
     "samplers": samplers,
+    "table_columns": table_columns,
+    "table_pairs": table_pairs,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def quick_plan(rows: Any, **given: Any) -> Plan:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "docs" / "penguins.csv", tmp_path)
     monkeypatch.setattr(ncsn.model.fitting, "make_plan", quick_plan)
     monkeypatch.setattr(matplotlib, "use", lambda backend: None)
     namespace: dict[str, Any] = {"__name__": "__main__"}

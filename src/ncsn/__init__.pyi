@@ -47,6 +47,7 @@ from .estimator import (
 )
 from .evaluation import (
     Comparison as Comparison,
+    c2st as c2st,
     compare as compare,
     copied_fraction as copied_fraction,
     energy_distance as energy_distance,
@@ -57,6 +58,7 @@ from .evaluation import (
     score_error_by_level as score_error_by_level,
     sliced_wasserstein2 as sliced_wasserstein2,
     stray_fraction as stray_fraction,
+    train_on_synthetic as train_on_synthetic,
     wasserstein2 as wasserstein2,
 )
 from .exact import (
@@ -121,9 +123,11 @@ from .plan import (
 )
 from .plots import (
     plot_annealing as plot_annealing,
+    plot_columns as plot_columns,
     plot_image_grid as plot_image_grid,
     plot_loss_by_level as plot_loss_by_level,
     plot_multiscale_scores as plot_multiscale_scores,
+    plot_pairs as plot_pairs,
     plot_samples as plot_samples,
 )
 from .samplers import (

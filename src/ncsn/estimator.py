@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from ncsn.data import Encoding, check_values
 from ncsn.data.container import Container
 from ncsn.errors import RunError, SettingError
+from ncsn.files import plain_value
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
 from ncsn.plan import PageSettings, Plan
@@ -62,6 +64,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         width: Width of the network.
         n_blocks: Number of its residual blocks.
         dropout: Share of hidden units that training leaves out.
+        columns: What columns of a data frame are said to be, by name: one of `data.tables.KINDS`, such as ``category`` or
+            ``drop``, or a mapping of ``kind`` and ``bounds``.
         device: ``cpu``, ``cuda``, ``mps``; the fastest there when None.
         mixed_precision: ``no``, ``bf16`` or ``fp16``, as Accelerate understands them.
         random_state: Seed, ``numpy.random.RandomState`` or ``torch.Generator``; torch's default generator when None.
@@ -93,27 +97,24 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         width: int | None = None,
         n_blocks: int | None = None,
         dropout: float | None = None,
+        columns: Mapping[str, Any] | None = None,
         device: str | None = None,
         mixed_precision: str = "no",
         random_state: Any = None,
     ) -> None:
         self.score_net = score_net
-        self.sigma_min = sigma_min
-        self.sigma_max = sigma_max
+        self.sigma_min, self.sigma_max = sigma_min, sigma_max
         self.n_sigmas = n_sigmas
         self.lr = lr
-        self.method = method
-        self.network = network
+        self.method, self.network = method, network
         self.training_steps = training_steps
         self.batch_size = batch_size
-        self.width = width
-        self.n_blocks = n_blocks
+        self.width, self.n_blocks = width, n_blocks
         self.dropout = dropout
+        self.columns = columns
         self.device = device
         self.mixed_precision = mixed_precision
         self.random_state = random_state
-
-    # Fitting
 
     @torch.inference_mode(False)
     def fit(
@@ -157,6 +158,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             mixed_precision=self.mixed_precision,
             callback=callback,
             checkpoint=path,
+            columns=self.columns,
         )
         # only now: what fails above leaves an earlier fit whole
         for name in ("_stepper", *_SEEN):
@@ -180,22 +182,30 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _validated(self, X: Any, *, reset: bool = False, gaps: bool = False) -> Any:
         """Return X, once scikit-learn has set its attributes or compared them."""
-        container = Container.of(X)
+        least, table = 2 if reset else 1, not reset and bool(self.model_.encoding.table)
+        if not reset:
+            self.model_.encoding.container.check_columns(X)
+        if isinstance(X, pd.DataFrame):
+            check_values("X", X, min_rows=least, gaps=True)
+            if not reset:
+                self.model_.encoding.values(X, gaps=gaps, unseen=True)
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        Container.of(X)
         values = X.detach().double().numpy(force=True) if isinstance(X, Tensor) else X
         values = np.asarray(values) if isinstance(values, list | tuple) else values
         axes = getattr(values, "ndim", 2)
-        # before scikit-learn's own messages, which have several lines, or do not say which columns
+        # before scikit-learn's own messages, which have several lines
         if axes < 2:
             Encoding.fit(X)
-        if not reset:
-            self.model_.encoding.container.check_columns(X)
-            if max(axes - 1, len(self.model_.encoding.data_shape)) > 1:
-                self.model_.encoding.values(X, gaps=gaps)
-        rows, least = values.reshape(len(values), -1) if axes > 2 else values, 2 if reset else 1
-        options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False, "ensure_min_samples": least}
-        array = validate_data(self, rows, reset=reset, **options)
-        check_values("X", X if container.kind == "frame" else array.reshape(np.shape(values)), min_rows=1, gaps=gaps)
-        return X if isinstance(X, Tensor) or hasattr(X, "iloc") else values
+        if not reset and (table or max(axes - 1, len(self.model_.encoding.data_shape)) > 1):
+            self.model_.encoding.values(X, gaps=gaps)
+        if not table:
+            rows = values.reshape(len(values), -1) if axes > 2 else values
+            options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False, "ensure_min_samples": least}
+            array = validate_data(self, rows, reset=reset, **options)
+            check_values("X", array.reshape(np.shape(values)), min_rows=1, gaps=gaps)
+        return X if isinstance(X, Tensor) else values
 
     def __sklearn_is_fitted__(self) -> bool:
         return "model_" in vars(self)
@@ -352,7 +362,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if is_main_process():
             names = getattr(self, "feature_names_in_", np.array([])).tolist() or None
             parts = ("score_net", "network")
-            parameters = {k: _plain(v) for k, v in self.get_params(deep=False).items() if k not in parts}
+            parameters = {k: plain_value(v) for k, v in self.get_params(deep=False).items() if k not in parts}
             kept = {"parameters": parameters, "n_features_in": self.n_features_in_, "feature_names_in": names}
             model.save(folder, kept)
 
@@ -387,9 +397,3 @@ _PLANNED = ("training_steps", "batch_size", "width", "n_blocks", "dropout")
 
 _SEEN = ("n_features_in_", "feature_names_in_")
 """What scikit-learn keeps of the data."""
-
-
-def _plain(value: Any) -> Any:
-    """Return a parameter as JSON knows it; a random state that is an object is not kept."""
-    value = value.item() if isinstance(value, np.generic) else value
-    return value if isinstance(value, str | int | float | bool) else None

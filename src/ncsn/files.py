@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
@@ -16,7 +17,16 @@ from torch import Tensor
 
 from ncsn.errors import RunError
 
-__all__ = ["VERSION", "digest_of", "pack_tensors", "read_json", "read_tensors", "write_bytes", "write_files"]
+__all__ = [
+    "VERSION",
+    "digest_of",
+    "pack_tensors",
+    "plain_value",
+    "read_json",
+    "read_tensors",
+    "write_bytes",
+    "write_files",
+]
 
 VERSION = version("ncsn")
 """This library's version, read once: later the process may have lost the right to read where it is installed."""
@@ -112,3 +122,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RunError(f"{path} is not a run's configuration; name the folder of a run")
     return content
+
+
+def plain_value(value: Any) -> Any:
+    """Return a parameter as JSON knows it; an object that it does not know is None."""
+    if isinstance(value, Mapping):
+        return {str(name): plain_value(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(entry) for entry in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, str | int | float | bool) else None

@@ -53,6 +53,18 @@ def test_a_run_has_its_parts_in_order(tmp_path: Path) -> None:
     assert all(image["alt"].startswith("Swiss roll: ") for image in page.images)
 
 
+def test_intervals_and_what_is_not_compared_are_told(tmp_path: Path) -> None:
+    measures = (Measure("c2st", 0.75, 0.5, 0.625, 0.875), Measure("duplicates", 0.0, 0.0))
+    tables = Comparison(measures, 1000, 200, 0, "standard", left_out=("name", 3))
+    run = RunSummary("Table", comparison=tables, figures={name: drawing() for name in ("columns", "pairs")})
+    page = Page(write_run_report(tmp_path, "A run", [run]).read_text(encoding="utf-8"))
+    assert page.headings == ["A run", "Table", "How good the samples are", "Columns", "Pairs of columns", "Environment"]
+    assert page.rows[0] == ["measure", "samples", "95% interval", "real data", "ratio", ""]
+    assert page.rows[1][:5] == ["C2ST", "0.75", "0.625 to 0.875", "0.5", "1.50"]
+    assert page.rows[2][:5] == ["Duplicates", "0", "", "0", "–"]
+    assert "Compared in duplicates only: name, 3." in page.text
+
+
 def test_what_a_run_lacks_is_left_out(tmp_path: Path) -> None:
     page = Page(write_run_report(tmp_path, "A run", [RunSummary("Bare")]).read_text(encoding="utf-8"))
     assert page.headings == ["A run", "Bare", "Environment"]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ncsn.data import Constant, Encoding, Number, Pixels, as_float64
+from ncsn.data.columns import Category
 from ncsn.errors import DataError, SettingError
 
 
@@ -31,8 +32,8 @@ def test_a_table_becomes_rows_of_mean_0_and_deviation_1_and_comes_back() -> None
     np.testing.assert_allclose(back, x, rtol=1e-14)
     assert np.array_equal(back[:, 3], x[:, 3])
     jacobian: Tensor = torch.autograd.functional.jacobian(lambda v: encoding.rows(v[None])[0], torch.zeros(4).double())
-    log_det = encoding.log_det(encoding.values(x))
-    assert log_det.tolist() == pytest.approx([jacobian[:, :3].diag().log().sum().item()] * 500)
+    log_gain = encoding.log_gain(encoding.values(x), z)
+    assert log_gain.tolist() == pytest.approx([jacobian[:, :3].diag().log().sum().item()] * 500)
 
 
 def test_images_have_one_scale() -> None:
@@ -42,7 +43,9 @@ def test_images_have_one_scale() -> None:
     (pixels,) = encoding.columns
     assert isinstance(pixels, Pixels) and pixels.mean == pytest.approx(x.mean())
     assert pixels.scale == pytest.approx(x.std()) and encoding.shape == encoding.data_shape == (3, 4)
-    assert encoding.log_det(as_float64(x)).tolist() == pytest.approx([-12 * math.log(x.std())] * 20)
+    assert encoding.log_gain(as_float64(x), encoding.encode(x)).tolist() == pytest.approx(
+        [-12 * math.log(x.std())] * 20
+    )
     np.testing.assert_allclose(encoding.decode(encoding.encode(x)), x, atol=1e-13)
     with pytest.raises(DataError, match="every column is constant: there is nothing to learn"):
         Encoding.fit(np.full((4, 2, 2), 7.0))
@@ -56,7 +59,8 @@ def test_it_survives_json_exactly(shape: tuple[int, ...], y: Any) -> None:
     again = Encoding.from_dict(json.loads(json.dumps(encoding.to_dict())))
     assert torch.equal(again.encode(x), encoding.encode(x)) and again.shape == encoding.shape
     assert again.columns == encoding.columns
-    assert torch.equal(again.log_det(as_float64(x)), encoding.log_det(as_float64(x)))
+    values, rows = as_float64(x), encoding.encode(x)
+    assert torch.equal(again.log_gain(values, rows), encoding.log_gain(values, rows))
     np.testing.assert_array_equal(again.decode(again.encode(x)), encoding.decode(encoding.encode(x)))
     assert again.fits(encoding)
     if y is None:
@@ -71,7 +75,9 @@ def test_it_survives_json_exactly(shape: tuple[int, ...], y: Any) -> None:
 def test_frames_whole_numbers_and_extreme_ones() -> None:
     frame = pd.DataFrame({"n": [1, 2, 3], "b": [True, False, True]})
     encoding = Encoding.fit(frame)
-    assert [column.mean for column in encoding.columns if isinstance(column, Number)] == pytest.approx([2, 2 / 3])
+    (number, flags) = encoding.columns
+    assert isinstance(number, Number) and flags == Category(2)
+    assert (number.mean, number.scale) == pytest.approx((2, math.sqrt(2 / 3)))
     pd.testing.assert_frame_equal(encoding.decode(encoding.encode(frame)), frame)
     for size in (1e200, 1e-200):
         (column,) = Encoding.fit(np.array([[size], [3 * size]])).columns
@@ -111,7 +117,13 @@ def test_other_shapes_and_what_is_no_data_are_refused() -> None:
         (np.zeros((2, 0)), "X: no numeric column"),
         (np.zeros(3), r"expected rows, \(N, D\) or \(N, \*shape\), not 1 axes"),
         (np.array([["a"]]), "not all values are numbers"),
-        (pd.DataFrame({"x": ["a"]}), "column 'x' holds str, not numbers"),
+        (pd.DataFrame({"x": ["a"]}), r"every column is constant: there is nothing to learn: x \(text; always a\)"),
+        (
+            pd.DataFrame({"x": [1j]}),
+            "column 'x' holds complex128, which is neither numbers, text, categories nor dates",
+        ),
+        (pd.DataFrame({"x": []}), "X: 0 rows; at least 1 is needed"),
+        (pd.DataFrame(index=range(3)), "X: no column"),
     ):
         with pytest.raises(DataError, match=message):
             Encoding.fit(values)
@@ -133,7 +145,7 @@ def test_gradients_are_carried_back_by_the_chain_rule() -> None:
 def test_a_value_that_a_constant_never_had_has_no_density() -> None:
     encoding = Encoding.fit(np.array([[0.0, 0.1], [2.0, 0.1]]))
     values = torch.tensor([[0.0, 0.1], [5.0, 0.1], [0.0, 0.1001]], dtype=torch.float64)
-    assert encoding.log_det(values).tolist() == [0.0, 0.0, -math.inf]
+    assert encoding.log_gain(values, encoding.rows(values)).tolist() == [0.0, 0.0, -math.inf]
 
 
 def test_the_identity_passes_rows_through() -> None:
@@ -141,7 +153,7 @@ def test_the_identity_passes_rows_through() -> None:
     encoding = Encoding.identity((3,))
     assert torch.equal(encoding.encode(x), x.double())
     assert torch.equal(encoding.decode(x), x)
-    assert encoding.log_det(x.double()).tolist() == [0.0] * 5
+    assert encoding.log_gain(x.double(), x).tolist() == [0.0] * 5
 
 
 def test_what_is_of_the_same_data_is_known_again_however_sums_were_taken() -> None:
@@ -155,6 +167,13 @@ def test_what_is_of_the_same_data_is_known_again_however_sums_were_taken() -> No
     assert not one.same_data(Encoding.fit(x[:-1]))
     assert not one.same_data(Encoding.fit(np.column_stack([x[:, :2], np.ones(200)])))
     assert not one.same_data(Encoding.fit(x[:, :2]))
+
+
+def test_other_categories_are_other_data() -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0, 4.0] * 4, "b": ["x", "y", "y"] * 4, "c": np.arange(12) + 0.25})
+    one = Encoding.fit(frame)
+    assert one.same_data(Encoding.fit(frame[::-1])) and one.fits(Encoding.fit(frame))
+    assert not one.same_data(Encoding.fit(frame.replace({"x": "z"})))
 
 
 def test_labels_by_their_text() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.datasets import load_wine
 
-from ncsn.data import DATASETS, load, moons
+from ncsn.data import DATASETS, Dialect, load, moons
 from ncsn.errors import DataError, SettingError
 
 from .common import loaded, seeded
@@ -57,17 +57,29 @@ def test_missing_and_unknown(tmp_path: Path) -> None:
         load("nothing/here.csv")
     (tmp_path / "a.xls").write_text("x")
     with pytest.raises(
-        DataError, match=r"unknown ending '\.xls'; data comes as \.csv \.parquet \.npy \.npz or a folder"
+        DataError, match=r"unknown ending '\.xls'; data comes as \.csv \.tsv .*\.parquet \.npy \.npz or a folder"
     ):
         load(tmp_path / "a.xls")
 
 
-def test_gaps_are_kept_where_they_are_asked_for(tmp_path: Path) -> None:
+def test_gaps_of_tables_are_kept_and_those_of_arrays_where_they_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n1,\n,4\n")
-    with pytest.raises(DataError, match="2 cells are missing"):
-        load(tmp_path / "a.csv")
-    values = load(tmp_path / "a.csv", gaps=True).values
-    assert np.isnan(np.asarray(values, dtype=float)).tolist() == [[False, True], [True, False]]
+    for gaps in (False, True):
+        values = loaded(tmp_path / "a.csv", gaps=gaps).values
+        assert values.isna().to_numpy().tolist() == [[False, True], [True, False]]
+        assert values.dtypes.tolist() == [pd.Int64Dtype(), pd.Int64Dtype()]
     (tmp_path / "b.csv").write_text("a,b\n1,inf\n,4\n")
-    with pytest.raises(DataError, match="infinite cell in row 1, column 'b'"):
+    with pytest.raises(DataError, match=r"column 'b': row 1 \(line 2\) holds 'inf', not a finite number"):
         load(tmp_path / "b.csv", gaps=True)
+    np.save(tmp_path / "c.npy", np.array([[1.0, np.nan]]))
+    with pytest.raises(DataError, match="1 row; at least 2 are needed"):
+        load(tmp_path / "c.npy")
+    assert np.isnan(load(tmp_path / "c.npy", gaps=True).values).tolist() == [[False, True]]
+
+
+def test_a_table_says_what_was_decided_in_reading_it(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a;kind\n1,5;x\n2,5;y\n")
+    data = loaded(tmp_path / "a.csv", label="kind")
+    assert data.notes == ("semicolons between the cells", "decimal comma")
+    assert data.dialect == Dialect(";", ",") and data.values["a"].tolist() == [1.5, 2.5]
+    assert load("iris").notes == () and load("iris").dialect is None

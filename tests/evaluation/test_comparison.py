@@ -12,7 +12,7 @@ from ncsn.data import load, moons, split, swiss_roll
 from ncsn.errors import DataError, SettingError
 from ncsn.evaluation import Measure, compare, frechet_distance, sliced_wasserstein2
 
-from .common import normal, seeded
+from .common import mixed_table, normal, seeded, shuffled
 
 
 def test_ratio_is_one_for_fresh_real_data_and_grows_with_error() -> None:
@@ -21,7 +21,7 @@ def test_ratio_is_one_for_fresh_real_data_and_grows_with_error() -> None:
     for seed in range(3, 6):
         table = compare(swiss_roll(800, seeded(seed)), held_out, training, generator=seeded(), max_rows=500)
         ratios.append(table["sliced_wasserstein2"].ratio or 0)
-        assert table["c2st"].value == pytest.approx(0.5, abs=0.05)
+        assert table["c2st"].value == pytest.approx(0.5, abs=0.08)
         assert table["copied_fraction"].value < 0.04 and table["stray_fraction"].value < 0.04
     assert 0.6 < np.median(ratios) < 1.6
     worse = compare(swiss_roll(800, seeded(3)) * 1.5, held_out, training, generator=seeded(), max_rows=500)
@@ -39,7 +39,8 @@ def test_samples_and_training_set_are_cut_to_one_size() -> None:
     ]
     assert all(table.n_rows == 100 and table.n_held_out == 2000 for table in few)
     for name in ("sliced_wasserstein2", "wasserstein2", "frechet_distance"):
-        assert 0.6 < np.median([table[name].ratio or 0 for table in few]) < 1.7
+        values, floors = ([getattr(table[name], of) for table in few] for of in ("value", "floor"))
+        assert 0.4 < np.mean(values) / np.mean(floors) < 2.5
     many = compare(moons(3000, seeded(5)), held_out, training[:300], generator=seeded(), max_rows=200)
     assert many.n_rows == 300
 
@@ -95,12 +96,12 @@ def test_images_are_scaled_by_their_range() -> None:
     expected = frechet_distance(train / 8 - 1, held_out / 8 - 1, 40, train / 8 - 1)
     assert table["frechet_distance"].floor == pytest.approx(expected)
     assert table["copied_fraction"].value == 1
-    # Nearest neighbours do not see that noise, as trees would.
+    # Classifiers see no single pixels, in which that noise would tell samples from whole numbers.
     assert table["c2st"].value < 0.6
 
 
 def test_the_table_prints_and_serialises() -> None:
-    table = compare(*(pd.DataFrame(moons(100, seeded(s)).numpy()) for s in range(3)), generator=seeded())
+    table = compare(*(moons(100, seeded(s)) for s in range(3)), generator=seeded())
     text = str(table)
     assert text.splitlines()[0].split() == ["measure", "samples", "real", "data", "ratio"]
     assert "sliced_wasserstein2" in text and "100 samples, and as many training rows, against 100 held-out rows" in text
@@ -109,3 +110,72 @@ def test_the_table_prints_and_serialises() -> None:
     assert Measure("copied_fraction", 0.1, 0.0).ratio is None
     with pytest.raises(SettingError, match=r"unknown measure 'mdm'; did you mean 'mmd'\?"):
         table["mdm"]
+
+
+# Tables
+
+
+def test_good_samples_of_a_table_are_as_good_as_real_rows_and_bad_ones_are_found() -> None:
+    training, held_out, good = (mixed_table(500, seed) for seed in range(3))
+    table = compare(good, held_out, training, generator=seeded())
+    assert table.left_out == ("name",) and table.n_non_finite == 0 and table.scaling == "standard"
+    told_apart = table["c2st"]
+    assert (told_apart.low or 1) < 0.5 < (told_apart.high or 0)
+    for name in ("column_shape", "pair_trend", "sliced_wasserstein2", "energy_distance", "closest_record"):
+        assert 0.6 < (table[name].ratio or 0) < 1.6, name
+    bad = shuffled(good.assign(age=good["age"] * 1.4), "income")
+    worse = compare(bad, held_out, training, generator=seeded())
+    for name in ("column_shape", "pair_trend", "energy_distance", "c2st"):
+        assert (worse[name].ratio or 0) > 1.4, name
+    assert worse.columns[0].column == "age" and {worse.pairs[0].first, worse.pairs[0].second} == {"age", "income"}
+    copies = compare(training, held_out, training, generator=seeded())
+    assert copies["duplicates"].value == 1 and copies["duplicates"].floor == 0
+    assert copies["closest_record"].value == copies["closest_record_low"].value == 0 < copies["closest_record"].floor
+    # not one column of its own is wrong
+    assert copies["column_shape"].ratio == pytest.approx(1)
+
+
+def test_the_text_shows_the_worst_columns_and_json_keeps_all() -> None:
+    tables = [mixed_table(60, seed).rename(columns={"age": ("a", 1), "rooms": 3}) for seed in range(3)]
+    table = compare(*tables, generator=seeded())
+    text = str(table)
+    lines = text.splitlines()
+    first = lines.index("the columns and pairs that are kept worst:")
+    assert [line.split()[0] for line in lines[first + 1 : first + 9]].count("trend") == 3
+    assert "not compared but in duplicates: name" in text and f"{table['c2st'].low:.3f} to" in text
+    saved = json.loads(json.dumps(table.to_dict(), allow_nan=False))
+    assert len(saved["columns"]) == 7 and len(saved["pairs"]) == 21 and saved["left_out"] == ["name"]
+    assert {"('a', 1)", "3"} < {row["column"] for row in saved["columns"]}
+    assert saved["measures"]["c2st"]["low"] == table["c2st"].low and "low" not in saved["measures"]["mmd"]
+
+
+def test_tables_as_bad_as_they_come_are_compared() -> None:
+    training, held_out, samples = (mixed_table(12, seed) for seed in range(3))
+    hard = compare(
+        samples.assign(city="Lima", income=np.nan, empty=np.nan, constant=1),
+        held_out.assign(city="Baku", empty=np.r_[1.0, np.full(11, np.nan)], constant=1),
+        training.assign(empty=np.nan, constant=1),
+        generator=seeded(),
+    )
+    assert all(math.isfinite(measure.value) and math.isfinite(measure.floor) for measure in hard.measures)
+    city = next(row for row in hard.columns if row.column == "city")
+    assert city.value == city.floor == 1
+    samples.loc[3, "age"] = math.inf
+    assert compare(samples, held_out, training, generator=seeded()).n_non_finite == 1
+    with pytest.raises(DataError, match="training: 1 of 12 rows are not finite"):
+        compare(held_out, held_out, samples)
+    with pytest.raises(DataError, match=r"the columns lack \['age'\] and have besides \[\]"):
+        compare(samples.drop(columns="age"), held_out, training)
+    with pytest.raises(SettingError, match="compared in standard scaling"):
+        compare(held_out, held_out, training, scaling="range")
+    with pytest.raises(SettingError, match="name columns of a data frame"):
+        compare(normal(9, 2), normal(9, 2), normal(9, 2), categorical=["a"])
+
+
+def test_a_table_of_numbers_is_compared_as_an_array_is_but_for_its_columns() -> None:
+    sets = [moons(200, seeded(s)).double() for s in range(3)]
+    array = compare(*sets, generator=seeded())
+    table = compare(sets[0], *(pd.DataFrame(x.numpy()) for x in sets[1:]), generator=seeded())
+    for name in ("sliced_wasserstein2", "energy_distance", "mmd", "frechet_distance", "precision"):
+        assert table[name].value == pytest.approx(array[name].value)
+    assert len(table.columns) == 2 and len(table.pairs) == 1 and not array.columns + array.pairs

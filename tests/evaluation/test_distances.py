@@ -12,12 +12,10 @@ from scipy import stats
 from scipy.linalg import sqrtm
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
-from sklearn.neighbors import KNeighborsClassifier
 
 from ncsn.data import load, split
 from ncsn.errors import DataError, SettingError
 from ncsn.evaluation import (
-    c2st,
     energy_distance,
     frechet_distance,
     mmd,
@@ -130,21 +128,6 @@ def test_mmd_bandwidths_come_from_the_reference() -> None:
         mmd(b, np.ones((5, 2)))
     with pytest.raises(SettingError, match="bandwidths must be positive"):
         mmd(b, b, (1.0, 0.0))
-
-
-# Classifier two-sample test
-
-
-def test_c2st() -> None:
-    a, b = normal(400, 2), normal(600, 2, seed=1)
-    assert c2st(a, b, generator=seeded()) == pytest.approx(0.5, abs=0.07)
-    assert c2st(a, b + 20, generator=seeded()) == 1
-    # The best classifier of N(0, 1) and N(2, 1) is right with probability Phi(1).
-    best = c2st(normal(2000), normal(2000, seed=1) + 2, KNeighborsClassifier(100), generator=seeded())
-    assert best == pytest.approx(stats.norm.cdf(1), abs=0.02)
-    assert c2st(a, b, generator=seeded(3)) == c2st(a, b, generator=seeded(3))
-    with pytest.raises(DataError, match="4 rows do not make 5 folds"):
-        c2st(a[:4], b)
 
 
 # Fréchet distance

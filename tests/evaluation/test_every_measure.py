@@ -12,6 +12,7 @@ import torch
 from ncsn.errors import DataError
 from ncsn.evaluation import (
     c2st,
+    closest_record,
     copied_fraction,
     energy_distance,
     frechet_distance,
@@ -31,6 +32,7 @@ PAIRS: list[Callable[..., Any]] = [
     mmd,
     c2st,
     precision_recall_density_coverage,
+    closest_record,
     copied_fraction,
     stray_fraction,
     frechet_distance,

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from ncsn.errors import DataError, SettingError
-from ncsn.evaluation import PRDC, copied_fraction, precision_recall_density_coverage, stray_fraction
+from ncsn.evaluation import (
+    PRDC,
+    ClosestRecord,
+    closest_record,
+    copied_fraction,
+    precision_recall_density_coverage,
+    stray_fraction,
+)
 
 from .common import normal
 
@@ -58,3 +65,10 @@ def test_thresholds_are_distances() -> None:
     assert stray_fraction(samples, training, 0.5) == 0.25
     assert copied_fraction(samples, training, 0.1) == 0.25
     assert copied_fraction(samples, training, 0.5) == 0.75
+
+
+def test_closest_record_by_hand() -> None:
+    training = np.array([[0.0, 0.0], [1.0, 0.0]])
+    samples = np.array([[0.0, 0.3], [1.0, 0.0], [5.0, 3.0]])
+    assert closest_record(samples, training) == pytest.approx((0.3, 0.03))
+    assert closest_record(training, training) == ClosestRecord(0, 0)

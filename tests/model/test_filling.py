@@ -83,6 +83,29 @@ def test_gaps_of_nullable_booleans_are_filled() -> None:
     assert list(filled["sold"].iloc[[0, 2]]) == [True, True]
 
 
+def test_text_dates_and_categories_are_filled_and_what_is_known_stays() -> None:
+    days = pd.Series(pd.date_range("2021-05-01", periods=50)).sample(frac=1, random_state=0, ignore_index=True)
+    frame = pd.DataFrame(
+        {
+            "size": table(50)[:, 0],
+            "town": np.where(np.arange(50) % 3, "Ulm", "Bonn"),
+            "kind": pd.Categorical(np.where(np.arange(50) % 2, "new", "old"), ["new", "old", "broken"]),
+            "sold": days,
+            "paid": days.dt.strftime("%d.%m.%Y"),
+        }
+    )
+    model = NCSN(**GAUSSIAN).fit(frame)
+    gaps = frame.iloc[5:9].copy()
+    for row, name in enumerate(["town", "kind", "sold", "paid"]):
+        gaps.loc[5 + row, name] = None
+    filled = model.impute(gaps, random_state=0, steps=5)
+    assert filled.dtypes.equals(frame.dtypes) and filled.notna().all(axis=None)
+    pd.testing.assert_frame_equal(filled.where(gaps.notna()), gaps.where(gaps.notna()), check_dtype=False)
+    assert filled["town"].isin(["Ulm", "Bonn"]).all() and filled["kind"].isin(["new", "old"]).all()
+    assert filled["sold"].between(days.min(), days.max()).all()
+    assert filled["paid"].isin(frame["paid"]).all()
+
+
 def test_tensors_and_images_come_back_as_they_are() -> None:
     images = torch.randn(60, 4, 4, generator=torch.Generator().manual_seed(0))
     model = NCSN(**GAUSSIAN).fit(images)

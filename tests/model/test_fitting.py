@@ -162,17 +162,24 @@ SIDES = ["u", "v"] * 10
 OTHER = pd.DataFrame(white(20, 3), columns=["b", "c", "d"])
 
 
-def with_gap() -> pd.DataFrame:
+def with_cell(value: float) -> pd.DataFrame:
     frame = OTHER.copy()
-    frame.loc[3, "c"] = np.nan
+    frame.loc[3, "c"] = value
     return frame
 
 
 @pytest.mark.parametrize(
     ("x", "y", "how", "settings", "error"),
     [
-        (with_gap(), None, {}, {}, "a missing or infinite cell in row 4, column 'c'"),
-        (OTHER.assign(town="Ulm"), None, {}, {}, "column 'town' holds str, not numbers"),
+        (with_cell(np.inf), None, {}, {}, "an infinite cell in row 4, column 'c'"),
+        (with_cell(np.nan).to_numpy(), None, {}, {}, "a missing or infinite cell in row 4, column 2"),
+        (
+            OTHER.assign(town=pd.Series([["Ulm"]] * 20, dtype=object)),
+            None,
+            {},
+            {},
+            "column 'town' holds list, which is neither numbers",
+        ),
         (np.ones((9, 3)), None, {}, {}, "every column is constant"),
         (np.zeros(9), None, {}, {}, "expected rows"),
         (OTHER, [0, 1], {}, {}, "2 labels for 20 rows"),

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,7 +223,7 @@ def test_unusable_data_are_refused_in_one_clear_line(x: Array, message: str) -> 
         ({"sigma_init": 5.0}, "unknown setting 'sigma_init'"),
     ],
 )
-def test_given_settings_out_of_range_are_refused(given: dict[str, object], message: str) -> None:
+def test_given_settings_out_of_range_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         make_plan(swiss_roll(200)[0], **given)
 
@@ -266,7 +267,7 @@ def test_width_grows_with_the_features_and_the_learning_rate_falls_with_it() -> 
         ("width", True, "width must be a whole number of at least 1, not True"),
     ],
 )
-def test_settings_of_the_training_out_of_range_are_refused(name: str, value: object, message: str) -> None:
+def test_settings_of_the_training_out_of_range_are_refused(name: str, value: Any, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         make_plan(normal(20, 2), **{name: value})
 

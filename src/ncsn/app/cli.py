@@ -23,17 +23,26 @@ DataArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help=f"A built-in set ({' '.join(DATASETS)}), a .csv .parquet .npy .npz file, or a folder of images.",
+        help=f"A built-in set ({' '.join(DATASETS)}), a .csv .tsv .parquet .npy .npz file, a folder of images.",
     ),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run, as `ncsn train` wrote it.")]
-OutputOption = Annotated[Path, typer.Option("-o", "--output", help="A .csv .parquet .npy .npz or .png file.")]
+OutputOption = Annotated[
+    Path, typer.Option("-o", "--output", help="A .csv .tsv (or .gz of these) .parquet .npy .npz or .png file.")
+]
 LabelOption = Annotated[
     str | None,
     typer.Option(help="The column (of an .npz: the array) of class labels; makes the model class-conditional."),
 ]
 LabelOutOption = Annotated[str | None, typer.Option(help="The column of class labels, which is left out of the data.")]
 PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]
+ColumnsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.json",
+        help='What columns of a table are, where it is not what `ncsn plan` says: {"zip": "category", "id": "drop"}.',
+    ),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
 AllowOption = Annotated[
     list[str] | None,
@@ -81,12 +90,20 @@ def demo(
 
 
 @app.command()
-def plan(data: DataArgument, label: LabelOutOption = None, points: PointsOption = 5000, seed: SeedOption = 0) -> None:
-    """Show the settings that the data lead to, each with its rule and reason."""
+def plan(
+    data: DataArgument,
+    label: LabelOutOption = None,
+    columns: ColumnsOption = None,
+    points: PointsOption = 5000,
+    seed: SeedOption = 0,
+) -> None:
+    """Show what each column of a table is taken for, and the settings that the data lead to, with rules and reasons."""
+    said = _look(data, columns)
+    from ncsn.app.describing import words_of
     from ncsn.app.runs import plan_for
 
     # a table is read by machines too: no wrapping, no markup
-    typer.echo(str(plan_for(data, label=label, points=points, seed=seed)))
+    typer.echo(words_of(*plan_for(data, label=label, points=points, seed=seed, columns=said)))
 
 
 @app.command()
@@ -110,9 +127,11 @@ def train(
         str | None,
         typer.Option(help="What makes the network, as package.module:Name, called with the shape, plan and classes."),
     ] = None,
+    columns: ColumnsOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run left off.")] = False,
 ) -> None:
     """Fit a model to data, judge it on the rows held back, and write the run into a folder."""
+    said = _look(data, columns)
     from ncsn.app.console import progress_bar, say
     from ncsn.app.runs import RunSettings, train_run
     from ncsn.methods import method_named
@@ -123,7 +142,7 @@ def train(
     if network is not None:
         _object(network, "--network")
     folder = None if teacher is None else str(teacher)
-    settings = RunSettings(data, method, steps, label, holdout, points, seed, folder, network)
+    settings = RunSettings(data, method, steps, label, holdout, points, seed, folder, network, said)
     say(str(train_run(settings, out, resume=resume, shown=progress_bar)))
     say(f"wrote {out}/report.html")
 
@@ -131,8 +150,16 @@ def train(
 @app.command()
 def sample(
     run: RunArgument,
-    number: Annotated[int, typer.Option("-n", "--number", min=1, help="Number of samples.")],
     output: OutputOption,
+    number: Annotated[
+        int | None, typer.Option("-n", "--number", min=1, help="Number of samples; one a row of a --given file.")
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is known: COLUMN=VALUE, which may be repeated, or a table of such columns, a sample a row."
+        ),
+    ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(help="The sampler, or one of your own as package.module:Name; the method's own when not given."),
@@ -160,9 +187,17 @@ def sample(
         raise typer.BadParameter(str(error), param_hint="--sampler") from error
     if guidance is not None and label is None:
         raise typer.BadParameter("guidance needs a --label to guide to", param_hint="--guidance")
+    files = [entry for entry in given or () if "=" not in entry]
+    if files and (len(given or ()) > 1 or not Path(files[0]).is_file()):
+        wrong = "a file of rows stands alone" if len(given or ()) > 1 else f"{files[0]!r} is no file, nor COLUMN=VALUE"
+        raise typer.BadParameter(
+            f"{wrong}: give COLUMN=VALUE, which may be repeated, or one file", param_hint="--given"
+        )
+    if number is None and not files:
+        raise typer.BadParameter("say how many samples to draw", param_hint="-n")
     how: dict[str, Any] = {"sampler": walker, "steps": steps, "label": label, "guidance": guidance}
-    sample_run(run, number, output, **how, seed=seed, allow=allow or ())
-    say(f"wrote {number:,} samples to {output}")
+    drawn = sample_run(run, number, output, **how, given=given or (), seed=seed, allow=allow or ())
+    say(f"wrote {drawn:,} sample{'s' if drawn != 1 else ''} to {output}")
 
 
 @app.command()
@@ -177,6 +212,7 @@ def impute(
         typer.Option(help="An image or .npy array of one row's shape: white or 1 where known; the rest is filled."),
     ] = None,
     label: Annotated[str | None, typer.Option(help="The class of the rows, of a model trained with --label.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Number of completed tables, full_1.csv, full_2.csv, ...")] = 1,
     seed: SeedOption = 0,
     allow: AllowOption = None,
 ) -> None:
@@ -184,8 +220,8 @@ def impute(
     from ncsn.app.console import say
     from ncsn.app.runs import impute_run
 
-    count = impute_run(run, data, output, mask=mask, label=label, seed=seed, allow=allow or ())
-    say(f"filled {count:,} values; wrote {output}")
+    count, written = impute_run(run, data, output, mask=mask, label=label, draws=draws, seed=seed, allow=allow or ())
+    say(f"filled {count:,} values; wrote {', '.join(map(str, written))}")
 
 
 @app.command()
@@ -244,6 +280,26 @@ def learn(
         typer.echo(table(out))
     else:
         copy_and_open(out, opens=not no_open)
+
+
+def _look(data: str, columns: Path | None) -> dict[str, Any] | None:
+    """Look at the data, before PyTorch is loaded, and return what its columns are said to be."""
+    import json
+
+    from ncsn.data.csv_files import look_at
+
+    table = look_at(data)
+    for note in table.notes if table is not None and len(table.frame) else ():
+        Console(stderr=True).print(f"[dim]note:[/dim] {escape(note)}", highlight=False, soft_wrap=True)
+    if columns is None:
+        return None
+    try:
+        said = json.loads(columns.read_bytes())
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{columns} cannot be read as JSON: {error}", param_hint="--columns") from error
+    if not isinstance(said, dict):
+        raise typer.BadParameter(f"{columns} holds no object of columns and kinds", param_hint="--columns")
+    return said
 
 
 def _look_here() -> None:

@@ -13,13 +13,25 @@ from matplotlib.figure import Figure
 
 from ncsn.app.page import Report, Rows
 from ncsn.errors import unknown_name
-from ncsn.evaluation import Comparison
+from ncsn.evaluation import Comparison, Measure
 from ncsn.files import VERSION
 from ncsn.plan import Plan
 from ncsn.plots import plot_training_curve
 
 RUN_FIGURES: dict[str, tuple[str, str]] = {
     "samples": ("Data and samples", "Data beside samples of the model, drawn alike."),
+    "columns": (
+        "Columns",
+        "Real rows that training never saw beside samples, as shares of all rows; the columns that are kept worst first. In "
+        "brackets what training rows reach. KS and TV are distances of the distributions, from 0 to 1; the outermost bins "
+        "hold all values beyond them.",
+    ),
+    "pairs": (
+        "Pairs of columns",
+        "Real rows that training never saw beside samples; the pairs that are kept worst first. In brackets what training "
+        "rows reach. The trend error is half the difference of two correlations, or with categories the distance of the "
+        "tables of counts. The wider a box, the more rows.",
+    ),
     "image_grid": ("Samples", "Samples of the model, not selected."),
     "annealing": (
         "Along the annealing",
@@ -44,18 +56,24 @@ RUN_FIGURES: dict[str, tuple[str, str]] = {
 """The figures that a run can have, by name in the order of the report: heading and caption."""
 
 _MEASURES: dict[str, tuple[str, str]] = {
+    "column_shape": ("Columns", "distance of a column's distributions, in the mean (KS of numbers, TV of categories)"),
+    "missing": ("Missing cells", "difference of the shares of missing cells, in the mean"),
+    "pair_trend": ("Pairs of columns", "error of what two columns have to do with each other, in the mean"),
+    "c2st": ("C2ST", "how well a classifier tells them apart (area under the ROC curve); 0.5: it cannot, 1: always"),
     "sliced_wasserstein2": ("Sliced Wasserstein-2", "distance along random directions"),
     "wasserstein2": ("Wasserstein-2", "distance by the best matching of points"),
     "energy_distance": ("Energy distance", "distance by all pairs of points"),
     "mmd": ("MMD²", "distance by Gaussian kernels"),
     "frechet_distance": ("Fréchet distance", "distance of means and covariances"),
-    "c2st": ("C2ST accuracy", "how often a classifier tells them apart; 0.5: it cannot"),
     "precision": ("Precision", "share of samples that look real"),
     "recall": ("Recall", "share of the real data that samples reach"),
     "density": ("Density", "how densely real data surround the samples; about 1 is right"),
     "coverage": ("Coverage", "share of the real data with a sample nearby"),
     "copied_fraction": ("Copied", "share of samples that repeat a training row"),
     "stray_fraction": ("Stray", "share of samples far from every training row"),
+    "closest_record": ("Closest record", "distance to the closest training row, median; well below real data: copies"),
+    "closest_record_low": ("Closest record, 5%", "the same, of the samples that are closest"),
+    "duplicates": ("Duplicates", "share of samples that equal a training row in every column"),
 }
 
 
@@ -148,13 +166,15 @@ def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
 
 
 def _add_comparison(report: Report, comparison: Comparison) -> None:
-    rows = []
+    rows: list[dict[str, Any]] = []
+    intervals = any(measure.low is not None for measure in comparison.measures)
     for measure in comparison.measures:
         label, meaning = _MEASURES.get(measure.name, (measure.name.replace("_", " "), ""))
         rows.append(
             {
                 "measure": label,
                 "samples": measure.value,
+                **({"95% interval": _interval(measure)} if intervals else {}),
                 "real data": measure.floor,
                 "ratio": measure.ratio,
                 "": meaning,
@@ -164,12 +184,19 @@ def _add_comparison(report: Report, comparison: Comparison) -> None:
     report.prose(
         f"{comparison.n_rows:,} samples are held against {comparison.n_held_out:,} rows that training never saw. No "
         "distance between finite sets is zero: the column of real data says what as many training rows reach against the "
-        "same held-out rows (for copied and stray, what the held-out rows reach), and a ratio of 1.00 means as good as "
-        "real data."
+        "same held-out rows (where samples are held against the training rows themselves, what the held-out rows reach), "
+        "and a ratio of 1.00 means as good as real data."
     )
+    if comparison.left_out:
+        names = ", ".join(map(str, comparison.left_out))
+        report.prose(f"Compared in duplicates only: {names}.")
     if comparison.n_non_finite:
         report.prose(f"{comparison.n_non_finite:,} samples are not finite and are left out.")
     report.table(rows, formats={"ratio": ".2f"})
+
+
+def _interval(measure: Measure) -> str:
+    return "" if measure.low is None else f"{measure.low:.3f} to {measure.high:.3f}"
 
 
 def environment(device: torch.device | str | None = None) -> dict[str, str | int]:

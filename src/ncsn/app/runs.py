@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from ncsn.app.console import Shown, silent
 from ncsn.app.report import write_run_report
 from ncsn.app.summary import facts_of, summarise
-from ncsn.data import Dataset, Encoding, Split, as_float64, load, load_mask, save_samples, split
+from ncsn.data import Dataset, Dialect, Encoding, Split, load, load_mask, save_samples, split
 from ncsn.data.formats import ending_of, has_labels
 from ncsn.errors import DataError, RunError, SettingError
 from ncsn.estimator import NCSN
@@ -42,6 +43,7 @@ class RunSettings:
         seed: Seed of the draw, the split and the training.
         teacher: The folder of a run on the same data to distil, or None.
         network: The path ``package.module:Name`` of what makes the network, or None for the library's.
+        columns: What columns of a table are said to be, by name, or None.
     """
 
     data: str
@@ -53,6 +55,7 @@ class RunSettings:
     seed: int
     teacher: str | None = None
     network: str | None = None
+    columns: dict[str, Any] | None = None
 
     def split(self) -> tuple[Dataset, Split]:
         """Load the data and hold rows back; labels only where they were asked for."""
@@ -71,10 +74,19 @@ def method_at(name: str) -> str | Method:
     return found
 
 
-def plan_for(data: str, *, label: str | None = None, points: int = 5000, seed: int = 0) -> Plan:
-    """Return the settings that the data lead to, without the column of labels."""
-    values = load(data, n=points, seed=seed, label=label).values
-    return make_plan(Encoding.fit(values).encode(values))
+def plan_for(
+    data: str,
+    *,
+    label: str | None = None,
+    points: int = 5000,
+    seed: int = 0,
+    columns: dict[str, Any] | None = None,
+) -> tuple[Dataset, Encoding, Plan]:
+    """Return the data, without the column of labels, how they are encoded, and the settings that they lead to."""
+    dataset = load(data, n=points, seed=seed, label=label)
+    encoding = Encoding.fit(dataset.values, columns=columns)
+    rows = encoding.encode(dataset.values, generator=torch.Generator().manual_seed(seed))
+    return dataset, encoding, make_plan(rows, n_columns=encoding.n_columns)
 
 
 def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, shown: Shown = silent) -> Evaluation:
@@ -88,15 +100,21 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     teacher = None if settings.teacher is None else _load_run(Path(settings.teacher))[0]
     method = method_at(settings.method)
     # what the data or the teacher lack shows here, before anything is written
-    encoding = Encoding.fit(parts.train, parts.train_labels)
-    make_plan(encoding.encode(parts.train))
+    encoding = Encoding.fit(parts.train, parts.train_labels, settings.columns)
+    make_plan(encoding.encode(parts.train, generator=torch.Generator().manual_seed(settings.seed)))
     if teacher is not None:
         score_to_distil(teacher, method_named(method), encoding)
     network = None if settings.network is None else object_at(settings.network)
     new = not folder.exists()
     _claim(folder, settings, resume)
     checkpoint = folder / "checkpoint.safetensors"
-    estimator = NCSN(method=method, network=network, training_steps=settings.steps, random_state=settings.seed)
+    estimator = NCSN(
+        method=method,
+        network=network,
+        training_steps=settings.steps,
+        columns=settings.columns,
+        random_state=settings.seed,
+    )
     try:
         with shown(f"training on {dataset.name}") as advance:
             estimator.fit(parts.train, parts.train_labels, teacher=teacher, callback=advance, checkpoint=checkpoint)
@@ -120,7 +138,8 @@ def _finish(
 ) -> None:
     """Write what a run holds besides its model."""
     path = folder / "config.json"
-    entries = {"run": asdict(settings), "evaluation": evaluation.to_dict()}
+    dialect = None if dataset.dialect is None else dataset.dialect.to_dict()
+    entries = {"run": asdict(settings), "evaluation": evaluation.to_dict(), "dialect": dialect}
     write_bytes(path, json.dumps(read_json(path) | entries, indent=1).encode())
     lines = [json.dumps({"step": step, "loss": loss}) for step, loss in model.loss_curve]
     write_bytes(folder / "metrics.jsonl", "\n".join([*lines, json.dumps(evaluation.to_dict())]).encode() + b"\n")
@@ -175,28 +194,64 @@ def _load_run(folder: Path, allow: Sequence[str] = ()) -> tuple[Model, dict[str,
 
 def sample_run(
     folder: Path,
-    n: int,
+    n: int | None,
     output: Path,
     *,
     sampler: Any = None,
     steps: int | None = None,
     label: str | None = None,
     guidance: float | None = None,
+    given: Sequence[str] = (),
     seed: int = 0,
     allow: Sequence[str] = (),
-) -> None:
-    """Draw samples of a run into a file, whose ending says the format; the class is given as text.
+) -> int:
+    """Draw samples of a run into a file, whose ending says the format; return how many.
 
-    ``allow`` are the import paths that the run's own parts may be taken from; the rest is as in `Model.sample`.
+    Args:
+        folder: The run.
+        n: Number of samples; where ``given`` is a file, one a row of it when None.
+        output: The file.
+        sampler: As in `Model.sample`, like ``steps`` and ``guidance``.
+        steps: As in `Model.sample`.
+        label: The class, as text.
+        guidance: As in `Model.sample`.
+        given: What is known, ``COLUMN=VALUE`` each, or one table of such columns.
+        seed: Seed of the draws.
+        allow: Import paths that the run's own parts may be taken from.
     """
     ending_of(output)
     model, config = _load_run(folder, allow)
     value = None if label is None else model.encoding.label_of(label)
-    generator = torch.Generator().manual_seed(seed)
-    samples = model.sample(n, sampler=sampler, steps=steps, label=value, guidance=guidance, generator=generator)
+    known = _given(given)
+    n = n if n is not None else len(known) if isinstance(known, pd.DataFrame) else 1
+    how: dict[str, Any] = {"sampler": sampler, "steps": steps, "label": value, "guidance": guidance, "given": known}
+    samples = model.sample(n, generator=torch.Generator().manual_seed(seed), **how)
     # the class that was asked for is known, so that formats without a place for it can do without
     labels = None if value is None or not has_labels(output) else np.full(n, value)
-    save_samples(samples, output, labels=labels, label_name=(config.get("run") or {}).get("label") or "label")
+    name = (config.get("run") or {}).get("label") or "label"
+    save_samples(samples, output, labels=labels, label_name=name, dialect=_dialect(config))
+    return n
+
+
+def _given(given: Sequence[str]) -> Any:
+    """Return what samples are given: a mapping of columns to values, the table in a file, or None."""
+    if not given:
+        return None
+    pairs = [entry.partition("=") for entry in given]
+    if len(given) == 1 and not pairs[0][1]:
+        values = load(given[0], gaps=True).values
+        if not isinstance(values, pd.DataFrame):
+            raise DataError(f"{given[0]} is no table; give a .csv or .parquet file, or COLUMN=VALUE")
+        return values
+    named = {name.strip(): value for name, _, value in pairs}
+    if len(named) < len(pairs):
+        raise SettingError(f"give each column once, not {' '.join(given)}")
+    return named
+
+
+def _dialect(config: dict[str, Any]) -> Dialect | None:
+    """Return how the CSV file that a run was trained on was written."""
+    return None if config.get("dialect") is None else Dialect.from_dict(config["dialect"])
 
 
 def impute_run(
@@ -206,19 +261,21 @@ def impute_run(
     *,
     mask: Path | None = None,
     label: str | None = None,
+    draws: int = 1,
     seed: int = 0,
     allow: Sequence[str] = (),
-) -> int:
-    """Fill the missing values of data like the run's own by its model, into a file; return how many were filled.
+) -> tuple[int, list[Path]]:
+    """Fill the missing values of data like the run's own by its model; return how many, and the files written.
 
     Args:
         folder: The run.
         data: File or folder, with empty cells (or NaN) where values are missing.
-        output: The file; its ending says the format.
+        output: The file; its ending says the format. Of several draws each has its number before the ending.
         mask: An image or ``.npy`` file of one row's shape, white or 1 where values are known; the rest of every row is
             filled. None where the data themselves have the gaps.
         label: The class of all rows, as text, whatever the column of labels says; that column when None, of a
             class-conditional model.
+        draws: Number of completed tables, for multiple imputation.
         seed: Seed of the draws.
         allow: Import paths that the run's own parts may be taken from.
     """
@@ -236,10 +293,21 @@ def impute_run(
         if known.shape not in (values.shape[1:], values.shape[-2:]):
             raise DataError(f"{mask}: a mask of shape {known.shape} does not fit rows of shape {values.shape[1:]}")
         known = np.broadcast_to(known, values.shape[1:]).copy()
-    filled = model.impute(values, mask=known, label=labels, generator=torch.Generator().manual_seed(seed))
-    save_samples(filled, output, labels=labels if has_labels(output) else None, label_name=name or "label")
-    missing = as_float64(values).isnan()
-    return int(missing.sum()) if known is None else int((missing | ~torch.from_numpy(known)).sum())
+    generator = torch.Generator().manual_seed(seed)
+    written = [output] if draws == 1 else [_numbered(output, draw) for draw in range(1, draws + 1)]
+    tables = [model.impute(values, mask=known, label=labels, generator=generator) for _ in written]
+    how: dict[str, Any] = {"label_name": name or "label", "dialect": dataset.dialect or _dialect(config)}
+    for path, filled in zip(written, tables, strict=True):
+        save_samples(filled, path, labels=labels if has_labels(output) else None, **how)
+    missing = model.encoding.values(values, gaps=True).isnan()
+    count = int(missing.sum()) if known is None else int((missing | ~torch.from_numpy(known)).sum())
+    return count, written
+
+
+def _numbered(path: Path, number: int) -> Path:
+    """Return a file's path with a number before its ending."""
+    ending = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
+    return path.with_name(f"{path.name.removesuffix(ending)}_{number}{ending}")
 
 
 def evaluate_run(folder: Path, *, data: str | None = None, seed: int = 0, allow: Sequence[str] = ()) -> Evaluation:

@@ -7,20 +7,27 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ncsn.app.describing import columns_table
 from ncsn.app.report import RunSummary
 from ncsn.evaluation import Comparison, Evaluation, loss_by_level, score_error_by_level
+from ncsn.evaluation.judging import comparable
 from ncsn.exact import EmpiricalScore
 from ncsn.model import Model
 from ncsn.noise import create_noise_schedule
 from ncsn.plots import (
     plot_annealing,
+    plot_columns,
     plot_image_grid,
     plot_learned_and_exact,
     plot_loss_by_level,
     plot_multiscale_scores,
+    plot_pairs,
     plot_samples,
 )
 from ncsn.samplers import State
+
+BOUND = "held-out log(density x probability), a lower bound, nats a row"
+"""What the log-likelihood of a table with atoms is."""
 
 FIGURE_ROWS = 2000
 """Most rows that a figure or a loss is computed on."""
@@ -36,7 +43,7 @@ def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: 
         "held-out rows": n_held_out,
         "method": model.name,
         "training steps": model.plan.training_steps,
-        "held-out log-likelihood, nats a row": evaluation.log_likelihood,
+        BOUND if model.is_bound else "held-out log-likelihood, nats a row": evaluation.log_likelihood,
         "in standardised units": evaluation.standardised_log_likelihood,
     }
 
@@ -69,14 +76,22 @@ def summarise(
     Returns:
         The summary, for `report.write_run_report`.
     """
-    seen, unseen = (model.rows(values[:FIGURE_ROWS]) for values in (training, held_out))
-    images, tables = seen.ndim > 2, dict(tables or {})
 
     def seeded(more: int = 0) -> torch.Generator:
         return torch.Generator().manual_seed(seed + more)
 
+    seen, unseen = (_rows(model, values[:FIGURE_ROWS], seeded()) for values in (training, held_out))
+    images, tables = seen.ndim > 2, dict(tables or {})
     samples = model.sample(min(len(training), 5000), generator=seeded())
-    figures: dict[str, Figure] = {"samples": plot_samples(training, samples)}
+    figures: dict[str, Figure] = {}
+    if model.encoding.table:
+        tables["Columns, and how they are encoded"] = columns_table(model.encoding)
+        real, drawn = (comparable(model.encoding, rows) for rows in (held_out, samples))
+        figures |= {"columns": plot_columns(real, drawn, comparison)}
+        if comparison.pairs:
+            figures |= {"pairs": plot_pairs(real, drawn, comparison)}
+    else:
+        figures["samples"] = plot_samples(training, samples)
     if images:
         figures["image_grid"] = plot_image_grid(samples[:100])
     if model.method.gives_score:
@@ -87,11 +102,18 @@ def summarise(
             figures["annealing"] = plot_annealing(states)
         truth = None if draw is None else EmpiricalScore(model.rows(draw(TRUTH_ROWS, seeded(1))))
         _add_scores(model, seen, unseen, truth, figures, tables, seeded)
-        floor, levels = EmpiricalScore(model.rows(training)), _levels(model, seen)
+        floor, levels = EmpiricalScore(_rows(model, training, seeded())), _levels(model, seen)
         pairs = ((model.score_model, seen), (model.score_model, unseen), (floor, seen))
         losses = [loss_by_level(score_model, rows, levels, seeded()) for score_model, rows in pairs]
         figures["loss_by_level"] = plot_loss_by_level(levels, *losses)
     return RunSummary(name, facts, comparison, figures, model.loss_curve, model.plan, tables)
+
+
+def _rows(model: Model, X: Any, generator: torch.Generator) -> Tensor:
+    """Return data as rows as training draws them, without those that the model does not know."""
+    values = model.encoding.values(X, gaps=True, unseen=True)
+    rows = model.encoding.rows(values, generator).to(model.rows(X[:1]))
+    return rows[rows.flatten(1).isfinite().all(1)]
 
 
 def _levels(model: Model, rows: Tensor) -> Tensor:

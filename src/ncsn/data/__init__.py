@@ -1,28 +1,14 @@
-"""Data in and out: toy sets, shipped tables and digits, files; how they become rows of a model; held-out rows."""
+"""Data in and out: toy sets, shipped tables and digits, files; how they become rows of a model; held-out rows.
 
-from ncsn.catalogue import DATASETS
-from ncsn.data.columns import COLUMNS, Column, Constant, Number, Pixels
-from ncsn.data.container import Container
-from ncsn.data.dataset import Dataset
-from ncsn.data.encoding import Encoding
-from ncsn.data.formats import FORMATS, save_samples
-from ncsn.data.images import load_mask
-from ncsn.data.loading import load
-from ncsn.data.splitting import Split, split
-from ncsn.data.toys import (
-    TOYS,
-    Mixture,
-    Toy,
-    checkerboard,
-    eight_gaussians,
-    moons,
-    pinwheel,
-    rings,
-    swiss_roll,
-    toy_mixture,
-)
-from ncsn.data.values import Values, as_float64, check_values
+The names, in the table ``__init__.pyi`` too, are imported when they are first used, so that a file can be looked at
+before PyTorch is loaded.
+"""
 
+import lazy_loader
+
+__getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
+
+# written out for the reference, which is made without running anything
 __all__ = [
     "COLUMNS",
     "DATASETS",
@@ -31,7 +17,9 @@ __all__ = [
     "Column",
     "Constant",
     "Container",
+    "CsvTable",
     "Dataset",
+    "Dialect",
     "Encoding",
     "Mixture",
     "Number",
@@ -45,6 +33,7 @@ __all__ = [
     "eight_gaussians",
     "load",
     "load_mask",
+    "look_at",
     "moons",
     "pinwheel",
     "rings",

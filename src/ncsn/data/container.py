@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ncsn.data.column_types import ColumnType, Numbers, cast, column_type_from
 from ncsn.errors import DataError, RunError
 
 
@@ -22,30 +22,27 @@ class Container:
 
     Attributes:
         kind: ``array``, ``tensor`` or ``frame``.
-        dtypes: One type, or one for each column of a frame.
+        dtypes: The type of an array or a tensor; of a frame none.
         columns: The frame's columns, or None.
+        types: What each of them holds.
+        dropped: Columns that a frame may have besides, and that are left out.
         device: Where a tensor was; a saved one comes back on the CPU.
     """
 
     kind: str
-    dtypes: tuple[str, ...]
+    dtypes: tuple[str, ...] = ()
     columns: pd.Index[Any] | None = None
+    types: tuple[ColumnType, ...] = ()
+    dropped: tuple[str, ...] = ()
     device: str = "cpu"
 
     @classmethod
     def of(cls, values: Any) -> Container:
-        """Describe what ``values`` come in; what is neither tensor nor frame counts as an array.
+        """Describe what an array or a tensor is; what is neither tensor nor frame counts as an array.
 
         Raises:
-            DataError: A column is not numeric or shares its name with another, or the values are complex numbers.
+            DataError: The values are complex numbers.
         """
-        if isinstance(values, pd.DataFrame):
-            if not values.columns.is_unique:
-                twice = values.columns[values.columns.duplicated()][0]
-                raise DataError(f"there is more than one column {twice!r}; rename or drop all but one")
-            for position, name in enumerate(values.columns):
-                _check_numeric(name, values.iloc[:, position])
-            return cls("frame", tuple(str(dtype) for dtype in values.dtypes), values.columns)
         if isinstance(values, Tensor):
             if values.is_complex():
                 raise DataError("X holds complex numbers; give real ones")
@@ -55,8 +52,15 @@ class Container:
             raise DataError("Complex data not supported: X holds complex numbers; give real ones")
         return cls("array", (str(dtype),))
 
+    @classmethod
+    def of_frame(cls, frame: pd.DataFrame, names: Sequence[Any], types: Sequence[ColumnType]) -> Container:
+        """Describe a data frame of which the columns with these names are kept."""
+        kept = frame.columns.isin(list(names))
+        dropped = tuple(str(name) for name in frame.columns[~kept])
+        return cls("frame", columns=frame.columns[kept], types=tuple(types), dropped=dropped)
+
     def restore(self, values: Tensor, device: torch.device | str | None = None) -> Any:
-        """Put float64 rows into it: integers are rounded and kept within the type, booleans are true above a half.
+        """Put float64 values into it: integers are rounded and kept within the type, booleans are true above a half.
 
         Args:
             values: Rows, ``(N, *shape)``.
@@ -65,18 +69,31 @@ class Container:
         if self.kind == "tensor":
             dtype = getattr(torch, self.dtypes[0])
             if not dtype.is_floating_point:
-                values = torch.from_numpy(_cast(values.numpy(force=True), np.dtype(self.dtypes[0])))
+                values = torch.from_numpy(cast(values.numpy(force=True), np.dtype(self.dtypes[0])))
             return values.to(device or self.device, dtype)
         array = values.numpy(force=True)
         if self.kind == "array":
-            return _cast(array, np.dtype(self.dtypes[0]))
-        columns = {}
-        for i, name in enumerate(self.dtypes):
-            dtype = pd.api.types.pandas_dtype(name)
-            columns[i] = pd.Series(_cast(array[:, i], _plain_type(dtype))).astype(dtype)
-        frame = pd.DataFrame(columns)
+            return cast(array, np.dtype(self.dtypes[0]))
+        frame = pd.DataFrame({i: type_.cells(array[:, i]) for i, type_ in enumerate(self.types)})
         frame.columns = self.columns  # type: ignore[assignment]  # set where the kind is frame
         return frame
+
+    def numbers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Return a data frame like the one that was described as float64 values, NaN where cells are missing.
+
+        Raises:
+            DataError: A column is missing, or holds what it cannot hold.
+        """
+        columns = []
+        # by position, as not every label finds its column
+        places = np.flatnonzero(frame.columns.isin(list(self.columns)))  # type: ignore[arg-type]  # set for a frame
+        for place, type_ in zip(places.tolist(), self.types, strict=True):
+            name = frame.columns[place]
+            try:
+                columns.append(type_.numbers(frame.iloc[:, place].reset_index(drop=True)))
+            except (DataError, TypeError, ValueError) as error:
+                raise DataError(f"column {str(name)!r} {error}; the model was fitted on {type_.words}") from error
+        return np.column_stack(columns)
 
     def check_columns(self, values: Any) -> None:
         """Refuse a data frame whose columns are not those that were fitted.
@@ -87,7 +104,9 @@ class Container:
         if self.columns is None or not isinstance(values, pd.DataFrame) or values.columns.equals(self.columns):
             return
         missing = [name for name in self.columns if name not in values.columns]
-        extra = [name for name in values.columns if name not in self.columns]
+        extra = [name for name in values.columns if name not in self.columns and str(name) not in self.dropped]
+        if not missing and not extra and values.columns[values.columns.isin(list(self.columns))].equals(self.columns):
+            return
         if missing or extra:
             parts = [f"lack {missing}"] * bool(missing) + [f"have besides {extra}"] * bool(extra)
             raise DataError(f"the columns {' and '.join(parts)}; the model was fitted on {list(self.columns)}")
@@ -105,7 +124,14 @@ class Container:
                 "labels": [_plain_label(label) for label in self.columns],
                 "names": [_plain_label(name) for name in self.columns.names],
             }
-        return {"kind": self.kind, "dtypes": list(self.dtypes), "columns": columns}
+        types = [type_.to_dict() for type_ in self.types]
+        return {
+            "kind": self.kind,
+            "dtypes": list(self.dtypes),
+            "columns": columns,
+            "types": types,
+            "dropped": list(self.dropped),
+        }
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Container:
@@ -114,39 +140,13 @@ class Container:
         if saved["columns"] is not None:
             columns = pd.Index([_label_of(label) for label in saved["columns"]["labels"]])
             columns.names = [_label_of(name) for name in saved["columns"]["names"]]
-        return cls(saved["kind"], tuple(saved["dtypes"]), columns)
-
-
-def _plain_type(dtype: Any) -> np.dtype[Any]:
-    """Return NumPy's type for one of pandas, nullable and Arrow types included; that of objects where there is none."""
-    plain = getattr(dtype, "numpy_dtype", dtype)
-    return plain if isinstance(plain, np.dtype) else np.dtype(object)
-
-
-def _check_numeric(name: Any, column: pd.Series[Any]) -> None:
-    kind = _plain_type(column.dtype).kind
-    if kind in "biuf":
-        return
-    held = str(column.dtype)
-    # objects may be numbers, but text that reads as numbers is better converted by who knows what it means
-    if isinstance(column.dtype, np.dtype) and kind == "O":
-        others = [value for value in column if not isinstance(value, numbers.Real | None | type(pd.NA))]
-        if not others:
-            return
-        held = type(others[0]).__name__
-    raise DataError(f"column {name!r} holds {held}, not numbers; encode it, drop it, or pass it as y")
-
-
-def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    if dtype.kind == "b":
-        return values > 0.5
-    if dtype.kind in "iu":
-        bounds = np.iinfo(dtype)
-        # the largest 64-bit integers are no float64, and the next one up overflows
-        low, high = float(bounds.min), float(bounds.max)
-        high = high if int(high) <= bounds.max else float(np.nextafter(high, 0))
-        return np.clip(np.rint(values), low, high).astype(dtype)
-    return values.astype(dtype if dtype.kind == "f" else np.float64)
+        # version 0.1 knew of a frame's columns only their types in pandas
+        held = ["float64" if dtype == "object" else dtype for dtype in (saved["dtypes"] if columns is not None else [])]
+        whole = [0 if pd.api.types.is_integer_dtype(dtype) else None for dtype in held]
+        plain = [Numbers(*both, None, np.nan, np.nan).to_dict() for both in zip(held, whole, strict=True)]
+        types = tuple(map(column_type_from, saved.get("types", plain)))
+        dtypes = () if types else tuple(saved["dtypes"])
+        return cls(saved["kind"], dtypes, columns, types, tuple(saved.get("dropped", ())))
 
 
 def _plain_label(label: Any) -> Any:

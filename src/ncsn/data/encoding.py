@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ncsn.data.columns import Column, Pixels, columns_from, columns_of
+from ncsn.data.columns import NOTHING_TO_LEARN, Column, Pixels, WithGaps, column_from, columns_of, scales_of
 from ncsn.data.container import Container
 from ncsn.data.labels import encode_labels, label_codes
+from ncsn.data.tables import TableColumn, describe
 from ncsn.data.values import as_float64, check_values
 from ncsn.errors import DataError, SettingError
 
@@ -28,6 +29,7 @@ class Encoding:
         container: What the data come in: their container, types and columns' names.
         columns: How each column becomes a part of a row; of images a single one for all values.
         classes: The labels, sorted, or None.
+        rules: What decided each column of a table; empty of other data.
 
     >>> encoding = Encoding.fit(np.array([[1.0, 7.0], [3.0, 7.0]]))
     >>> encoding.encode(np.array([[5.0, 7.0]]))
@@ -39,21 +41,38 @@ class Encoding:
     container: Container
     columns: tuple[Column, ...]
     classes: NDArray[Any] | None = None
+    rules: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, X: Any, y: Any = None) -> Encoding:
+    def fit(cls, X: Any, y: Any = None, columns: Mapping[str, Any] | None = None) -> Encoding:
         """Choose the columns for data.
 
         Args:
             X: Array, tensor or data frame, ``(N, D)``, or images ``(N, H, W)`` or ``(N, C, H, W)``.
             y: Class label of each row, or None.
+            columns: What columns of a data frame are said to be, as in `data.tables.describe`.
 
         Raises:
-            DataError: The data are not numbers, not finite, none or all constant, or the labels do not fit them.
+            DataError: The data cannot be used, none or all are constant, or the labels do not fit them.
+            SettingError: ``columns`` do not fit.
         """
-        values = _values(X)
-        classes = None if y is None else encode_labels(y, len(values))[0]
-        return cls(Container.of(X), columns_of(values), classes)
+        classes = None if y is None else encode_labels(y, len(X))[0]
+        if isinstance(X, pd.DataFrame):
+            check_values("X", X, min_rows=1, gaps=True)
+            table = describe(X, columns)
+            container = Container.of_frame(X, [column.name for column in table], [column.type for column in table])
+            return cls(container, tuple(column.column for column in table), classes, tuple(c.rule for c in table))
+        if columns:
+            raise SettingError("columns are of a data frame; this is none")
+        values = _numbers(X)
+        if values.numel() == 0:
+            raise DataError(f"rows of at least one feature are needed, not values of shape {tuple(values.shape)}")
+        if values.ndim == 2:
+            return cls(Container.of(X), columns_of(values), classes)
+        mean, scale = (float(number) for number in scales_of(values.reshape(-1, 1)))
+        if scale == 0:
+            raise DataError(NOTHING_TO_LEARN)
+        return cls(Container.of(X), (Pixels(mean, scale, tuple(values.shape[1:])),), classes)
 
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Encoding:
@@ -72,45 +91,117 @@ class Encoding:
         return (len(self.columns),) if self._images is None else self._images.shape
 
     @property
+    def n_columns(self) -> int | None:
+        """How many columns of a table the rows come from; None of other data."""
+        return sum(column.width > 0 for column in self.columns) if self.table else None
+
+    @property
+    def draws(self) -> bool:
+        """Whether parts of the rows are drawn, so that log-densities are those of densities times probabilities."""
+        return any(column.draws for column in self.columns)
+
+    @property
+    def table(self) -> tuple[TableColumn, ...]:
+        """The columns of a table, each with what it holds and the rule that decided; empty of other data."""
+        container = self.container
+        if container.columns is None or not self.rules:
+            return ()
+        parts = zip(container.columns, container.types, self.columns, self.rules, strict=True)
+        return tuple(TableColumn(*part) for part in parts)
+
+    @property
     def _images(self) -> Pixels | None:
         return next((column for column in self.columns if isinstance(column, Pixels)), None)
 
-    def values(self, X: Any, *, gaps: bool = False) -> Tensor:
+    def values(self, X: Any, *, gaps: bool = False, unseen: bool = False) -> Tensor:
         """Return data like those that were fitted as float64 values, ``(N, *data_shape)``.
 
         Args:
             X: The data.
-            gaps: Whether values may be missing; they are NaN.
+            gaps: Whether values may be missing that never were in training; they are NaN.
+            unseen: Whether there may be categories that training never saw.
 
         Raises:
             DataError: The data do not fit.
         """
         self.container.check_columns(X)
-        values = _values(X, gaps=gaps)
+        if self.container.columns is None:
+            values = _numbers(X, gaps=gaps)
+        else:
+            frame = X if isinstance(X, pd.DataFrame) else self._framed(X)
+            values = torch.from_numpy(self.container.numbers(frame))
+            self._check(frame, values, gaps, unseen)
         if tuple(values.shape[1:]) != self.data_shape:
             raise DataError(f"rows of shape {tuple(values.shape[1:])} given; the model was fitted on {self.data_shape}")
         return values
 
-    def encode(self, X: Any, *, gaps: bool = False) -> Tensor:
-        """Return data as rows, ``(N, *shape)``, float64; missing values stay NaN.
+    def _framed(self, X: Any) -> pd.DataFrame:
+        """Return an array as a frame of the columns that were fitted."""
+        array = X.numpy(force=True) if isinstance(X, Tensor) else np.asarray(X)
+        if array.shape[1:] != self.data_shape:
+            raise DataError(f"rows of shape {array.shape[1:]} given; the model was fitted on {self.data_shape}")
+        frame = pd.DataFrame(array, columns=self.container.columns)
+        check_values("X", frame, min_rows=1)
+        return frame
+
+    def _check(self, frame: pd.DataFrame, values: Tensor, gaps: bool, unseen: bool) -> None:
+        """Refuse cells of a table that its columns cannot hold."""
+        parts = zip(self.container.columns, self.container.types, self.columns, strict=True)  # type: ignore[arg-type]
+        for i, (name, type_, column) in enumerate(parts):
+            cells = values[:, i].numpy()
+            missing = np.isnan(cells)
+            if missing.any() and not gaps and not isinstance(column, WithGaps) and column.width:
+                row = int(np.argmax(missing))
+                raise DataError(
+                    f"X: a missing cell in row {row + 1}, column {name!r}, where training had none; fill it, or drop the row"
+                )
+            wrong = ~missing & ~(np.isfinite(cells) if unseen else type_.holds(cells))
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                cell = str(frame[name].iloc[row])
+                raise DataError(f"X: row {row + 1}, column {name!r} holds {cell!r}, none of its {type_.words}")
+
+    def encode(self, X: Any, *, gaps: bool = False, generator: torch.Generator | None = None) -> Tensor:
+        """Return data as rows, ``(N, *shape)``, float64; see `rows`.
 
         Raises:
             DataError: The data do not fit.
         """
-        return self.rows(self.values(X, gaps=gaps))
+        return self.rows(self.values(X, gaps=gaps), generator)
 
-    def rows(self, values: Tensor) -> Tensor:
-        """Return the rows of float64 values, ``(N, *data_shape)``."""
+    def rows(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the rows of float64 values, ``(N, *data_shape)``.
+
+        Args:
+            values: The values, NaN where one is missing: the rows have NaN there, or where the column knows of gaps, noise.
+            generator: Source of what is drawn; the middle of it when None.
+        """
         if self._images is not None:
-            return self._images.encode(values)
-        return torch.cat([column.encode(values[:, i]) for i, column in enumerate(self.columns)], dim=1)
+            return self._images.encode(values, torch.zeros_like(values))
+        widths = [column.width for column in self.columns]
+        if generator is not None and self.draws:
+            noise = torch.randn(len(values), sum(widths), generator=generator, dtype=torch.float64)
+        else:
+            noise = torch.zeros(len(values), sum(widths), dtype=torch.float64)
+        parts = zip(self.columns, noise.split(widths, dim=1), strict=True)
+        return torch.cat([column.encode(values[:, i], part) for i, (column, part) in enumerate(parts)], dim=1)
 
-    def known(self, mask: Tensor) -> Tensor:
-        """Return which values of the rows are known where the mask ``(N, *data_shape)`` says which of the data are."""
+    def known(self, mask: Tensor, *, complete: bool = False) -> Tensor:
+        """Return which values of the rows are known where the mask ``(N, *data_shape)`` says which of the data are.
+
+        Args:
+            mask: True where a value is known.
+            complete: Whether what is not known is known to be there, in columns that may have missing cells.
+        """
         if self._images is not None:
             return mask
-        widths = torch.tensor([column.width for column in self.columns])
-        return mask.repeat_interleave(widths.to(mask.device), dim=1)
+        parts = []
+        for i, column in enumerate(self.columns):
+            part = mask[:, i : i + 1].repeat(1, column.width)
+            if complete and isinstance(column, WithGaps):
+                part[:, 0] = True
+            parts.append(part)
+        return torch.cat(parts, dim=1)
 
     def data_values(self, rows: Tensor) -> Tensor:
         """Return rows as float64 values of the data, ``(N, *data_shape)``, on the CPU.
@@ -133,16 +224,27 @@ class Encoding:
             rows: Rows, ``(N, *shape)``.
             device: Where a tensor goes; where the data were when None.
         """
-        return self.container.restore(self.data_values(rows), device)
+        return self.decode_values(self.data_values(rows), device)
 
-    def log_det(self, values: Tensor) -> Tensor:
-        """Return log |d row / d data| of float64 values, ``(N,)``: what a log-density of rows gains in the data's own units.
+    def decode_values(self, values: Tensor, device: torch.device | str | None = None) -> Any:
+        """Return float64 values as data, in the container that was fitted, as `decode` does."""
+        return self.container.restore(values, device)
 
-        It is minus infinity where the data cannot have a value.
+    def log_gain(self, values: Tensor, rows: Tensor) -> Tensor:
+        """Return what the log-density of rows gains in the data's own units, ``(N,)``, at float64 values with these rows.
+
+        Of continuous data it is log |d row / d data|; an atom gains -log of the density that its part was drawn from. It is
+        minus infinity where the data cannot have a value.
         """
+        rows = rows.cpu().double()
         if self._images is not None:
-            return self._images.log_slope(values)
-        return torch.stack([column.log_slope(values[:, i]) for i, column in enumerate(self.columns)]).sum(0)
+            return self._images.log_gain(values, rows)
+        parts = rows.split([column.width for column in self.columns], dim=1)
+        gains = [
+            column.log_gain(values[:, i], part)
+            for i, (column, part) in enumerate(zip(self.columns, parts, strict=True))
+        ]
+        return torch.stack(gains).sum(0)
 
     def gradient(self, values: Tensor, scores: Tensor) -> Tensor:
         """Return gradients by rows, ``(N, *shape)``, as gradients by the data's values, ``(N, *data_shape)``."""
@@ -188,9 +290,10 @@ class Encoding:
 
     def same_data(self, other: Encoding) -> bool:
         """Return whether both are of the same data, up to the order in which sums were taken."""
-        if [type(column) for column in self.columns] != [type(column) for column in other.columns]:
-            return False
-        return all(_alike(one, two) for one, two in zip(self.columns, other.columns, strict=True))
+        # numbers stand for the same only in columns of the same types
+        mine, theirs = ([column.to_dict() for column in one.columns] for one in (self, other))
+        types, others = ([type_.to_dict() for type_ in one.container.types] for one in (self, other))
+        return _alike([mine, types], [theirs, others])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON.
@@ -202,36 +305,39 @@ class Encoding:
             "container": self.container.to_dict(),
             "columns": [column.to_dict() for column in self.columns],
             "classes": None if self.classes is None else self.classes.tolist(),
+            "rules": list(self.rules),
         }
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Encoding:
         """Rebuild the encoding from what `to_dict` returned."""
         classes = None if saved["classes"] is None else np.array(saved["classes"])
-        return cls(Container.from_dict(saved["container"]), columns_from(saved["columns"]), classes)
+        columns = tuple(map(column_from, saved["columns"]))
+        return cls(Container.from_dict(saved["container"]), columns, classes, tuple(saved.get("rules", ())))
 
 
-def _values(X: Any, *, gaps: bool = False) -> Tensor:
+def _numbers(X: Any, *, gaps: bool = False) -> Tensor:
     """Return data as float64 values on the CPU, checked to be rows of finite numbers, or missing where there may be gaps."""
-    Container.of(X)
     values = X.detach().cpu() if isinstance(X, Tensor) else X if isinstance(X, pd.DataFrame) else np.asarray(X)
+    if not isinstance(X, pd.DataFrame):
+        Container.of(X)
     if values.ndim < 2:
         raise DataError(
             f"expected rows, (N, D) or (N, *shape), not {values.ndim} axes. Reshape your data by X.reshape(-1, 1) if it "
             "is one column, or by X.reshape(1, -1) if it is one row"
         )
     numbers = as_float64(values)
-    check_values("X", X if isinstance(X, pd.DataFrame) else numbers.numpy(), min_rows=1, gaps=gaps)
+    check_values("X", numbers.numpy(), min_rows=1, gaps=gaps)
     return numbers
 
 
-def _alike(one: Column, other: Column) -> bool:
-    mine, theirs = one.to_dict(), other.to_dict()
-    if mine == theirs:
-        return True
-    scale = mine.get("scale", 0.0)
-    size = scale + abs(mine.get("mean", mine.get("value", 0.0)))
-    return all(
-        value == theirs[name] or (isinstance(value, float) and math.isclose(value, theirs[name], abs_tol=1e-9 * size))
-        for name, value in mine.items()
-    )
+def _alike(one: Any, other: Any, size: float = 1.0) -> bool:
+    """Return whether plain values are the same but for the order in which sums of numbers of a size were taken."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        size = sum(abs(one.get(name, 0.0)) for name in ("scale", "mean", "value")) or size
+        return one.keys() == other.keys() and all(_alike(value, other[name], size) for name, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(_alike(*both, size) for both in zip(one, other, strict=True))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, abs_tol=1e-9 * size) or (math.isnan(one) and math.isnan(other))
+    return bool(one == other)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import math
+import numbers
 import os
-import re
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,38 +18,26 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ncsn.data.cells import listed
+from ncsn.data.csv_files import Dialect, read_csv, write_csv
 from ncsn.data.dataset import Dataset
 from ncsn.data.images import draw_grid
 from ncsn.data.values import Values, as_float64
 from ncsn.errors import DataError, unknown_name
 from ncsn.files import write_bytes
 
-# A number, with what pandas appends to a name that comes twice.
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?(\.\d+)?")
-
 
 def _read_csv(path: Path, label: str | None, gaps: bool) -> Dataset:
-    # in a table of one column an empty cell is an empty line
-    frame = pd.read_csv(path, low_memory=False, skip_blank_lines=not gaps)
-    names = [str(column) for column in frame.columns]
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
-        raise DataError(f"{path}: one column, {names[0]!r}; the columns must be separated by commas")
-    numbers = [name for name in names if _NUMBER.fullmatch(name)]
-    # A year may name a column among others, 5.1 does not.
-    if len(numbers) == len(names) or any("." in name for name in numbers):
-        raise DataError(
-            f"{path}: the first line holds numbers ({', '.join(numbers[:3])}); begin with the columns' names"
-        )
-    unnamed = [index for index, column in enumerate(names, start=1) if column.startswith("Unnamed: ")]
-    if unnamed:
-        raise DataError(f"{path}: column {unnamed[0]} has no name (a row index?); name it or drop it")
-    return _table(path, frame, label, gaps)
+    table = read_csv(path)
+    return replace(_table(path, table.frame, label, gaps), notes=table.notes, dialect=table.dialect)
 
 
 def _read_parquet(path: Path, label: str | None, gaps: bool) -> Dataset:
     frame = pd.read_parquet(path, engine="pyarrow")
     named_index = any(name is not None for name in frame.index.names)
-    return _table(path, frame.reset_index(drop=not named_index), label, gaps)
+    frame = frame.reset_index(drop=not named_index)
+    check_cells(path, frame)
+    return _table(path, frame, label, gaps)
 
 
 def _read_npy(path: Path, label: str | None, gaps: bool) -> Dataset:
@@ -58,7 +46,7 @@ def _read_npy(path: Path, label: str | None, gaps: bool) -> Dataset:
     values = np.load(path, allow_pickle=False)
     if not isinstance(values, np.ndarray):
         raise DataError(f"{path}: this is an .npz file; rename it")
-    return Dataset(path.stem, _array(path, values))
+    return Dataset(_name(path), _array(path, values))
 
 
 def _read_npz(path: Path, label: str | None, gaps: bool) -> Dataset:
@@ -80,7 +68,7 @@ def _read_npz(path: Path, label: str | None, gaps: bool) -> Dataset:
     values = _array(path, arrays[candidates[0]])
     if labels is not None and labels.shape != values.shape[:1]:
         raise DataError(f"{path}: {label!r} has shape {labels.shape}; one label per row, ({len(values)},), is needed")
-    return Dataset(path.stem if len(arrays) == 1 else f"{path.stem}[{candidates[0]}]", values, labels, label)
+    return Dataset(_name(path) if len(arrays) == 1 else f"{_name(path)}[{candidates[0]}]", values, labels, label)
 
 
 def _array(path: Path, values: NDArray[Any]) -> NDArray[Any]:
@@ -94,9 +82,7 @@ def _array(path: Path, values: NDArray[Any]) -> NDArray[Any]:
 def _table(path: Path, frame: pd.DataFrame, label: str | None, gaps: bool) -> Dataset:
     frame.columns = frame.columns.map(str)
     if frame.empty:
-        raise DataError(
-            f"{path}: {len(frame)} rows and {frame.shape[1]} columns; at least 2 rows of numbers are needed"
-        )
+        raise DataError(f"{path}: {len(frame)} rows and {frame.shape[1]} columns; at least 2 rows are needed")
     labels = None
     if label is not None and not (gaps and label not in frame):
         if label not in frame:
@@ -106,25 +92,37 @@ def _table(path: Path, frame: pd.DataFrame, label: str | None, gaps: bool) -> Da
             raise DataError(
                 f"{path}: {column.isna().sum()} labels in column {label!r} are missing; fill or drop the rows"
             )
+        if frame.shape[1] == 0:
+            raise DataError(f"{path}: no column besides the labels, {label!r}")
         labels = column.to_numpy() if pd.api.types.is_numeric_dtype(column) else column.to_numpy(dtype=str)
-    text = [name for name, column in frame.items() if not _is_numeric(column)]
-    if len(text) == frame.shape[1]:
-        raise DataError(f"{path}: no numeric column (found: {', '.join(map(str, text)) or 'none'})")
-    if text:
-        column = frame[text[0]]
-        row = int(np.argmax(pd.to_numeric(column, errors="coerce").isna() & column.notna()))
-        raise DataError(
-            f"{path}: column {text[0]!r} is not numeric (row {row + 1} holds {str(column.iloc[row])!r}); drop it, "
-            f"or pass it as --label (not numeric: {', '.join(map(str, text))})"
-        )
-    return Dataset(path.stem, frame, labels, label)
+    return Dataset(_name(path), frame, labels, label)
 
 
-def _is_numeric(column: pd.Series[Any]) -> bool:
-    if column.dtype == object:
-        # Booleans with missing cells: to be refused for those cells, not for their type.
-        return all(isinstance(value, bool) for value in column.dropna()) and len(column.dropna()) > 0
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
+def check_cells(path: Path, frame: pd.DataFrame) -> None:
+    """Refuse columns of what is no value of its own, such as lists, which Parquet files may hold."""
+    held = {name: _no_value(column) for name, column in frame.items()}
+    wrong = [f"column {name!r} holds {kind}" for name, kind in held.items() if kind]
+    if wrong:
+        raise DataError(f"{path}: {listed(wrong)}; a cell holds a number, a text, a date or a truth value")
+
+
+def _no_value(column: pd.Series[Any]) -> str | None:
+    if pd.api.types.is_complex_dtype(column):
+        return "complex numbers"
+    if column.dtype != object:
+        return None
+    strange = (value for value in column if isinstance(value, bytes) or not pd.api.types.is_scalar(value))
+    return next((f"{type(value).__name__} objects" for value in strange), None)
+
+
+def _name(path: Path) -> str:
+    return path.name[: -len(_ending(path))]
+
+
+def _ending(path: Path) -> str:
+    """Return the ending, that of what is compressed included."""
+    ending = path.suffix.lower()
+    return path.with_suffix("").suffix.lower() + ending if ending == ".gz" else ending
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +136,7 @@ class Samples:
     labels: NDArray[Any] | None
     label_name: str
     value_range: tuple[float, float] | None
+    dialect: Dialect | None
 
     def table(self) -> pd.DataFrame:
         """Return them as a table, with the labels as a column."""
@@ -146,7 +145,11 @@ class Samples:
 
 
 def _write_csv(samples: Samples, file: IO[bytes]) -> None:
-    samples.table().to_csv(file, index=False)
+    file.write(write_csv(samples.table(), samples.path, samples.dialect or Dialect()))
+
+
+def _write_tsv(samples: Samples, file: IO[bytes]) -> None:
+    file.write(write_csv(samples.table(), samples.path, replace(samples.dialect or Dialect(), separator="\t")))
 
 
 def _write_parquet(samples: Samples, file: IO[bytes]) -> None:
@@ -154,6 +157,9 @@ def _write_parquet(samples: Samples, file: IO[bytes]) -> None:
         samples.table().to_parquet(file, engine="pyarrow", index=False)
     except ImportError as error:
         raise DataError("writing .parquet needs pyarrow; pip install 'ncsn[parquet]'") from error
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{samples.path}: cannot be written as .parquet ({reason}); use .csv") from error
 
 
 def _write_npy(samples: Samples, file: IO[bytes]) -> None:
@@ -197,6 +203,9 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     ".csv": Format(_write_csv, _read_csv, has_labels=True, is_table=True),
+    ".tsv": Format(_write_tsv, _read_csv, has_labels=True, is_table=True),
+    ".csv.gz": Format(_write_csv, _read_csv, has_labels=True, is_table=True),
+    ".tsv.gz": Format(_write_tsv, _read_csv, has_labels=True, is_table=True),
     ".parquet": Format(_write_parquet, _read_parquet, has_labels=True, is_table=True),
     ".npy": Format(_write_npy, _read_npy),
     ".npz": Format(_write_npz, _read_npz, has_labels=True),
@@ -212,7 +221,7 @@ def read_file(path: Path, label: str | None, gaps: bool) -> Dataset:
         DataError: The ending is unknown, or the file is damaged or holds no such data.
     """
     readers = {ending: kind.read for ending, kind in FORMATS.items() if kind.read is not None}
-    ending = path.suffix.lower()
+    ending = _ending(path)
     if ending not in readers:
         raise DataError(f"{path}: unknown ending {ending!r}; data comes as {' '.join(readers)} or a folder of images")
     try:
@@ -234,7 +243,7 @@ def ending_of(path: str | os.PathLike[str]) -> str:
     Raises:
         DataError: Samples cannot be written in the format of that ending.
     """
-    ending = Path(path).suffix.lower()
+    ending = _ending(Path(path))
     if ending not in FORMATS:
         raise DataError(f"{path}: unknown ending {ending!r}; samples are written as {' '.join(FORMATS)}")
     return ending
@@ -252,16 +261,20 @@ def save_samples(
     labels: Any = None,
     label_name: str = "label",
     value_range: tuple[float, float] | None = None,
+    dialect: Dialect | None = None,
 ) -> None:
     """Write samples to a file, in the format that its ending names; the file appears whole or not at all.
 
     Args:
         samples: Data frame, array or tensor, the rows first.
-        path: ``.csv`` or ``.parquet`` (tables; an array's columns are called x1, x2, ...), ``.npy``, ``.npz`` (array
-            ``x``), or ``.png``: a grid of the first 400 images, or a scatter plot of two columns.
+        path: ``.csv``, ``.tsv`` (or either with ``.gz``) or ``.parquet`` (tables; an array's columns are called x1, x2,
+            ...), ``.npy``, ``.npz`` (array ``x``), or ``.png``: a grid of the first 400 images, or a scatter plot of two
+            columns.
         labels: One label per row, written as a column (or array) called ``label_name``; not for ``.npy`` and ``.png``.
         label_name: Name of that column.
         value_range: The values drawn as black and white in a ``.png`` of images; the samples' own extremes when None.
+        dialect: How a CSV file is written, such as the ``dialect`` of the `Dataset` that was learned; with commas, points and
+            in UTF-8 when None. A ``.tsv`` file has tabs between its cells.
 
     Raises:
         DataError: The ending is unknown, or the samples or labels do not fit that format.
@@ -272,7 +285,10 @@ def save_samples(
     if labels is not None and not FORMATS[ending].has_labels:
         raise DataError(f"{path}: {ending} has no place for labels; use .csv, .parquet or .npz")
     frame = samples if isinstance(samples, pd.DataFrame) else None
-    values = as_float64(frame) if frame is not None and not FORMATS[ending].is_table else samples
+    values = samples
+    if frame is not None and not FORMATS[ending].is_table:
+        _check_numbers(path, ending, frame)
+        values = as_float64(frame)
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if array.ndim == 0 or array.size == 0:
         raise DataError(f"{path}: there are no samples to write (shape {array.shape})")
@@ -289,5 +305,19 @@ def save_samples(
         if label_name in (("x", "file", "allow_pickle") if ending == ".npz" else columns):
             raise DataError(f"{path}: the name {label_name!r} is taken; choose another label_name")
     content = io.BytesIO()
-    FORMATS[ending].write(Samples(path, frame, array, columns, labels, label_name, value_range), content)
+    FORMATS[ending].write(Samples(path, frame, array, columns, labels, label_name, value_range, dialect), content)
     write_bytes(path, content.getvalue())
+
+
+def _check_numbers(path: Path, ending: str, frame: pd.DataFrame) -> None:
+    """Refuse columns that are no numbers, for formats that hold nothing else."""
+    for name, column in frame.items():
+        kinds = column.dtype.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+        real = (numbers.Real, type(pd.NA), type(None))
+        if not (
+            pd.api.types.is_numeric_dtype(kinds)
+            or (kinds.dtype == object and all(isinstance(value, real) for value in kinds))
+        ):
+            raise DataError(
+                f"{path}: column {name!r} holds {column.dtype}, {ending} only numbers; use .csv or .parquet"
+            )

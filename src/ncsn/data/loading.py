@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Generator
 
-from ncsn.catalogue import DATASETS
+from ncsn.catalogue import DATASETS as DATASETS
 from ncsn.data.dataset import Dataset
 from ncsn.data.formats import read_file
 from ncsn.data.images import read_images
@@ -23,21 +23,23 @@ def load(
     """Load a built-in data set, a table, an array or a folder of images.
 
     Args:
-        data: A name in `DATASETS` (it goes before a file of that name), a ``.csv``, ``.parquet``, ``.npy`` or ``.npz``
-            file, or a folder of 8-bit images, all of one size, which become ``(N, C, H, W)`` from 0 to 1 in float32
-            (one channel if all are grey, otherwise red, green and blue; transparency is dropped). Of an ``.npz`` file
-            with several arrays, the one called ``x``, ``X`` or ``data`` is taken.
+        data: A name in `DATASETS` (it goes before a file of that name), a ``.csv``, ``.tsv`` (or either with ``.gz``),
+            ``.parquet``, ``.npy`` or ``.npz`` file, or a folder of 8-bit images, all of one size, which become
+            ``(N, C, H, W)`` from 0 to 1 in float32 (one channel if all are grey, otherwise red, green and blue;
+            transparency is dropped). Of an ``.npz`` file with several arrays, the one called ``x``, ``X`` or ``data`` is
+            taken.
         n: Number of points of a toy set; the others are loaded whole.
         seed: Seed of a toy set's draw.
         label: The column (or array of an ``.npz`` file) that holds the labels; it is split off from the values. The
             built-in sets call theirs ``component`` (toy sets) or ``target``, and give them unasked.
-        gaps: Whether values may be missing, as empty cells or NaN, and the labels with them; one row is enough then.
+        gaps: Whether values of an array may be missing, as NaN, as cells of a table always may, and the column or array of
+            labels too; one row is enough then.
 
     Returns:
-        The checked data set. Integer and boolean columns keep their type.
+        The checked data set. A table's columns keep their types: numbers, booleans, text, dates, categories.
 
     Raises:
-        DataError: The data are missing, damaged, empty, not numeric or not finite, or have no such label.
+        DataError: The data are missing, damaged or empty, hold what is no value, or have no such label.
 
     >>> load("moons", n=100).values.shape
     (100, 2)

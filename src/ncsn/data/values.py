@@ -1,5 +1,7 @@
 """What counts as data: numbers in rows, finite and not empty."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
@@ -16,31 +18,51 @@ Values = pd.DataFrame | NDArray[Any] | Tensor
 
 
 def check_values(name: str, values: pd.DataFrame | NDArray[Any], min_rows: int = 2, gaps: bool = False) -> None:
-    """Refuse values that are empty or not finite.
+    """Refuse values that are empty or not finite; a data frame may hold text and missing cells.
 
     Args:
         name: What the data are called in the message.
         values: Rows, ``(N, *shape)``.
         min_rows: Fewest rows.
-        gaps: Whether values may be missing, so that only infinite ones are refused.
+        gaps: Whether values of an array may be missing, so that only infinite ones are refused.
 
     Raises:
         DataError: What is wrong, with the row and the column of the first bad cell.
     """
     if math.prod(values.shape[1:]) == 0:
-        raise DataError(f"{name}: no numeric column")
+        raise DataError(f"{name}: no {'' if isinstance(values, pd.DataFrame) else 'numeric '}column")
     if len(values) < min_rows:
         rows = f"{len(values)} row{'s' if len(values) != 1 else ''}"
         raise DataError(f"{name}: {rows}; at least {min_rows} {'is' if min_rows == 1 else 'are'} needed")
+    if isinstance(values, pd.DataFrame):
+        _check_frame(name, values)
+        return
     numbers = as_float64(values).flatten(1)
     bad = (numbers.isinf() if gaps else ~numbers.isfinite()).numpy()
     if bad.any():
         row, position = np.argwhere(bad)[0]
-        cell = values.columns[position] if isinstance(values, pd.DataFrame) else int(position) + 1
-        where = f"row {row + 1}" + (f", column {cell!r}" if values.ndim == 2 else "")
+        where = f"row {row + 1}" + (f", column {int(position) + 1!r}" if values.ndim == 2 else "")
         count = int(bad.sum())
         cells = f"{count} cells are missing or infinite, the first" if count > 1 else "a missing or infinite cell"
         raise DataError(f"{name}: {cells} in {where}; fill them, or drop those rows")
+
+
+def _check_frame(name: str, frame: pd.DataFrame) -> None:
+    bad = np.stack([_infinite(frame.iloc[:, position]) for position in range(frame.shape[1])], axis=1)
+    if bad.any():
+        row, position = np.argwhere(bad)[0]
+        count = int(bad.sum())
+        cells = f"{count} cells are infinite, the first" if count > 1 else "an infinite cell"
+        where = f"row {row + 1}, column {frame.columns[position]!r}"
+        raise DataError(f"{name}: {cells} in {where}; fill them, empty them, or drop those rows")
+
+
+def _infinite(column: pd.Series[Any]) -> NDArray[np.bool_]:
+    if pd.api.types.is_float_dtype(column):
+        return np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    if column.dtype == object:
+        return np.array([isinstance(value, float) and math.isinf(value) for value in column], dtype=np.bool_)
+    return np.zeros(len(column), dtype=np.bool_)
 
 
 def as_float64(values: Values) -> Tensor:

@@ -1,50 +1,35 @@
 """The table that sets each measure of samples beside its floor."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Collection, Hashable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import torch
-from sklearn.neighbors import KNeighborsClassifier
-from torch import Generator, Tensor
+import numpy as np
+from torch import Generator
 
-from ncsn.data import Values, as_float64
-from ncsn.data.columns import scales_of
-from ncsn.errors import DataError, unknown_name
+from ncsn.data import Values
+from ncsn.errors import unknown_name
 from ncsn.evaluation.distances import (
-    Points,
-    c2st,
     directions,
     energy_distance,
     frechet_distance,
     mmd,
-    points,
     sliced,
     subsample,
     wasserstein2,
 )
-from ncsn.evaluation.neighbours import copied_fraction, precision_recall_density_coverage, stray_fraction
+from ncsn.evaluation.measure import Measure
+from ncsn.evaluation.neighbours import (
+    closest_record,
+    copied_fraction,
+    precision_recall_density_coverage,
+    stray_fraction,
+)
+from ncsn.evaluation.sets import ComparedSet, Sets, sets_of
+from ncsn.evaluation.tables import ColumnFit, PairFit, column_shapes, duplicate_fraction, pair_trends
+from ncsn.evaluation.two_sample import AUC, c2st
 
-
-@dataclass(frozen=True)
-class Measure:
-    """One measure of samples beside its floor.
-
-    Args:
-        name: What is measured, by its function's or share's name.
-        value: What the samples reach.
-        floor: What real data reach.
-    """
-
-    name: str
-    value: float
-    floor: float
-
-    @property
-    def ratio(self) -> float | None:
-        """Value over floor: 1 where samples are as good as real data; None where the floor is 0."""
-        return self.value / self.floor if self.floor > 0 else None
+_MOST_COLUMNS, _MOST_PAIRS = 5, 3
 
 
 @dataclass(frozen=True)
@@ -57,6 +42,9 @@ class Comparison:
         n_held_out: Rows of held-out data.
         n_non_finite: Samples that were not finite, and left out.
         scaling: How the data were scaled: ``standard``, ``range`` or ``none``.
+        columns: Of data frames, how well samples keep each column, the worst first.
+        pairs: Of data frames, how well samples keep each pair of columns, the worst first.
+        left_out: Columns of data frames that are compared in ``duplicates`` only, such as names.
     """
 
     measures: tuple[Measure, ...]
@@ -64,6 +52,9 @@ class Comparison:
     n_held_out: int
     n_non_finite: int
     scaling: str
+    columns: tuple[ColumnFit, ...] = ()
+    pairs: tuple[PairFit, ...] = ()
+    left_out: tuple[Hashable, ...] = ()
 
     def __getitem__(self, name: str) -> Measure:
         """Return a measure by name.
@@ -78,22 +69,48 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers that JSON keeps; measures by name, each with its value, floor and ratio."""
-        rows = {row.name: {"value": row.value, "floor": row.floor, "ratio": row.ratio} for row in self.measures}
-        return asdict(self) | {"measures": rows}
+        measures = {row.name: asdict(row) | {"ratio": row.ratio} for row in self.measures}
+        for row in measures.values():
+            del row["name"]
+            if row["low"] is None:
+                del row["low"], row["high"]
+        return asdict(self) | {
+            "measures": measures,
+            "columns": [asdict(row) | {"column": str(row.column)} for row in self.columns],
+            "pairs": [asdict(row) | {"first": str(row.first), "second": str(row.second)} for row in self.pairs],
+            "left_out": [str(name) for name in self.left_out],
+        }
 
     def __str__(self) -> str:
-        """Return the table."""
+        """Return the table, and of data frames the columns and pairs that are kept worst."""
         lines = [f"{'measure':<22}{'samples':>12}{'real data':>12}{'ratio':>8}"]
         for row in self.measures:
             ratio = "–" if row.ratio is None else f"{row.ratio:.2f}"
-            lines.append(f"{row.name:<22}{row.value:>12.4g}{row.floor:>12.4g}{ratio:>8}")
+            interval = "" if row.low is None else f"  {row.low:.3f} to {row.high:.3f}"
+            lines.append(f"{row.name:<22}{row.value:>12.4g}{row.floor:>12.4g}{ratio:>8}{interval}")
+        lines += self._details()
         lines.append(
             f"{self.n_rows:,} samples, and as many training rows, against {self.n_held_out:,} held-out rows "
             f"(scaling: {self.scaling}); ratio 1.00: as close to the held-out data as the training data are."
         )
+        if self.left_out:
+            names = ", ".join(map(str, self.left_out))
+            lines.append(f"not compared but in duplicates: {names}")
         if self.n_non_finite:
             lines.append(f"{self.n_non_finite:,} samples are not finite and are left out.")
         return "\n".join(lines)
+
+    def _details(self) -> list[str]:
+        lines = []
+        for column in self.columns[:_MOST_COLUMNS]:
+            missing = f"  missing {column.missing:.3f} ({column.missing_floor:.3f})" if column.missing else ""
+            lines.append(f"{column.measure} {column.value:.3f} (real {column.floor:.3f})  {column.column}{missing}")
+        for pair in self.pairs[:_MOST_PAIRS]:
+            lines.append(
+                f"trend {pair.value:.3f} (real {pair.floor:.3f})  {pair.first}, {pair.second}: "
+                f"{pair.association} {pair.synthetic:.2f} (real {pair.real:.2f})"
+            )
+        return ["the columns and pairs that are kept worst:", *lines] if lines else []
 
 
 def compare(
@@ -104,98 +121,130 @@ def compare(
     generator: Generator | None = None,
     scaling: Literal["standard", "range", "none"] | None = None,
     max_rows: int = 5000,
+    categorical: Collection[Hashable] | None = None,
+    leave_out: Collection[Hashable] | None = None,
 ) -> Comparison:
     """Measure samples against held-out data, and beside each measure what real data reach.
 
     For the distances and for precision to coverage the floor is the training set's own figure against the same held-out
     rows. Such figures depend on the number of rows, so samples and training set are cut, at random, to one size; only then
-    is the ratio fair. For the copied and the stray fraction, where samples are held against the whole training set, the
-    floor is the held-out rows' own. The discrepancy (MMD) is over all pairs, so that its floor is positive.
+    is the ratio fair. For what is held against the whole training set (copied and stray fraction, closest record,
+    duplicates) the floor is the held-out rows' own. The discrepancy (MMD) is over all pairs, so that its floor is positive.
+
+    A data frame may have numbers, categories, dates and missing cells. Distances are between its rows as numbers
+    (`TableEncoding`); each column and pair of columns is compared besides, and ``column_shape``, ``missing`` and
+    ``pair_trend`` are the means of what `column_shapes` and `pair_trends` say.
 
     Args:
-        samples: Generated points ``(N, *shape)``; those that are not finite are left out and counted.
+        samples: Generated points ``(N, *shape)``; those that are not finite are left out and counted. In data frames a
+            missing cell is none of these.
         held_out: Real points that training did not see, ``(M, *shape)``.
         training: The points that were trained on, ``(L, *shape)``.
         generator: Source of every choice; torch's default generator when None.
         scaling: ``standard`` (by the training set's means and deviations), ``range`` (its values from -1 to 1), or ``none``.
-            When None, ``standard`` for vectors and ``range`` for images.
-        max_rows: Rows of each set taken, at random, for the measures that look at all pairs; sliced W2 and the Fréchet
-            distance take all, and exact W2 at most 2,000.
+            When None, ``standard`` for vectors and ``range`` for images. Data frames have ``standard`` alone.
+        max_rows: Rows of each set taken, at random, for the measures that look at all pairs; sliced W2, the Fréchet
+            distance, columns and pairs of columns take all, and exact W2 at most 2,000.
+        categorical: Columns of a data frame that are categories, all others being numbers; by the types of the training
+            table when None.
+        leave_out: Columns of a data frame that are compared in ``duplicates`` only; when None text that is different in each
+            row of the training table, such as names.
 
     Returns:
         The table. The Fréchet distance is in the training set's first 40 principal components, fewer if it has not as
-        many; C2ST is by nearest neighbours on images, whose pixels are whole numbers in the data only.
+        many. C2ST is an area under the ROC curve, with its 95% interval. ``closest_record`` is the median distance to the
+        closest training row, ``closest_record_low`` the 5% quantile: well below the floor they tell of copies.
 
     Raises:
-        DataError: Fewer than 6 samples are finite, or rows of any set; the sets differ in width; or data are not finite.
+        DataError: Fewer than 6 samples are finite, or rows of any set; the sets differ in width or columns; or data are not
+            finite.
+        SettingError: The scaling is unknown, or not ``standard`` for a data frame.
 
+    >>> import torch
     >>> from ncsn.data import moons
     >>> g = torch.Generator().manual_seed(0)
     >>> table = compare(moons(500, g), moons(500, g), moons(500, g), generator=g)
     >>> 0.5 < table["sliced_wasserstein2"].ratio < 2
     True
     """
-    known = as_float64(training)
-    made = as_float64(samples)
-    made, known, kept = (x.reshape(-1, 1) if x.ndim < 2 else x for x in (made, known, as_float64(held_out)))
-    scaling = scaling or ("standard" if known.ndim == 2 else "range")
-    finite = made.flatten(1).isfinite().all(1)
-    n_non_finite = int((~finite).sum())
-    if n_non_finite > len(made) - 2:
-        raise DataError(
-            f"samples: {n_non_finite} of {len(made)} are not finite, too few are left; did sampling diverge?"
-        )
-    scale = _scale(known, scaling)
-    made_all, kept_all, known_all = (
-        points(scale(x), name) for x, name in ((made[finite], "samples"), (kept, "held-out"), (known, "training"))
+    sets = sets_of(samples, held_out, training, scaling, categorical, leave_out)
+    n = min(len(sets.made.rows), len(sets.known.rows))
+    made, known = sets.made.some(n, generator), sets.known.some(n, generator)
+    distances = _distances(made, sets.kept, known, sets, max_rows, generator)
+    against = _against_training(sets, max_rows, generator)
+    if sets.kinds is None:
+        return Comparison((*distances, *against), n, len(sets.kept.rows), sets.n_non_finite, sets.scaling)
+    tables = (made.values, sets.kept.values, known.values)
+    columns, pairs = column_shapes(*tables, sets.kinds), pair_trends(*tables, sets.kinds)
+    return Comparison(
+        (*_means(columns, pairs), *distances, *against),
+        n,
+        len(sets.kept.rows),
+        sets.n_non_finite,
+        sets.scaling,
+        tuple(sorted(columns, key=lambda row: -row.excess)),
+        tuple(sorted(pairs, key=lambda row: -row.excess)),
+        sets.kinds.left_out,
     )
-    n = min(len(made_all), len(known_all))
-    kept_some = subsample(kept_all, max_rows, generator)
-    kept_few = subsample(kept_some, 2000, generator)
-    along = directions(512, kept_all.shape[1], generator)
-    neighbours = KNeighborsClassifier(max(1, math.isqrt(min(n, len(kept_some))))) if known.ndim > 2 else None
-    n_components = min(40, *known_all.shape)
 
-    def measure(rows: Points) -> dict[str, float]:
-        x = subsample(rows, n, generator)
-        some = subsample(x, max_rows, generator)
+
+def _distances(
+    made: ComparedSet,
+    kept: ComparedSet,
+    known: ComparedSet,
+    sets: Sets,
+    max_rows: int,
+    generator: Generator | None,
+) -> list[Measure]:
+    """Return what samples and as many training rows reach against the held-out rows."""
+    kept_some = kept.some(max_rows, generator)
+    kept_few = subsample(kept_some.rows, 2000, generator)
+    along = directions(512, kept.rows.shape[1], generator)
+    n_components = min(40, *sets.known.rows.shape)
+    columns: dict[str, Any] = {}
+    if sets.kinds is not None:
+        columns = {"categorical": sets.kinds.categories, "leave_out": sets.kinds.left_out}
+
+    def measure(x: ComparedSet) -> tuple[dict[str, float], AUC]:
+        some = x.some(max_rows, generator)
+        told_apart = c2st(some.values, kept_some.values, generator=generator, **columns)
         return {
-            "sliced_wasserstein2": sliced(x, kept_all, along),
-            "wasserstein2": wasserstein2(some, kept_few, generator=generator),
-            "energy_distance": energy_distance(some, kept_some),
-            "mmd": mmd(some, kept_some, unbiased=False),
-            "frechet_distance": frechet_distance(x, kept_all, n_components, known_all),
-            "c2st": c2st(some, kept_some, neighbours, generator=generator),
-            **precision_recall_density_coverage(kept_some, some)._asdict(),
+            "c2st": told_apart.value,
+            "sliced_wasserstein2": sliced(x.rows, kept.rows, along),
+            "wasserstein2": wasserstein2(some.rows, kept_few, generator=generator),
+            "energy_distance": energy_distance(some.rows, kept_some.rows),
+            "mmd": mmd(some.rows, kept_some.rows, unbiased=False),
+            "frechet_distance": frechet_distance(x.rows, kept.rows, n_components, sets.known.rows),
+            **precision_recall_density_coverage(kept_some.rows, some.rows)._asdict(),
+        }, told_apart
+
+    (values, told_apart), (floors, _) = measure(made), measure(known)
+    interval = {"c2st": told_apart[1:]}
+    return [Measure(name, value, floors[name], *interval.get(name, ())) for name, value in values.items()]
+
+
+def _against_training(sets: Sets, max_rows: int, generator: Generator | None) -> list[Measure]:
+    """Return what samples and held-out rows reach against the whole training set."""
+    known = sets.known
+
+    def measure(x: ComparedSet) -> dict[str, float]:
+        stray = {"stray_fraction": stray_fraction(x.rows, known.rows)}
+        if sets.kinds is None:
+            return {"copied_fraction": copied_fraction(x.rows, known.rows), **stray}
+        closest = closest_record(x.rows, known.rows)
+        return stray | {
+            "closest_record": closest.median,
+            "closest_record_low": closest.low,
+            "duplicates": duplicate_fraction(x.values, known.values),
         }
 
-    values, floors = measure(made_all), measure(known_all)
-    for name, share in (("copied_fraction", copied_fraction), ("stray_fraction", stray_fraction)):
-        values[name] = share(subsample(made_all, max_rows, generator), known_all)
-        floors[name] = share(kept_some, known_all)
-    measures = tuple(Measure(name, value, floors[name]) for name, value in values.items())
-    return Comparison(measures, n, len(kept_all), n_non_finite, scaling)
+    values, floors = (measure(x.some(max_rows, generator)) for x in (sets.made, sets.kept))
+    return [Measure(name, value, floors[name]) for name, value in values.items()]
 
 
-def _scale(training: Tensor, scaling: str) -> Callable[[Tensor], Tensor]:
-    if scaling == "standard":
-        means, scales = scales_of(training if training.ndim == 2 else training.reshape(-1, 1))
-        scales = torch.where(scales == 0, 1.0, scales)
-
-        def standardised(x: Tensor) -> Tensor:
-            # before one column is broadcast to many
-            if x.shape[1:] != training.shape[1:]:
-                raise DataError(
-                    f"points of shape {tuple(x.shape[1:])} given; those trained on {tuple(training.shape[1:])}"
-                )
-            return (x - means.to(x.device)) / scales.to(x.device)
-
-        return standardised
-    if scaling == "none":
-        return lambda x: x
-    if scaling != "range":
-        raise unknown_name("scaling", scaling, ["standard", "range", "none"])
-    low, high = training.min(), training.max()
-    if not low < high:
-        raise DataError("training: the values are all equal or not finite, and have no range")
-    return lambda x: 2 * (x - low) / (high - low) - 1
+def _means(columns: tuple[ColumnFit, ...], pairs: tuple[PairFit, ...]) -> list[Measure]:
+    """Return the means over the columns and over the pairs of columns."""
+    means = {"column_shape": [(row.value, row.floor) for row in columns]}
+    means["missing"] = [(row.missing, row.missing_floor) for row in columns]
+    means["pair_trend"] = [(row.value, row.floor) for row in pairs]
+    return [Measure(name, *np.mean(rows, axis=0).tolist()) for name, rows in means.items() if rows]

@@ -8,7 +8,7 @@ same size have, as `compare` does.
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import ot
@@ -16,9 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import euclidean_distances
-from sklearn.model_selection import StratifiedKFold, cross_val_score
 from torch import Generator
 
 from ncsn.data import Values, as_float64
@@ -52,19 +50,20 @@ def pair(a: Values, b: Values, names: tuple[str, str] = ("a", "b")) -> tuple[Poi
     return first, second
 
 
+def some_of(n_rows: int, n: int, generator: Generator | None) -> NDArray[np.int64]:
+    """Return the positions of at most ``n`` of the rows, at random."""
+    return np.arange(n_rows) if n_rows <= n else torch.randperm(n_rows, generator=generator)[:n].numpy()
+
+
 def subsample(x: Points, n: int, generator: Generator | None) -> Points:
     """Return at most ``n`` of the rows, at random."""
-    return x if len(x) <= n else x[torch.randperm(len(x), generator=generator)[:n].numpy()]
+    return x[some_of(len(x), n, generator)]
 
 
 def directions(n: int, dim: int, generator: Generator | None) -> Points:
     """Draw ``n`` unit vectors, ``(dim, n)``."""
     normal = torch.randn(dim, n, dtype=torch.float64, generator=generator)
     return cast(Points, (normal / normal.norm(dim=0)).numpy())
-
-
-def _seed(generator: Generator | None) -> int:
-    return int(torch.randint(2**31 - 1, (), generator=generator))
 
 
 def distances(a: Points, b: Points) -> Iterator[Points]:
@@ -200,41 +199,6 @@ def mmd(a: Values, b: Values, bandwidths: tuple[float, ...] | None = None, *, un
         return (len(x) * mean - 1) / (len(x) - 1) if unbiased else mean
 
     return own(first) + own(second) - 2 * _mean(kernel, first, second)
-
-
-def c2st(
-    a: Values, b: Values, classifier: Any = None, *, n_folds: int = 5, generator: Generator | None = None
-) -> float:
-    """Return how often a classifier tells both sets apart on rows it was not trained on: 0.5 cannot, 1 always can.
-
-    Classifier two-sample test (Lopez-Paz & Oquab 2017), cross-validated. The larger set is cut, at random, to the size of
-    the smaller.
-
-    Args:
-        a: Points ``(N, D)``.
-        b: Points ``(M, D)``.
-        classifier: Any classifier of scikit-learn; gradient-boosted trees when None. Trees see the rounding of data: where
-            one set has whole numbers and the other has not, take nearest neighbours.
-        n_folds: Number of folds.
-        generator: Source of the cut and the folds; torch's default generator when None.
-
-    Returns:
-        The mean accuracy over the folds.
-
-    Raises:
-        DataError: A set has fewer rows than folds, rows that are not finite, or another width than the other.
-        SettingError: ``n_folds`` is below 2.
-    """
-    first, second = pair(a, b)
-    n = min(len(first), len(second))
-    if n < n_folds:
-        raise DataError(f"{n} rows do not make {n_folds} folds; give more rows or fewer folds")
-    x = np.concatenate([subsample(first, n, generator), subsample(second, n, generator)])
-    y = np.repeat([0, 1], n)
-    if classifier is None:
-        classifier = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=0)
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=_seed(generator))
-    return float(cross_val_score(classifier, x, y, cv=folds, scoring="accuracy").mean())
 
 
 def frechet_distance(a: Values, b: Values, n_components: int | None = None, reference: Values | None = None) -> float:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import torch
 
+from ncsn.data import Encoding
+from ncsn.data.column_types import Categories, Dates, Identifiers
 from ncsn.evaluation.comparison import Comparison, compare
+from ncsn.evaluation.measure import Measure
+from ncsn.evaluation.usefulness import train_on_synthetic
 
 if TYPE_CHECKING:
     # distances and figures do not wait for what trains
@@ -26,15 +32,22 @@ class Evaluation:
 
     Attributes:
         comparison: Distances, each beside the training set's own.
-        log_likelihood: Mean log-density of the held-out rows, in nats and in the data's own units; None if not asked for.
-        standardised_log_likelihood: The same in standardised units.
+        log_likelihood: Mean log-density of the held-out rows that can be, in nats and in the data's own units, a lower bound
+            where the table has atoms (`Model.log_density`); None if not asked for.
+        standardised_log_likelihood: The same in standardised units; None of tables with atoms, which have none.
         sampler: How the samples were drawn.
+        trained_on: How well samples serve to learn a column from (`train_on_synthetic`); None if not asked for.
+        is_bound: Whether the log-likelihood is a lower bound.
+        n_impossible: Held-out rows that cannot be by the model, such as those of a category that training did not have.
     """
 
     comparison: Comparison
     log_likelihood: float | None
     standardised_log_likelihood: float | None
     sampler: str
+    trained_on: Measure | None = None
+    n_impossible: int = 0
+    is_bound: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON."""
@@ -43,11 +56,40 @@ class Evaluation:
     def __str__(self) -> str:
         lines = [str(self.comparison)]
         if self.log_likelihood is not None:
+            bound = "held-out log(density x probability), a lower bound" if self.is_bound else "held-out log-likelihood"
+            line = f"{bound}: {self.log_likelihood:.4g} nats a row in the data's own units"
+            if self.standardised_log_likelihood is not None:
+                line += f", {self.standardised_log_likelihood:.4g} in standardised units"
+            lines.append(line)
+        if self.n_impossible:
+            rows = "1 held-out row" if self.n_impossible == 1 else f"{self.n_impossible:,} held-out rows"
+            lines.append(f"{rows} cannot be by the model, for values that training never had, and are left out of it")
+        if self.trained_on is not None:
             lines.append(
-                f"held-out log-likelihood: {self.log_likelihood:.4g} nats a row in the data's own units, "
-                f"{self.standardised_log_likelihood:.4g} in standardised units"
+                f"trained on samples, tested on held-out rows: {self.trained_on.name} {self.trained_on.value:.3f}; "
+                f"trained on real rows: {self.trained_on.floor:.3f}"
             )
         return "\n".join([*lines, f"samples: {self.sampler}"])
+
+
+def comparable(encoding: Encoding, X: Any) -> Any:
+    """Return data as they are compared: of a table without identifiers, and without text for dates; other data as they are."""
+    if not encoding.table:
+        return X
+    columns = {}
+    for column in encoding.table:
+        if isinstance(column.type, Identifiers):
+            continue
+        cells = X[column.name]
+        is_text = isinstance(column.type, Dates) and column.type.format is not None
+        columns[column.name] = pd.Series(column.type.numbers(cells), index=X.index) if is_text else cells
+    return pd.DataFrame(columns)
+
+
+def categories_of(encoding: Encoding) -> list[Any] | None:
+    """Return the columns of a table that are categories; None of other data."""
+    named = [column.name for column in encoding.table if isinstance(column.type, Categories)]
+    return named if encoding.table else None
 
 
 def judge(
@@ -58,6 +100,7 @@ def judge(
     seed: int = 0,
     rows: int = JUDGED_ROWS,
     log_likelihood: bool = True,
+    target: Hashable = None,
     **sampling: Any,
 ) -> Evaluation:
     """Draw samples and hold them against data that training never saw.
@@ -69,6 +112,7 @@ def judge(
         seed: Seed of the samples and of the measures.
         rows: Most samples, and most held-out rows for the log-likelihood.
         log_likelihood: Whether to compute the held-out log-density, which takes the most time; a consistency model has none.
+        target: A column of data frames that trees are to predict after training on the samples; none when None.
         **sampling: Passed to `Model.sample`.
 
     Returns:
@@ -78,13 +122,31 @@ def judge(
     def seeded() -> torch.Generator:
         return torch.Generator().manual_seed(seed)
 
+    model.encoding.container.check_columns(held_out)
     samples = model.sample(min(len(training), rows), generator=seeded(), **sampling)
-    comparison = compare(samples, held_out, training, generator=seeded())
+    comparison = compare(
+        *(comparable(model.encoding, rows) for rows in (samples, held_out, training)),
+        categorical=categories_of(model.encoding),
+        leave_out=() if model.encoding.table else None,
+        generator=seeded(),
+    )
     density = standardised = None
+    n_impossible = 0
     if log_likelihood and model.method.gives_score:
         some = held_out[:rows]
-        log_p = model.log_density(some, n_probes=JUDGED_PROBES, tolerance=1e-4, generator=seeded())
-        density = float(log_p.mean())
-        standardised = float((log_p - model.encoding.log_det(model.encoding.values(some))).mean())
+        # of bounds one draw a row: their mean over the rows averages them further
+        log_p = model.log_density(some, draws=1, n_probes=JUDGED_PROBES, tolerance=1e-4, generator=seeded())
+        possible = log_p > -torch.inf
+        n_impossible = int((~possible).sum())
+        if n_impossible < len(log_p):
+            density = float(log_p[possible].mean())
+        if density is not None and not model.is_bound:
+            values = model.encoding.values(some)
+            in_rows = log_p - model.encoding.log_gain(values, model.encoding.rows(values))
+            standardised = float(in_rows[possible].mean())
+    trained_on = None
+    if target is not None:
+        trained_on = train_on_synthetic(samples, training, held_out, target, generator=seeded())
     options = ", ".join(f"{name}={value}" for name, value in sampling.items()) or "the method's own sampler"
-    return Evaluation(comparison, density, standardised, f"{min(len(training), rows):,}, {options}")
+    drawn = f"{min(len(training), rows):,}, {options}"
+    return Evaluation(comparison, density, standardised, drawn, trained_on, n_impossible, model.is_bound)

@@ -67,6 +67,30 @@ def _own_quantile(points: Points, quantile: float) -> float:
     return float(np.quantile(_neighbour_distances(points[:: -(-len(points) // 5000)], points, 2), quantile))
 
 
+class ClosestRecord(NamedTuple):
+    """Distances from rows to the training row next to each: their median and their 5% quantile."""
+
+    median: float
+    low: float
+
+
+def closest_record(samples: Values, training: Values) -> ClosestRecord:
+    """Return how far samples are from the training row that is closest to each.
+
+    Hold it against the held-out rows' own: samples that are as close as those are no copies, and the low quantile says it of
+    the closest ones.
+
+    Args:
+        samples: Points ``(N, D)``.
+        training: Points ``(M, D)``.
+
+    Returns:
+        The median and the 5% quantile of the distances, in the data's units.
+    """
+    apart = _neighbour_distances(*pair(samples, training, ("samples", "training")), 1)
+    return ClosestRecord(float(np.median(apart)), float(np.quantile(apart, 0.05)))
+
+
 def copied_fraction(samples: Values, training: Values, threshold: float | None = None) -> float:
     """Return the share of samples that lie no farther than a threshold from a training row, and so count as copies.
 

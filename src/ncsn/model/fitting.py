@@ -23,6 +23,9 @@ from ncsn.randomness import drawn_from, seed_from
 from ncsn.score import NO_LABEL, weight_dtype
 from ncsn.training import Progress, Recipe, Trainer, make_accelerator
 
+DRAWN_ROWS = 50_000
+"""Rows up to which what is drawn for the atoms of a table is drawn again."""
+
 
 @dataclass(frozen=True, eq=False)
 class Networks:
@@ -106,6 +109,7 @@ def fit_model(
     mixed_precision: str = "no",
     callback: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
+    columns: Mapping[str, Any] | None = None,
 ) -> Model:
     """Fit a model to data.
 
@@ -121,6 +125,7 @@ def fit_model(
         mixed_precision: As in `training.make_accelerator`.
         callback: As in `training.Trainer.run`.
         checkpoint: As in `training.Trainer.run`.
+        columns: What columns of a data frame are said to be, as in `data.Encoding.fit`.
 
     Raises:
         DataError: The data cannot be used, or the teacher was fitted on others.
@@ -132,11 +137,13 @@ def fit_model(
     if accelerator.num_processes > 1:
         # without a seed that was given, each of several processes has drawn its own
         seed = broadcast_object_list([seed])[0]
-    encoding = Encoding.fit(X, y)
-    rows = encoding.encode(X)
+    encoding = Encoding.fit(X, y, columns)
+    values = encoding.values(X)
+    generator = torch.Generator().manual_seed(seed_from(seed))
+    rows = encoding.rows(values, generator)
     codes = None if y is None else encoding.codes(y, len(rows))
     n_classes = 0 if encoding.classes is None else len(encoding.classes)
-    plan = make_plan(rows.float(), **given)
+    plan = make_plan(rows.float(), n_columns=encoding.n_columns, **given)
     distilled = None if teacher is None else score_to_distil(teacher, method, encoding).to(accelerator.device)
     # weights and buffers in single precision, whatever torch's default is, from a generator of their own
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
@@ -152,6 +159,10 @@ def fit_model(
         seed=seed,
     )
     lesson = None if distilled is None else digest_of(distilled.state_dict())
+    # what is drawn for the atoms of a row is drawn often, so that training sees its distribution and not one draw
+    repeats = max(1, DRAWN_ROWS // len(rows)) if encoding.draws else 1
+    rows = torch.cat([rows, *(encoding.rows(values, generator) for _ in range(repeats - 1))])
+    codes = None if codes is None else codes.repeat(repeats)
     trainer = Trainer(untrained, rows, recipe, codes, accelerator, settings=[plan.to_dict(), lesson])
     trainer.run(callback, checkpoint)
     moments = Moments.of(rows, codes, n_classes)

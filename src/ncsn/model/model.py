@@ -10,21 +10,23 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from ncsn.data import Encoding, as_float64
-from ncsn.data.container import Container
-from ncsn.errors import DataError, RunError, SettingError, check_count
-from ncsn.guidance import ClassGuidance, impute
-from ncsn.likelihood import log_density
+from ncsn.data import Encoding
+from ncsn.errors import RunError, SettingError, check_count
+from ncsn.guidance import ClassGuidance
 from ncsn.methods import Method, NetworkFactory, name_of
+from ncsn.model.density import log_density_of_data
+from ncsn.model.given import draw_given, known_cells, put_into, values_given
 from ncsn.model.moments import Moments
-from ncsn.model.saving import read_model, write_model
+from ncsn.model.saving import read_parts, write_model
 from ncsn.model.walk import AnyLevels, steps_of, walk_of
 from ncsn.noise import Geometric
-from ncsn.parts import filled, from_plain, to_plain
+from ncsn.parts import filled, to_plain
 from ncsn.plan import Plan
-from ncsn.randomness import drawn_from
 from ncsn.samplers import AnySampler, State, sample
 from ncsn.score import NO_LABEL, evaluate, evaluation_mode, weight_dtype
+
+IMPUTATION_STEPS = 50
+"""Noise levels that draws given known values walk unless told."""
 
 
 @dataclass(eq=False)
@@ -89,6 +91,7 @@ class Model:
         levels: AnyLevels | None = None,
         label: Any = None,
         guidance: float | None = None,
+        given: Any = None,
         x_init: Tensor | None = None,
         denoise_last: bool = True,
         generator: torch.Generator | None = None,
@@ -112,6 +115,9 @@ class Model:
             label: The class to draw, or one for each sample; None for any.
             guidance: Strength of classifier-free guidance, `guidance.ClassGuidance`: 1 is none, more keeps closer to what
                 tells the class apart.
+            given: What is known of the samples, of a table: a value for each of some columns, ``{"origin": "USA"}``; or a
+                data frame of such columns, one row a sample, with gaps perhaps. The rest is drawn from its distribution
+                given that, as `impute` does, whose options and ``steps`` are taken in place of a sampler's.
             x_init: Start at the first level, in standardised units, ``(n_samples, *shape)``; when None the Gaussian that the
                 data, or those of the class, are next to there.
             denoise_last: Whether to end with the posterior mean at the last level.
@@ -126,12 +132,17 @@ class Model:
             Samples of shape ``(n_samples, *shape)``.
 
         Raises:
-            SettingError: A name, label, count or option does not fit, or guidance has no label.
+            SettingError: A name, label, count or option does not fit, guidance has no label, or no row is as given.
             TypeError: The sampler has no such option.
             DivergenceError: The samples left the finite numbers.
         """
         check_count("n_samples", n_samples)
         n_samples = int(n_samples)
+        if given is not None:
+            asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
+            how = {"label": label, "steps": steps, "denoise_last": denoise_last, "chunk_size": chunk_size}
+            drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
+            return self.encoding.decode_values(drawn, device)
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         codes = self.encoding.codes(label, n_samples)
         where = self.device if device is None else torch.device(device)
@@ -181,8 +192,26 @@ class Model:
                 f"a {self.name} model has no {wanted}: it knows where the flow ends; take another method"
             )
 
-    def log_density(self, X: Any, *, label: Any = None, **options: Any) -> Tensor:
+    @property
+    def is_bound(self) -> bool:
+        """Whether log-densities are lower bounds, of densities times probabilities, as there are atoms in the data."""
+        return self.encoding.draws
+
+    def log_density(
+        self,
+        X: Any,
+        *,
+        label: Any = None,
+        draws: int = 8,
+        generator: torch.Generator | None = None,
+        **options: Any,
+    ) -> Tensor:
         """Return the log-density of each row in nats, in the data's own units, by the probability-flow ODE.
+
+        Where a table has atoms (categories, missing cells, values that repeat) it is the logarithm of their probability times
+        the density of the rest, and on average a lower bound of it: the mean, over draws, of the density of a row's encoding
+        over that from which what is drawn of it was drawn (variational dequantisation, Ho et al. 2019; with several draws
+        Burda et al. 2016). `is_bound` says which of both it is. A value that no row can have has minus infinity.
 
         Columns that were constant in training count as given: a row that differs there (in single precision, which the
         network has) has log-density minus infinity.
@@ -190,7 +219,9 @@ class Model:
         Args:
             X: Rows like those that were fitted.
             label: The class whose density is asked for, or one for each row; None for all.
-            **options: Options of `likelihood.log_density`, such as ``trace``, ``n_probes``, ``tolerance`` and ``generator``.
+            draws: Draws that a bound is the mean of; more make it tighter.
+            generator: Source of what is drawn; torch's default when None.
+            **options: Options of `likelihood.log_density`, such as ``trace``, ``n_probes`` and ``tolerance``.
 
         Returns:
             Log-densities of shape ``(N,)``, float64.
@@ -201,22 +232,21 @@ class Model:
             DivergenceError: A log-density is not finite.
         """
         self.check_gives_score("log-density")
-        values = self.encoding.values(X)
-        rows = self._cast(self.encoding.rows(values))
-        codes = self.encoding.codes(label, len(rows))
-        log_p = torch.empty(len(rows), dtype=torch.float64)
-        for group, mean, covariance in self.moments.groups(codes, len(rows)):
-            log_p[group] = log_density(
-                self.score_model,
-                rows[group.to(rows.device)],
-                self.lowest,
-                self.plan.sigma_max,
-                mean=mean,
-                covariance=covariance,
-                condition=self._told(None if codes is None else codes[group], len(group)),
-                **options,
-            ).to(log_p)
-        return log_p + self.encoding.log_det(values)
+        check_count("draws", draws)
+        values = self.encoding.values(X, gaps=self.is_bound, unseen=True)
+        codes = self.encoding.codes(label, len(values))
+        return log_density_of_data(
+            self.score_model,
+            self.encoding,
+            self.moments,
+            values,
+            codes,
+            self._told,
+            draws=draws,
+            generator=generator,
+            like=self._cast(values[:0]),
+            **options | {"sigma_min": self.lowest, "sigma_max": self.plan.sigma_max},
+        )
 
     def score(self, X: Any, sigma: float, *, label: Any = None) -> Tensor:
         """Return the gradient of log p_sigma at each row, in the data's own units, float64.
@@ -246,7 +276,7 @@ class Model:
         *,
         mask: Any = None,
         label: Any = None,
-        steps: int = 50,
+        steps: int | None = None,
         generator: torch.Generator | None = None,
         **options: Any,
     ) -> Any:
@@ -260,7 +290,7 @@ class Model:
             mask: True where a value is known, of the shape of ``X`` or of one row; the rest is filled.
                 Where X is not NaN, when None. What it hides may be any finite number.
             label: The class of the rows, or one for each; None for any.
-            steps: Number of noise levels walked, from the largest to the smallest.
+            steps: Number of noise levels walked, from the largest to the smallest; 50 when None.
             generator: Source of randomness; torch's default when None.
             **options: Options of `guidance.impute`: ``n_particles``, ``n_sweeps``, ``denoise_last``, ``chunk_size`` and
                 ``callback``.
@@ -274,29 +304,27 @@ class Model:
             DivergenceError: A score led out of the finite numbers.
         """
         self.check_gives_score("conditional distribution")
-        check_count("steps", steps)
         values = self.encoding.values(X, gaps=True)
-        known = ~values.isnan() & _mask(mask, values)
-        # what is not known must not reach the encoding, which a value of any size could overflow
-        rows = self._cast(self.encoding.rows(torch.where(known, values, torch.zeros_like(values))))
-        codes = self.encoding.codes(label, len(rows))
-        family = Geometric(sigma_min=self.lowest, sigma_max=self.plan.sigma_max)
-        drawn = impute(
-            self.score_model,
-            rows,
-            self.encoding.known(known).to(rows.device),
-            family.grid(steps).to(rows),
-            generator=generator,
-            condition=self._told(codes, len(rows)),
-            **options,
-        )
-        filled_in = torch.where(known, values, self.encoding.data_values(drawn))
-        container, fitted = Container.of(X), self.encoding.container
-        # of a frame the fitted types: gaps have turned its whole numbers into fractions
-        restored = (fitted if container.kind == fitted.kind == "frame" else container).restore(filled_in)
-        if container.kind == "frame":
-            restored.index = X.index
-        return restored
+        known = known_cells(X, values, mask)
+        how = {"label": label, "steps": steps, "generator": generator}
+        drawn = self._drawn(values, known, complete=True, **how, **options)
+        return put_into(X, self.encoding, drawn, known)
+
+    def _given(self, given: Any, n: int, asked: dict[str, Any], **how: Any) -> Tensor:
+        """Return values of ``n`` samples given some columns, once nothing is asked that has no part in that."""
+        refused = [name for name, value in asked.items() if value is not None]
+        if refused:
+            raise SettingError(f"{refused[0]} has no part in samples given some columns; leave it out")
+        self.check_gives_score("conditional distribution")
+        return self._drawn(*values_given(self.encoding, given, n), complete=False, **how)
+
+    def _drawn(self, values: Tensor, known: Tensor, *, label: Any, steps: int | None, **how: Any) -> Tensor:
+        """Return values of the data, the unknown ones drawn; `draw_given` has the other arguments."""
+        steps = IMPUTATION_STEPS if steps is None else steps
+        check_count("steps", steps)
+        sigmas = Geometric(sigma_min=self.lowest, sigma_max=self.plan.sigma_max).grid(steps).to(self._cast(values[:0]))
+        told = self._told(self.encoding.codes(label, len(values)), len(values))
+        return draw_given(self.score_model, self.encoding, values, known, sigmas, condition=told, **how)
 
     # Files
 
@@ -353,43 +381,5 @@ class Model:
         cls, folder: str | Path, score_net: nn.Module | None, network: nn.Module | None, allow: Iterable[Any]
     ) -> tuple[Self, dict[str, Any]]:
         """Return a model, as `load` does, and what an estimator kept beside it."""
-        config, tensors = read_model(Path(folder))
-        try:
-            method, source = from_plain(config["method"], allow), from_plain(config["network"], allow)
-            plan, encoding = Plan.from_dict(config["plan"]), Encoding.from_dict(config["encoding"])
-            moments = Moments(tensors.pop("means"), tensors.pop("covariances"))
-            curve = [(int(step), float(loss)) for step, loss in config["loss_curve"]]
-            given: dict[str, Any] = {"score_net": score_net, "network": network}
-            unasked = [name for name, value in given.items() if value is not None and name != source]
-            if unasked:
-                raise RunError(f"{folder} was not trained with a {unasked[0]} of its own: leave it out")
-            own: Any = given[source] if isinstance(source, str) else source
-            if isinstance(source, str) and not isinstance(own, nn.Module):
-                raise RunError(
-                    f"{folder} was trained with a network of its own; pass the module: NCSN.load(folder, {source}=...)"
-                )
-            own = copy.deepcopy(own).cpu() if isinstance(own, nn.Module) else own
-            n_classes = 0 if encoding.classes is None else len(encoding.classes)
-            with drawn_from(torch.Generator()):
-                built = own if source == "score_net" else method.build(plan, encoding.shape, n_classes, own)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
-        try:
-            built.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
-        except RuntimeError as error:
-            differs = str(error).splitlines()[-1].strip()
-            what = "the network given is not the one" if source else "this version has another network than the one"
-            raise RunError(f"{what} that {folder} was trained with: {differs}") from error
-        return cls(encoding, plan, method, built.eval(), moments, curve, source), config.get("estimator", {})
-
-
-def _mask(mask: Any, values: Tensor) -> Tensor:
-    """Return which values a mask calls known, of the shape of the values."""
-    if mask is None:
-        return torch.ones_like(values, dtype=torch.bool)
-    known = as_float64(mask).cpu()
-    if known.shape not in (values.shape, values.shape[1:]) or bool(((known != 0) & (known != 1)).any()):
-        raise DataError(
-            f"mask must be booleans of shape {tuple(values.shape)} or {tuple(values.shape[1:])}, True where a value is known"
-        )
-    return known.bool().expand_as(values)
+        parts, kept = read_parts(Path(folder), score_net, network, allow)
+        return cls(**parts), kept

@@ -1,16 +1,22 @@
 """The two files of a saved model, ``model.safetensors`` and ``config.json``. Nothing in them is a pickle."""
 
+import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from ncsn.data import Encoding
 from ncsn.errors import RunError
 from ncsn.files import VERSION, digest_of, pack_tensors, read_json, read_tensors, write_files
 from ncsn.methods import METHODS
-from ncsn.parts import to_plain
+from ncsn.model.moments import Moments
+from ncsn.parts import from_plain, to_plain
+from ncsn.plan import Plan
+from ncsn.randomness import drawn_from
 
 
 def write_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -65,3 +71,41 @@ def _from_0_1(config: Mapping[str, Any]) -> dict[str, Any]:
         "network": "score_net" if config.get("custom_network") else None,
         "estimator": {"parameters": parameters} | names,
     }
+
+
+def read_parts(
+    folder: Path, score_net: nn.Module | None, network: nn.Module | None, allow: Iterable[Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parts of a saved model by their names in `Model`, and what an estimator kept beside them.
+
+    The arguments and errors are those of `Model.load`.
+    """
+    config, tensors = read_model(folder)
+    try:
+        method, source = from_plain(config["method"], allow), from_plain(config["network"], allow)
+        plan, encoding = Plan.from_dict(config["plan"]), Encoding.from_dict(config["encoding"])
+        moments = Moments(tensors.pop("means"), tensors.pop("covariances"))
+        curve = [(int(step), float(loss)) for step, loss in config["loss_curve"]]
+        given: dict[str, Any] = {"score_net": score_net, "network": network}
+        unasked = [name for name, value in given.items() if value is not None and name != source]
+        if unasked:
+            raise RunError(f"{folder} was not trained with a {unasked[0]} of its own: leave it out")
+        own: Any = given[source] if isinstance(source, str) else source
+        if isinstance(source, str) and not isinstance(own, nn.Module):
+            raise RunError(
+                f"{folder} was trained with a network of its own; pass the module: NCSN.load(folder, {source}=...)"
+            )
+        own = copy.deepcopy(own).cpu() if isinstance(own, nn.Module) else own
+        n_classes = 0 if encoding.classes is None else len(encoding.classes)
+        with drawn_from(torch.Generator()):
+            built = own if source == "score_net" else method.build(plan, encoding.shape, n_classes, own)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
+    try:
+        built.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        differs = str(error).splitlines()[-1].strip()
+        what = "the network given is not the one" if source else "this version has another network than the one"
+        raise RunError(f"{what} that {folder} was trained with: {differs}") from error
+    parts = {"encoding": encoding, "plan": plan, "method": method, "score_model": built.eval(), "moments": moments}
+    return parts | {"loss_curve": curve, "network": source}, config.get("estimator", {})

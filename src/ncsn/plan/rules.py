@@ -60,11 +60,12 @@ Answer = tuple[Any, str, str]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a rule may look at: the rows, ``(N, D)``, the settings chosen before it, and the kind of data."""
+    """What a rule may look at: the rows, ``(N, D)``, the settings chosen before it, the kind and the columns of the data."""
 
     rows: Tensor
     chosen: dict[str, Any]
     regime: Regime
+    n_columns: int
 
     @property
     def ratio(self) -> float:
@@ -181,10 +182,10 @@ def share_of_range(facts: Facts) -> Answer:
     return width / parts, f"1/{parts:g} of the range", CONSTANTS["log_sigma_ranges"][-1]
 
 
-def units_by_features(facts: Facts) -> Answer:
-    """Eight units a feature."""
-    value = int(2 ** min(9, max(7, round(math.log2(8 * facts.rows.shape[1])))))
-    return value, "8 units a feature", "a power of 2 between 128 and 512, what a CPU trains in minutes"
+def units_by_columns(facts: Facts) -> Answer:
+    """Eight units a column, however many values of a row it takes."""
+    value = int(2 ** min(9, max(7, round(math.log2(8 * facts.n_columns)))))
+    return value, "8 units a column", "a power of 2 between 128 and 512, what a CPU trains in minutes"
 
 
 def dropout_by_rows(facts: Facts) -> Answer:
@@ -195,8 +196,8 @@ def dropout_by_rows(facts: Facts) -> Answer:
 
 def steps_by_rows(facts: Facts) -> Answer:
     """Three a row."""
-    value = int(min(4000, max(400, 3 * len(facts.rows))))
-    return value, "3 a row, 400 to 4,000", "few rows overfit when trained long"
+    value = int(min(3200, max(400, 3 * len(facts.rows))))
+    return value, "3 a row, 400 to 3,200", "few rows overfit when trained long; more gains little"
 
 
 def rate_by_width(facts: Facts) -> Answer:

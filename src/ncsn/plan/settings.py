@@ -106,7 +106,7 @@ class Plan:
     """Mean of the logarithm of the levels that training draws, where they are log-normal."""
     log_sigma_spread: float = _setting(_positive, rules.share_of_range)
     """Its standard deviation."""
-    width: int = _setting(_count, rules.units_by_features)
+    width: int = _setting(_count, rules.units_by_columns)
     """Width of the network."""
     n_blocks: int = _setting(_count, constant("n_blocks"))
     """Number of its residual blocks."""
@@ -188,11 +188,12 @@ def _now_called(name: str) -> str:
     return {"step_size": "langevin_step_size"}.get(name, name)
 
 
-def make_plan(x: npt.ArrayLike | Tensor, **given: Any) -> Plan:
+def make_plan(x: npt.ArrayLike | Tensor, *, n_columns: int | None = None, **given: Any) -> Plan:
     """Choose the settings for a data set, each by its rule.
 
     Args:
         x: Standardised data of shape ``(N, *shape)``, an array or a tensor on any device.
+        n_columns: Number of columns that the rows come from, of a table; that of their values when None.
         **given: Settings to take as they are, by their names in `Plan`; None means that the data choose.
 
     Returns:
@@ -214,7 +215,12 @@ def make_plan(x: npt.ArrayLike | Tensor, **given: Any) -> Plan:
         raise SettingError("langevin_step_size follows from the levels: give a sampler its step_size instead")
     rows, chosen, choices = as_rows(x), dict[str, Any](), []
     few = rows.shape[1] <= PLANE_FEATURES
-    facts = Facts(rows, chosen, Regime.IMAGES if np.ndim(x) > 2 else Regime.PLANE if few else Regime.TABLE)
+    facts = Facts(
+        rows,
+        chosen,
+        Regime.IMAGES if np.ndim(x) > 2 else Regime.PLANE if few else Regime.TABLE,
+        n_columns or rows.shape[1],
+    )
     for name, (check, rule) in _SETTINGS.items():
         if given.get(name) is None:
             value, by, reason = rule(facts)

@@ -1,60 +1,21 @@
-"""Columns: how one column of a table, or all values of an image, become values of the model's rows, and back.
+"""Numbers: standardised, constant, all pixels of an image, and a smooth map for what is far from normal."""
 
-Each kind says how wide its part of a row is. A number is one value of mean 0 and standard deviation 1; a constant is none.
-"""
-
-import abc
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ncsn.data.columns.base import Column
 from ncsn.errors import DataError
-
-
-@dataclass(frozen=True)
-class Column(abc.ABC):
-    """A kind of column. All values are float64."""
-
-    kind: ClassVar[str]
-
-    @property
-    @abc.abstractmethod
-    def width(self) -> int:
-        """How many values of a row it takes."""
-
-    @abc.abstractmethod
-    def encode(self, values: Tensor) -> Tensor:
-        """Return the part of the rows, ``(N, width)``, of values ``(N,)``; missing ones stay NaN."""
-
-    @abc.abstractmethod
-    def decode(self, part: Tensor) -> Tensor:
-        """Return the values ``(N,)`` of a part of rows, ``(N, width)``."""
-
-    @abc.abstractmethod
-    def log_slope(self, values: Tensor) -> Tensor:
-        """Return log |d part / d value| at values ``(N,)``, what a log-density gains in the data's own units.
-
-        It is minus infinity where the column cannot hold the value.
-        """
-
-    @abc.abstractmethod
-    def slope(self, values: Tensor) -> Tensor:
-        """Return d part / d value, ``(N, width)``, by which a gradient is carried back."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"kind": self.kind} | asdict(self)
 
 
 @dataclass(frozen=True)
 class Number(Column):
     """A number, scaled to mean 0 and standard deviation 1.
 
-    >>> Number(mean=5.0, scale=2.0).encode(torch.tensor([9.0]))
+    >>> Number(mean=5.0, scale=2.0).encode(torch.tensor([9.0]), torch.zeros(1, 1))
     tensor([[2.]])
     """
 
@@ -68,7 +29,7 @@ class Number(Column):
         """One."""
         return 1
 
-    def encode(self, values: Tensor) -> Tensor:
+    def encode(self, values: Tensor, noise: Tensor) -> Tensor:
         """Return (value - mean) / scale."""
         return ((values - self.mean) / self.scale).unsqueeze(1)
 
@@ -76,7 +37,7 @@ class Number(Column):
         """Return mean + scale x."""
         return part[:, 0] * self.scale + self.mean
 
-    def log_slope(self, values: Tensor) -> Tensor:
+    def log_gain(self, values: Tensor, part: Tensor) -> Tensor:
         """Return -log scale."""
         return torch.full_like(values, -math.log(self.scale))
 
@@ -98,7 +59,7 @@ class Constant(Column):
         """None at all."""
         return 0
 
-    def encode(self, values: Tensor) -> Tensor:
+    def encode(self, values: Tensor, noise: Tensor) -> Tensor:
         """Return nothing."""
         return values.new_empty(len(values), 0)
 
@@ -106,14 +67,14 @@ class Constant(Column):
         """Return the value."""
         return part.new_full((len(part),), self.value)
 
-    def log_slope(self, values: Tensor) -> Tensor:
-        """Return 0 where the value is the constant, in single precision, which the network has."""
-        same = values.float() == torch.tensor(self.value).float()
+    def log_gain(self, values: Tensor, part: Tensor) -> Tensor:
+        """Return 0 where the value is the constant, in single precision, which the network has; of an empty column, NaN."""
+        same = (values.float() == torch.tensor(self.value).float()) | (values.isnan() & math.isnan(self.value))
         return torch.zeros_like(values).masked_fill(~same, -torch.inf)
 
     def slope(self, values: Tensor) -> Tensor:
         """Return nothing."""
-        return self.encode(values)
+        return values.new_empty(len(values), 0)
 
 
 @dataclass(frozen=True)
@@ -135,7 +96,7 @@ class Pixels(Column):
         """How many values an image has."""
         return math.prod(self.shape)
 
-    def encode(self, values: Tensor) -> Tensor:
+    def encode(self, values: Tensor, noise: Tensor) -> Tensor:
         """Return (value - mean) / scale, in the shape of the images."""
         return (values - self.mean) / self.scale
 
@@ -143,17 +104,13 @@ class Pixels(Column):
         """Return mean + scale x, in the shape of the images."""
         return part * self.scale + self.mean
 
-    def log_slope(self, values: Tensor) -> Tensor:
+    def log_gain(self, values: Tensor, part: Tensor) -> Tensor:
         """Return -log scale of all values of an image, ``(N,)``."""
         return values.new_full((len(values),), -self.width * math.log(self.scale))
 
     def slope(self, values: Tensor) -> Tensor:
         """Return 1 / scale, in the shape of the images."""
         return torch.full_like(values, 1 / self.scale)
-
-
-COLUMNS: dict[str, type[Column]] = {kind.kind: kind for kind in (Number, Constant, Pixels)}
-"""Every kind of column by its name."""
 
 
 def scales_of(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,29 +129,3 @@ def scales_of(x: Tensor) -> tuple[Tensor, Tensor]:
     # Shares of the span: squares of very large or very small values would leave the range of float64.
     unit = (x - low) / torch.where(span == 0, 1.0, span)
     return low + span * unit.mean(0), span * unit.std(0, correction=0)
-
-
-def columns_of(values: Tensor) -> tuple[Column, ...]:
-    """Choose the columns for float64 values, ``(N, D)`` or images ``(N, *shape)``.
-
-    Raises:
-        DataError: There are no values, they are not finite or too large, or none varies.
-    """
-    if values.numel() == 0 or values.ndim < 2:
-        raise DataError(f"scaling needs rows of at least one feature, not values of shape {tuple(values.shape)}")
-    images = values.ndim > 2
-    means, scales = scales_of(values.reshape(-1, 1) if images else values)
-    if not bool((scales > 0).any()):
-        raise DataError("every column is constant: there is nothing to learn")
-    if images:
-        return (Pixels(float(means), float(scales), tuple(values.shape[1:])),)
-    pairs = zip(means.tolist(), scales.tolist(), strict=True)
-    return tuple(Number(mean, scale) if scale > 0 else Constant(mean) for mean, scale in pairs)
-
-
-def columns_from(saved: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-    """Rebuild columns from what their `Column.to_dict` returned."""
-    return tuple(
-        COLUMNS[entry["kind"]](**{k: tuple(v) if k == "shape" else v for k, v in entry.items() if k != "kind"})
-        for entry in saved
-    )

@@ -1,0 +1,34 @@
+"""What the data are taken for, in words: one line a column, and the settings."""
+
+from ncsn.data import Dataset, Encoding
+from ncsn.data.relations import relations
+from ncsn.data.tables import TableColumn
+from ncsn.plan import Plan
+
+
+def words_of(dataset: Dataset, encoding: Encoding, plan: Plan) -> str:
+    """Return what `ncsn plan` prints."""
+    lines = columns_table(encoding)
+    table = (
+        [line.rstrip() for line in _aligned([list(lines[0]), *(list(line.values()) for line in lines)])]
+        if lines
+        else []
+    )
+    dropped = [f"left out: {', '.join(encoding.container.dropped)}"] if encoding.container.dropped else []
+    related = relations(encoding, encoding.values(dataset.values)) if lines else ()
+    notes = [f"note: {relation}" for relation in related]
+    return "\n".join([*table, *dropped, *notes, *([""] if table else []), str(plan)])
+
+
+def columns_table(encoding: Encoding) -> list[dict[str, str]]:
+    """Return a row for each column of a table: its name, what it holds, how it is encoded, and the rule that decided."""
+    return [{"column": str(c.name), "kind": _kind(c), "encoded as": c.encoding, "rule": c.rule} for c in encoding.table]
+
+
+def _kind(column: TableColumn) -> str:
+    return f"{column.type.kind}: {column.type.words}"
+
+
+def _aligned(table: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]

@@ -1,0 +1,53 @@
+"""A model held against rows that it never saw, with a model whose samples and densities are known."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ncsn.data import Encoding
+from ncsn.evaluation import judge
+
+from .common import mixed_table
+
+
+class KnownModel:
+    """What `judge` asks a model for: rows like those of training, and the density of none that lives in Oslo."""
+
+    class method:
+        gives_score = True
+
+    is_bound = True
+    encoding = Encoding.fit(mixed_table(300), columns={"name": "drop"} if "name" in mixed_table(2) else None)
+
+    def sample(self, n: int, generator: torch.Generator, **options: Any) -> pd.DataFrame:
+        return mixed_table(n, 2)
+
+    def log_density(self, X: pd.DataFrame, **options: Any) -> torch.Tensor:
+        return torch.from_numpy(np.where(X["city"] == "Oslo", -np.inf, X["age"]))
+
+
+def test_a_table_is_judged_by_all_that_it_can_be_judged_by() -> None:
+    training, held_out = mixed_table(300), mixed_table(200, 1)
+    judged = judge(KnownModel(), training, held_out, target="income")  # type: ignore[arg-type]
+    possible = held_out[held_out["city"] != "Oslo"]
+    assert judged.log_likelihood == pytest.approx(possible["age"].mean())
+    assert judged.standardised_log_likelihood is None and judged.n_impossible == len(held_out) - len(possible)
+    assert judged.trained_on is not None and judged.trained_on.value > 0.8
+    assert judged.comparison.n_rows == 300 and judged.comparison.columns
+    text = str(judged)
+    assert f"{judged.n_impossible} held-out rows cannot be by the model" in text and "standardised units" not in text
+    assert f"r2 {judged.trained_on.value:.3f}; trained on real rows: {judged.trained_on.floor:.3f}" in text
+    saved = json.loads(json.dumps(judged.to_dict(), allow_nan=False))
+    assert saved["trained_on"]["name"] == "r2" and math.isfinite(saved["log_likelihood"])
+
+
+def test_where_no_row_can_be_there_is_no_mean() -> None:
+    held_out = mixed_table(20, 1).assign(city="Oslo")
+    judged = judge(KnownModel(), mixed_table(30), held_out)  # type: ignore[arg-type]
+    assert judged.log_likelihood is None and judged.n_impossible == 20 and judged.trained_on is None
+    assert "20 held-out rows cannot be by the model" in str(judged)
