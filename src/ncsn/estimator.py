@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ncsn.data import Encoding, check_values
 from ncsn.data.container import Container
+from ncsn.data.frames import as_pandas
 from ncsn.errors import RunError, SettingError
 from ncsn.files import plain_value
 from ncsn.methods import Method, NetworkFactory, method_named
@@ -107,11 +108,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.n_sigmas = n_sigmas
         self.lr = lr
         self.method, self.network = method, network
-        self.training_steps = training_steps
-        self.batch_size = batch_size
+        self.training_steps, self.batch_size = training_steps, batch_size
         self.width, self.n_blocks = width, n_blocks
-        self.dropout = dropout
-        self.columns = columns
+        self.dropout, self.columns = dropout, columns
         self.device = device
         self.mixed_precision = mixed_precision
         self.random_state = random_state
@@ -182,6 +181,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _validated(self, X: Any, *, reset: bool = False, gaps: bool = False) -> Any:
         """Return X, once scikit-learn has set its attributes or compared them."""
+        X = as_pandas(X)
         least, table = 2 if reset else 1, not reset and bool(self.model_.encoding.table)
         if not reset:
             self.model_.encoding.container.check_columns(X)
@@ -270,7 +270,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted()
         model.check_gives_score("conditional distribution")
-        return model.impute(self._validated(X, gaps=True), **self._seeded(how, random_state))
+        self._validated(X, gaps=True)
+        return model.impute(X, **self._seeded(how, random_state))
 
     def score_samples(self, X: Any, *, random_state: Any = None, **how: Any) -> NDArray[Any]:
         """Return the log-density of each row in nats, in the data's own units: `Model.log_density`, with its arguments.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncsn.data.column_types import ColumnType, Numbers, cast, column_type_from
+from ncsn.data.frames import as_library
 from ncsn.errors import DataError, RunError
 
 
@@ -26,6 +27,7 @@ class Container:
         columns: The frame's columns, or None.
         types: What each of them holds.
         dropped: Columns that a frame may have besides, and that are left out.
+        library: Whose data frame it is: ``pandas``, ``polars``, ...
         device: Where a tensor was; a saved one comes back on the CPU.
     """
 
@@ -34,6 +36,7 @@ class Container:
     columns: pd.Index[Any] | None = None
     types: tuple[ColumnType, ...] = ()
     dropped: tuple[str, ...] = ()
+    library: str = "pandas"
     device: str = "cpu"
 
     @classmethod
@@ -76,7 +79,7 @@ class Container:
             return cast(array, np.dtype(self.dtypes[0]))
         frame = pd.DataFrame({i: type_.cells(array[:, i]) for i, type_ in enumerate(self.types)})
         frame.columns = self.columns  # type: ignore[assignment]  # set where the kind is frame
-        return frame
+        return as_library(frame, self.library)
 
     def numbers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Return a data frame like the one that was described as float64 values, NaN where cells are missing.
@@ -131,6 +134,7 @@ class Container:
             "columns": columns,
             "types": types,
             "dropped": list(self.dropped),
+            "library": self.library,
         }
 
     @classmethod
@@ -146,7 +150,9 @@ class Container:
         plain = [Numbers(*both, None, np.nan, np.nan).to_dict() for both in zip(held, whole, strict=True)]
         types = tuple(map(column_type_from, saved.get("types", plain)))
         dtypes = () if types else tuple(saved["dtypes"])
-        return cls(saved["kind"], dtypes, columns, types, tuple(saved.get("dropped", ())))
+        return cls(
+            saved["kind"], dtypes, columns, types, tuple(saved.get("dropped", ())), saved.get("library", "pandas")
+        )
 
 
 def _plain_label(label: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ncsn.data.columns import NOTHING_TO_LEARN, Column, Pixels, WithGaps, column_from, columns_of, scales_of
 from ncsn.data.container import Container
+from ncsn.data.frames import as_pandas, library_of
 from ncsn.data.labels import encode_labels, label_codes
 from ncsn.data.tables import TableColumn, describe
 from ncsn.data.values import as_float64, check_values
@@ -57,10 +58,12 @@ class Encoding:
             SettingError: ``columns`` do not fit.
         """
         classes = None if y is None else encode_labels(y, len(X))[0]
+        library, X = library_of(X), as_pandas(X)
         if isinstance(X, pd.DataFrame):
             check_values("X", X, min_rows=1, gaps=True)
             table = describe(X, columns)
             container = Container.of_frame(X, [column.name for column in table], [column.type for column in table])
+            container = replace(container, library=library)
             return cls(container, tuple(column.column for column in table), classes, tuple(c.rule for c in table))
         if columns:
             raise SettingError("columns are of a data frame; this is none")
@@ -124,6 +127,7 @@ class Encoding:
         Raises:
             DataError: The data do not fit.
         """
+        X = as_pandas(X)
         self.container.check_columns(X)
         if self.container.columns is None:
             values = _numbers(X, gaps=gaps)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ncsn.data import Encoding, as_float64
 from ncsn.data.column_types import ColumnType, Dates, Identifiers, Numbers
 from ncsn.data.container import Container
+from ncsn.data.frames import as_library, as_pandas, library_of
 from ncsn.errors import DataError, SettingError, unknown_name
 from ncsn.guidance import impute
 
@@ -61,7 +62,7 @@ def values_given(encoding: Encoding, given: Any, n: int) -> tuple[Tensor, Tensor
     Raises:
         SettingError: A column is unknown, cannot be given, or never holds the value; or there are too many or too few rows.
     """
-    columns = encoding.container.columns
+    columns, given = encoding.container.columns, as_pandas(given)
     if columns is None:
         raise SettingError("given names columns of a data frame; this model was fitted on none: take impute")
     frame = given if isinstance(given, pd.DataFrame) else None
@@ -143,8 +144,9 @@ def put_into(X: Any, encoding: Encoding, values: Tensor, known: Tensor) -> Any:
         values: Values of the data, those that were drawn among them.
         known: Which were known.
     """
+    library, X = library_of(X), as_pandas(X)
     if isinstance(X, pd.DataFrame) and encoding.container.columns is not None:
-        restored, filled = encoding.container.restore(values), X.copy()
+        restored, filled = as_pandas(encoding.container.restore(values)), X.copy()
         for position, name in enumerate(encoding.container.columns):
             gaps = ~known[:, position].numpy() | X[name].isna().to_numpy()
             column = restored[name].set_axis(X.index)
@@ -157,7 +159,7 @@ def put_into(X: Any, encoding: Encoding, values: Tensor, known: Tensor) -> Any:
             else:
                 column = X[name].astype(column.dtype)
             filled[name] = column
-        return filled
+        return as_library(filled, library)
     container = Container.of(X) if not isinstance(X, pd.DataFrame) else None
     if container is None:
         return X.where(known.numpy(), values.numpy())
