@@ -147,3 +147,13 @@ def test_the_report_shows_columns_and_pairs(run: Path) -> None:
     assert "lower bound" in page and "Columns, and how they are encoded" in page
     judged = json.loads((run / "run" / "config.json").read_text())["evaluation"]
     assert judged["is_bound"] and np.isfinite(judged["log_likelihood"])
+
+
+def test_what_samples_are_worth_for_learning_a_column(
+    run: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("evaluate", run / "run", "--target", "tagged", "--json") == 0
+    trained_on = json.loads(capsys.readouterr().out)["trained_on"]
+    assert trained_on["name"] == "auc" and 0 <= trained_on["value"] <= 1 and 0 <= trained_on["floor"] <= 1
+    assert command("evaluate", run / "run", "--target", "taged") == 1
+    assert "did you mean 'tagged'" in capsys.readouterr().err

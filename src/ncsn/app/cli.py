@@ -254,6 +254,12 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="Judge on these data; on the rows held back in training when not given.")
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="A column of the table: also train trees on the samples to predict it, and test them on real rows."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     seed: SeedOption = 0,
     allow: AllowOption = None,
@@ -263,7 +269,7 @@ def evaluate(
 
     from ncsn.app.runs import evaluate_run
 
-    evaluation = evaluate_run(run, data=data, seed=seed, allow=allow or ())
+    evaluation = evaluate_run(run, data=data, target=target, seed=seed, allow=allow or ())
     typer.echo(json.dumps(evaluation.to_dict(), indent=1) if as_json else str(evaluation))
 
 

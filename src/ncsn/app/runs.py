@@ -19,7 +19,7 @@ from ncsn.app.report import write_run_report
 from ncsn.app.summary import facts_of, summarise
 from ncsn.data import Dataset, Dialect, Encoding, Split, load, load_mask, save_samples, split
 from ncsn.data.formats import ending_of, has_labels
-from ncsn.errors import DataError, RunError, SettingError
+from ncsn.errors import DataError, RunError, SettingError, unknown_name
 from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
 from ncsn.files import read_json, write_bytes
@@ -310,10 +310,13 @@ def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name.removesuffix(ending)}_{number}{ending}")
 
 
-def evaluate_run(folder: Path, *, data: str | None = None, seed: int = 0, allow: Sequence[str] = ()) -> Evaluation:
+def evaluate_run(
+    folder: Path, *, data: str | None = None, target: str | None = None, seed: int = 0, allow: Sequence[str] = ()
+) -> Evaluation:
     """Judge a run on the rows held back in training, or on other data.
 
-    It is a `RunError` where the run's own data are gone or have changed.
+    ``target`` is a column that trees are to predict after training on the samples. It is a `RunError` where the run's own
+    data are gone or have changed.
     """
     model, config = _load_run(folder, allow)
     if "run" not in config:
@@ -325,4 +328,6 @@ def evaluate_run(folder: Path, *, data: str | None = None, seed: int = 0, allow:
     held_out = parts.held_out
     if data is not None:
         held_out = load(data, n=settings.points, seed=settings.seed + 1, label=settings.label).values
-    return judge(model, parts.train, held_out, seed=seed)
+    if target is not None and target not in [column.name for column in model.encoding.table]:
+        raise unknown_name("column", target, [str(column.name) for column in model.encoding.table])
+    return judge(model, parts.train, held_out, seed=seed, target=target)

@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import Generator
 
 from ncsn.data import Values, as_float64
@@ -174,7 +175,9 @@ def _told_apart(views: list[tuple[Any, Points]], n: int, n_folds: int, generator
 
     def area(view: tuple[Any, Points], seen: NDArray[np.int64], unseen: NDArray[np.int64]) -> float:
         classifier, x = view
-        scores = clone(classifier).fit(x[seen], y[seen]).predict_proba(x[unseen])[:, 1]
+        # trees of a few thousand rows wait for threads more than they gain; minutes, where another process has the cores
+        with threadpool_limits(1, "openmp"):
+            scores = clone(classifier).fit(x[seen], y[seen]).predict_proba(x[unseen])[:, 1]
         return float(roc_auc_score(y[unseen], scores))
 
     areas = []
