@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ncsn.app.compare import compare_methods, run_comparison
-from ncsn.data import load
+from ncsn.data import Dataset, load
 from ncsn.methods import METHODS
 from ncsn.noise import Given
 
@@ -44,3 +44,13 @@ def test_a_method_of_few_levels_is_compared_on_those_that_it_has() -> None:
     method = replace(METHODS["edm"], walk=Given([4.0, 1.0, 0.3, 0.05]))
     table = compare_methods(load("moons", n=100), [method], training_steps=3, seeds=[0], samples=50)
     assert sorted(table["steps"]) == [1, 2, 4]
+
+
+def test_a_table_whose_held_out_rows_have_what_training_lacks_is_compared() -> None:
+    rng = np.random.default_rng(0)
+    town = rng.choice(["Oslo", "Rome"], 60).astype(object)
+    # once each, so that a fifth of them is held back in any split
+    town[:20] = [f"village {i % 10}" if i < 10 else f"hamlet {i}" for i in range(20)]
+    table = pd.DataFrame({"town": town, "x": rng.normal(size=60)})
+    results = compare_methods(Dataset("towns", table), ["edm"], training_steps=3, seeds=[0], samples=40)
+    assert results["distance"].notna().all() and results["floor"].gt(0).all()

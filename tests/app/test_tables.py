@@ -157,3 +157,14 @@ def test_what_samples_are_worth_for_learning_a_column(
     assert trained_on["name"] == "auc" and 0 <= trained_on["value"] <= 1 and 0 <= trained_on["floor"] <= 1
     assert command("evaluate", run / "run", "--target", "taged") == 1
     assert "did you mean 'tagged'" in capsys.readouterr().err
+
+
+def test_a_run_whose_held_out_rows_have_what_training_lacks_is_finished(tmp_path: Path) -> None:
+    from ncsn.app.runs import RunSettings, train_run
+
+    towns = [f"hamlet {i}" if i % 3 else "Oslo" for i in range(60)]
+    pd.DataFrame({"town": towns, "x": np.random.default_rng(0).normal(size=60)}).to_csv(tmp_path / "t.csv", index=False)
+    for seed in range(3):
+        # two rows of three have a town of their own, of some seed also the first that is held back
+        settings = RunSettings(str(tmp_path / "t.csv"), "edm", 2, None, 0.2, 5000, seed)
+        assert train_run(settings, tmp_path / f"run{seed}").n_impossible > 0

@@ -17,6 +17,7 @@ from ncsn.data import Dataset, load, split
 from ncsn.errors import DataError, RunError, SettingError
 from ncsn.estimator import NCSN
 from ncsn.evaluation import sliced_wasserstein2, stray_fraction
+from ncsn.evaluation.judging import mean_log_density
 from ncsn.files import write_bytes
 from ncsn.methods import Method, method_named, name_of
 from ncsn.model import Model
@@ -86,20 +87,17 @@ def compare_methods(
 
 def _judged(model: Model, training: Any, held_out: Any, samples: int, seed: int) -> Iterator[dict[str, Any]]:
     """Yield what a model's samples reach at each share of its own number of steps."""
-    seen, unseen = model.rows(training), model.rows(held_out)
+    seen, unseen = model.known_rows(training), model.known_rows(held_out)
 
     def distance(rows: torch.Tensor) -> float:
         return sliced_wasserstein2(rows, unseen, generator=torch.Generator().manual_seed(seed))
 
     floor, density = distance(seen), float("nan")
     if model.method.gives_score:
-        some = held_out[:DENSITY_ROWS]
-        # one draw gives a bound of the same mean, where there are atoms
-        log_p = model.log_density(some, draws=1, generator=torch.Generator().manual_seed(seed))
-        if not model.is_bound:
-            values = model.encoding.values(some)
-            log_p = log_p - model.encoding.log_gain(values, model.encoding.rows(values))
-        density = float(log_p[log_p > -torch.inf].mean())
+        some, generator = held_out[:DENSITY_ROWS], torch.Generator().manual_seed(seed)
+        in_units, standardised, _ = mean_log_density(model, some, generator=generator)
+        found = in_units if model.is_bound else standardised
+        density = float("nan") if found is None else found
     # of shares that come to the same number of steps, the last
     shares = {max(1, round(share * model.steps)): share for share in SHARES}
     for steps, share in shares.items():

@@ -4,18 +4,15 @@ from ncsn.data import Dataset, Encoding
 from ncsn.data.relations import relations
 from ncsn.data.tables import TableColumn
 from ncsn.plan import Plan
+from ncsn.plan.settings import aligned
 
 
 def words_of(dataset: Dataset, encoding: Encoding, plan: Plan) -> str:
     """Return what `ncsn plan` prints."""
-    lines = columns_table(encoding)
-    table = (
-        [line.rstrip() for line in _aligned([list(lines[0]), *(list(line.values()) for line in lines)])]
-        if lines
-        else []
-    )
+    columns = columns_table(encoding)
+    table = aligned([list(columns[0]), *(list(column.values()) for column in columns)]) if columns else []
     dropped = [f"left out: {', '.join(encoding.container.dropped)}"] if encoding.container.dropped else []
-    related = relations(encoding, encoding.values(dataset.values)) if lines else ()
+    related = relations(encoding, encoding.values(dataset.values)) if columns else ()
     notes = [f"note: {relation}" for relation in related]
     return "\n".join([*table, *dropped, *notes, *([""] if table else []), str(plan)])
 
@@ -27,8 +24,3 @@ def columns_table(encoding: Encoding) -> list[dict[str, str]]:
 
 def _kind(column: TableColumn) -> str:
     return f"{column.type.kind}: {column.type.words}"
-
-
-def _aligned(table: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]

@@ -10,7 +10,7 @@ from torch import Tensor
 from ncsn.app.describing import columns_table
 from ncsn.app.report import RunSummary
 from ncsn.evaluation import Comparison, Evaluation, loss_by_level, score_error_by_level
-from ncsn.evaluation.judging import comparable
+from ncsn.evaluation.judging import BOUND, comparable
 from ncsn.exact import EmpiricalScore
 from ncsn.model import Model
 from ncsn.noise import create_noise_schedule
@@ -26,9 +26,6 @@ from ncsn.plots import (
 )
 from ncsn.samplers import State
 
-BOUND = "held-out log(density x probability), a lower bound, nats a row"
-"""What the log-likelihood of a table with atoms is."""
-
 FIGURE_ROWS = 2000
 """Most rows that a figure or a loss is computed on."""
 
@@ -43,7 +40,7 @@ def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: 
         "held-out rows": n_held_out,
         "method": model.name,
         "training steps": model.plan.training_steps,
-        BOUND if model.is_bound else "held-out log-likelihood, nats a row": evaluation.log_likelihood,
+        f"{BOUND if model.is_bound else 'held-out log-likelihood'}, nats a row": evaluation.log_likelihood,
         "in standardised units": evaluation.standardised_log_likelihood,
     }
 
@@ -80,7 +77,7 @@ def summarise(
     def seeded(more: int = 0) -> torch.Generator:
         return torch.Generator().manual_seed(seed + more)
 
-    seen, unseen = (_rows(model, values[:FIGURE_ROWS], seeded()) for values in (training, held_out))
+    seen, unseen = (model.known_rows(values[:FIGURE_ROWS], seeded()) for values in (training, held_out))
     images, tables = seen.ndim > 2, dict(tables or {})
     samples = model.sample(min(len(training), 5000), generator=seeded())
     figures: dict[str, Figure] = {}
@@ -102,18 +99,11 @@ def summarise(
             figures["annealing"] = plot_annealing(states)
         truth = None if draw is None else EmpiricalScore(model.rows(draw(TRUTH_ROWS, seeded(1))))
         _add_scores(model, seen, unseen, truth, figures, tables, seeded)
-        floor, levels = EmpiricalScore(_rows(model, training, seeded())), _levels(model, seen)
+        floor, levels = EmpiricalScore(model.known_rows(training, seeded())), _levels(model, seen)
         pairs = ((model.score_model, seen), (model.score_model, unseen), (floor, seen))
         losses = [loss_by_level(score_model, rows, levels, seeded()) for score_model, rows in pairs]
         figures["loss_by_level"] = plot_loss_by_level(levels, *losses)
     return RunSummary(name, facts, comparison, figures, model.loss_curve, model.plan, tables)
-
-
-def _rows(model: Model, X: Any, generator: torch.Generator) -> Tensor:
-    """Return data as rows as training draws them, without those that the model does not know."""
-    values = model.encoding.values(X, gaps=True, unseen=True)
-    rows = model.encoding.rows(values, generator).to(model.rows(X[:1]))
-    return rows[rows.flatten(1).isfinite().all(1)]
 
 
 def _levels(model: Model, rows: Tensor) -> Tensor:

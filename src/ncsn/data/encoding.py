@@ -228,11 +228,7 @@ class Encoding:
             rows: Rows, ``(N, *shape)``.
             device: Where a tensor goes; where the data were when None.
         """
-        return self.decode_values(self.data_values(rows), device)
-
-    def decode_values(self, values: Tensor, device: torch.device | str | None = None) -> Any:
-        """Return float64 values as data, in the container that was fitted, as `decode` does."""
-        return self.container.restore(values, device)
+        return self.container.restore(self.data_values(rows), device)
 
     def log_gain(self, values: Tensor, rows: Tensor) -> Tensor:
         """Return what the log-density of rows gains in the data's own units, ``(N,)``, at float64 values with these rows.

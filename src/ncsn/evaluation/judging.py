@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 JUDGED_ROWS = 5000
 """Most samples that a run is judged by."""
 
+BOUND = "held-out log(density x probability), a lower bound"
+"""What the log-likelihood of a table with atoms is called."""
+
 JUDGED_PROBES = 4
 """Hutchinson's probes for the held-out log-likelihood of many dimensions: its mean over the rows averages them further."""
 
@@ -56,7 +59,7 @@ class Evaluation:
     def __str__(self) -> str:
         lines = [str(self.comparison)]
         if self.log_likelihood is not None:
-            bound = "held-out log(density x probability), a lower bound" if self.is_bound else "held-out log-likelihood"
+            bound = BOUND if self.is_bound else "held-out log-likelihood"
             line = f"{bound}: {self.log_likelihood:.4g} nats a row in the data's own units"
             if self.standardised_log_likelihood is not None:
                 line += f", {self.standardised_log_likelihood:.4g} in standardised units"
@@ -90,6 +93,32 @@ def categories_of(encoding: Encoding) -> list[Any] | None:
     """Return the columns of a table that are categories; None of other data."""
     named = [column.name for column in encoding.table if isinstance(column.type, Categories)]
     return named if encoding.table else None
+
+
+def mean_log_density(model: Model, X: Any, **options: Any) -> tuple[float | None, float | None, int]:
+    """Return the mean log-density of the rows that can be, in nats, and how many cannot.
+
+    Args:
+        model: A fitted model with a score.
+        X: Rows like those that were fitted.
+        **options: Options of `Model.log_density`.
+
+    Returns:
+        The mean in the data's own units, None where no row can be; the same in standardised units, None where it is a bound;
+        and the number of rows that are left out of both.
+    """
+    # of bounds one draw a row: their mean over the rows averages them further
+    log_p = model.log_density(X, draws=1, **options)
+    possible = log_p > -torch.inf
+    n_impossible = int((~possible).sum())
+    if n_impossible == len(log_p):
+        return None, None, n_impossible
+    density = float(log_p[possible].mean())
+    if model.is_bound:
+        return density, None, n_impossible
+    values = model.encoding.values(X)
+    in_rows = log_p - model.encoding.log_gain(values, model.encoding.rows(values))
+    return density, float(in_rows[possible].mean()), n_impossible
 
 
 def judge(
@@ -130,20 +159,10 @@ def judge(
         leave_out=() if model.encoding.table else None,
         generator=seeded(),
     )
-    density = standardised = None
-    n_impossible = 0
+    density, standardised, n_impossible = None, None, 0
     if log_likelihood and model.method.gives_score:
-        some = held_out[:rows]
-        # of bounds one draw a row: their mean over the rows averages them further
-        log_p = model.log_density(some, draws=1, n_probes=JUDGED_PROBES, tolerance=1e-4, generator=seeded())
-        possible = log_p > -torch.inf
-        n_impossible = int((~possible).sum())
-        if n_impossible < len(log_p):
-            density = float(log_p[possible].mean())
-        if density is not None and not model.is_bound:
-            values = model.encoding.values(some)
-            in_rows = log_p - model.encoding.log_gain(values, model.encoding.rows(values))
-            standardised = float(in_rows[possible].mean())
+        how: dict[str, Any] = {"n_probes": JUDGED_PROBES, "tolerance": 1e-4, "generator": seeded()}
+        density, standardised, n_impossible = mean_log_density(model, held_out[:rows], **how)
     trained_on = None
     if target is not None:
         trained_on = train_on_synthetic(samples, training, held_out, target, generator=seeded())

@@ -160,10 +160,9 @@ def put_into(X: Any, encoding: Encoding, values: Tensor, known: Tensor) -> Any:
                 column = X[name].astype(column.dtype)
             filled[name] = column
         return as_library(filled, library)
-    container = Container.of(X) if not isinstance(X, pd.DataFrame) else None
-    if container is None:
-        return X.where(known.numpy(), values.numpy())
-    restored = container.restore(values)
+    if isinstance(X, pd.DataFrame):
+        return X.where(known.numpy(), pd.DataFrame(values.numpy(), index=X.index, columns=X.columns))
+    restored = Container.of(X).restore(values)
     if isinstance(X, Tensor):
         return torch.where(known.to(X.device), X, restored)
     array = np.array(X)

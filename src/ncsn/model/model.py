@@ -77,6 +77,17 @@ class Model:
         """Return data as rows in the type of the score model's weights, on its device: what it takes."""
         return self._cast(self.encoding.encode(X))
 
+    def known_rows(self, X: Any, generator: torch.Generator | None = None) -> Tensor:
+        """Return data as `rows` does, those left out that have missing cells where training had none.
+
+        Args:
+            X: Rows like those that were fitted; a category that training never saw stands for one that it did.
+            generator: Source of what is drawn for atoms; the middle of it when None.
+        """
+        values = self.encoding.values(X, gaps=True, unseen=True)
+        rows = self._cast(self.encoding.rows(values, generator))
+        return rows[rows.flatten(1).isfinite().all(1)]
+
     def _cast(self, rows: Tensor) -> Tensor:
         return rows.to(self.device, weight_dtype(self.score_model, torch.float32))
 
@@ -142,7 +153,7 @@ class Model:
             asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
             how = {"label": label, "steps": steps, "denoise_last": denoise_last, "chunk_size": chunk_size}
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
-            return self.encoding.decode_values(drawn, device)
+            return self.encoding.container.restore(drawn, device)
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         codes = self.encoding.codes(label, n_samples)
         where = self.device if device is None else torch.device(device)

@@ -7,7 +7,7 @@ choose one more setting, add its field to `Plan`, with a check and a rule; nothi
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -32,6 +32,12 @@ class Choice:
     value: Any
     rule: str
     reason: str
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows of a table as lines whose columns stand below each other."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
 def _number(above: float | None = None, least: float | None = None) -> Check:
@@ -140,9 +146,7 @@ class Plan:
         for choice in self.choices:
             value = f"{choice.value:.4g}" if isinstance(choice.value, float) else str(choice.value)
             table.append((choice.name, value, choice.rule, choice.reason))
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-        return "\n".join([f"{self.n_rows:,} rows x {self.n_features:,} features", *(line.rstrip() for line in lines)])
+        return "\n".join([f"{self.n_rows:,} rows x {self.n_features:,} features", *aligned(table)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain numbers, strings and lists, ready for JSON; `from_dict` reads it back."""

@@ -1,6 +1,5 @@
 """Numbers that repeat, by their ranks: zeros, caps, whole numbers and rounding come from one mechanism."""
 
-import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar, NamedTuple
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncsn.data.columns.base import Column
+from ncsn.data.columns.categories import log_normal
 
 MOST_PIECES = 1000
 """Most pieces that a stretch of values which do not repeat is kept as."""
@@ -100,7 +100,7 @@ class Ranks(Column):
         return True
 
     def _places(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the first and the last rank of each value, the length that these are of, and whether it can be."""
+        """Return the first and the last rank of each value, d rank / d value, 0 at an atom, and whether it can be."""
         edges, lows, highs = (values.new_tensor(numbers) for numbers in (self.edges, self.lows, self.highs))
         below = (torch.searchsorted(lows, values.contiguous(), right=True) - 1).clamp(min=0)
         above = (below + 1).clamp(max=len(lows) - 1)
@@ -110,11 +110,11 @@ class Ranks(Column):
         low, high, first, last = lows[i], highs[i], edges[i], edges[i + 1]
         held = (values >= low) & (values <= high)
         length, at = high - low, values.clamp(low, high)
-        rise = (last - first) / torch.where(length > 0, length, 1.0)
         atom = length == 0
+        rise = torch.where(atom, 0.0, (last - first) / torch.where(atom, 1.0, length))
         start = torch.where(atom, first, first + rise * ((at - self.step / 2).clamp(low, high) - low))
         end = torch.where(atom, last, first + rise * ((at + self.step / 2).clamp(low, high) - low))
-        return start, end, torch.where(atom, 0.0, length), held
+        return start, end, rise, held
 
     def encode(self, values: Tensor, noise: Tensor) -> Tensor:
         """Return the normal score of the rank, which is drawn where a value has several."""
@@ -139,25 +139,15 @@ class Ranks(Column):
 
     def log_gain(self, values: Tensor, part: Tensor) -> Tensor:
         """Return log(share of the ranks that the part is drawn from, or density between atoms) - log(its normal density)."""
-        start, end, length, held = self._places(values)
-        point = (length > 0) & (self.step == 0)
-        share = torch.where(point, self._rise(values), SHARE * (end - start))
-        log_normal = -0.5 * part[:, 0].square() - 0.5 * math.log(2 * math.pi)
-        return torch.where(held, share.log() - log_normal, -torch.inf)
-
-    def _rise(self, values: Tensor) -> Tensor:
-        """Return d rank / d value in the piece of each value, 0 at an atom."""
-        edges, lows, highs = (values.new_tensor(numbers) for numbers in (self.edges, self.lows, self.highs))
-        i = (torch.searchsorted(lows, values.contiguous(), right=True) - 1).clamp(min=0)
-        length = highs[i] - lows[i]
-        inside = (values >= lows[i]) & (values <= highs[i]) & (length > 0)
-        return torch.where(inside, (edges[i + 1] - edges[i]) / torch.where(length > 0, length, 1.0), 0.0)
+        start, end, rise, held = self._places(values)
+        share = torch.where((rise > 0) & (self.step == 0), rise, SHARE * (end - start))
+        return torch.where(held, share.log() - log_normal(part, 0.0, 1.0), -torch.inf)
 
     def slope(self, values: Tensor) -> Tensor:
         """Return the derivative between atoms and along a grid, 0 at an atom."""
-        part = self.encode(values, values.new_zeros(len(values), 1))[:, 0]
-        log_normal = -0.5 * part.square() - 0.5 * math.log(2 * math.pi)
-        return (self._rise(values) / log_normal.exp()).unsqueeze(1)
+        _, _, rise, held = self._places(values)
+        part = self.encode(values, values.new_zeros(len(values), 1))
+        return (torch.where(held, rise, 0.0) / log_normal(part, 0.0, 1.0).exp()).unsqueeze(1)
 
 
 def _stretch(
