@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ncsn.data import Encoding, check_values
 from ncsn.data.container import Container
 from ncsn.data.frames import as_pandas
-from ncsn.errors import RunError, SettingError
+from ncsn.errors import RunError, SettingError, check_number
 from ncsn.files import plain_value
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
@@ -68,7 +68,10 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         columns: What columns of a data frame are said to be, by name: one of `data.tables.KINDS`, such as ``category`` or
             ``drop``, or a mapping of ``kind`` and ``bounds``.
         device: ``cpu``, ``cuda``, ``mps``; the fastest there when None.
-        mixed_precision: ``no``, ``bf16`` or ``fp16``, as Accelerate understands them.
+        mixed_precision: ``no``, ``bf16`` or ``fp16``, as Accelerate understands them; chosen by the device when None.
+        accumulation: Parts that a batch is taken in, one after the other, so that a large one fits the memory.
+        minutes: Time to train for, in place of ``training_steps``: a few steps are timed at first. It tells how long a training
+            takes where nothing else comes between; the same seed gives the same model only where it leads to as many steps.
         random_state: Seed, ``numpy.random.RandomState`` or ``torch.Generator``; torch's default generator when None.
 
     Attributes:
@@ -100,7 +103,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         dropout: float | None = None,
         columns: Mapping[str, Any] | None = None,
         device: str | None = None,
-        mixed_precision: str = "no",
+        mixed_precision: str | None = None,
+        accumulation: int = 1,
+        minutes: float | None = None,
         random_state: Any = None,
     ) -> None:
         self.score_net = score_net
@@ -113,6 +118,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.dropout, self.columns = dropout, columns
         self.device = device
         self.mixed_precision = mixed_precision
+        self.accumulation, self.minutes = accumulation, minutes
         self.random_state = random_state
 
     @torch.inference_mode(False)
@@ -124,6 +130,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         teacher: NCSN | Model | None = None,
         callback: Callable[[Progress], None] | None = None,
         checkpoint: str | Path | None = None,
+        log: Any = None,
     ) -> Self:
         """Train on data in their own units. A fit that fails leaves an earlier one as it was.
 
@@ -134,6 +141,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             callback: Called with a `training.Progress` every 50 steps and after the last one.
             checkpoint: A file to which the training's state is written every 500 steps, and from which training goes on
                 where it exists; the end is the same, bit for bit on a CPU, as without the break. It needs a random_state.
+            log: A tracker of Accelerate that is told of the loss, by its name (``tensorboard``, ``wandb``, ...) or as an
+                object, or several; its files go beside the checkpoint.
 
         Raises:
             DataError: The data are not finite, not numeric, too few or all equal, the labels do not fit them, or the teacher
@@ -155,6 +164,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             teacher=teacher._fitted() if isinstance(teacher, NCSN) else teacher,
             device=self.device,
             mixed_precision=self.mixed_precision,
+            accumulation=self.accumulation,
+            minutes=self._minutes(),
+            log=log,
             callback=callback,
             checkpoint=path,
             columns=self.columns,
@@ -170,6 +182,13 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Return the settings that the page's loop has too, by the plan's names."""
         names = ("sigma_min", "sigma_max", "n_sigmas")
         return {name: getattr(self, name) for name in names} | {"learning_rate": self.lr}
+
+    def _minutes(self) -> float | None:
+        if self.minutes is not None:
+            check_number("minutes", self.minutes, above=0)
+            if self.training_steps is not None:
+                raise SettingError("give training_steps or minutes, not both")
+        return self.minutes
 
     def _checkpoint_path(self, checkpoint: str | Path) -> Path:
         if self.random_state is None:

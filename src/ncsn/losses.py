@@ -73,6 +73,13 @@ class Batch:
         """The rows with their noise."""
         return self.samples + expand_sigma(self.sigma, self.samples) * self.noise
 
+    def of(self, rows: Tensor) -> Batch:
+        """Return the part of it that has these positions, ``(M,)``."""
+        condition = condition_rows(self.condition, len(self.sigma), rows)
+        return replace(
+            self, samples=self.samples[rows], sigma=self.sigma[rows], noise=self.noise[rows], condition=condition
+        )
+
 
 Objective = Callable[[ScoreModel, Batch], Tensor]
 """What training minimises: called as ``objective(model, batch)``, it returns the loss of each row, ``(N,)``."""

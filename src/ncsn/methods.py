@@ -9,7 +9,7 @@ from torch import nn
 
 from ncsn.errors import SettingError, check_count
 from ncsn.losses import Consistency, DenoisingScoreMatching, Objective, StableTarget
-from ncsn.networks import PRECONDITIONINGS, PreconditionedScore, Preconditioning, ResidualMLP
+from ncsn.networks import PRECONDITIONINGS, PreconditionedScore, Preconditioning, ResidualMLP, UNetFactory
 from ncsn.networks.preconditioning import preconditioned
 from ncsn.noise import DDPM, SCHEDULES, Discrete, Geometric, Karras, Levels, LogNormal, Softened, UniformTime
 from ncsn.parts import Part, filled, named, printed
@@ -130,10 +130,14 @@ class Method(Part):
             plan: The settings, of which the network's size, the data's spread and sigma_min count here.
             shape: Shape of one row.
             n_classes: Number of class labels; 0 for none.
-            network: A network F or what makes one; a residual perceptron when None.
+            network: A network F or what makes one; when None a UNet if the plan has its resolutions, else a residual
+                perceptron.
         """
         if network is None:
-            made: nn.Module = self._perceptron(plan, shape, n_classes).float()
+            made: nn.Module = (
+                UNetFactory()(shape, plan, n_classes) if plan.multipliers else self._perceptron(plan, shape, n_classes)
+            )
+            made = made.float()
         else:
             made = network if isinstance(network, nn.Module) else network(shape, plan, n_classes)
         return preconditioned(made, self._row, plan.sigma_data, plan.sigma_min)

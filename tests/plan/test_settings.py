@@ -154,7 +154,7 @@ def test_counts_are_the_whole_numbers_of_a_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind"), [((50, 2), "up to 3 features"), ((50, 4), "above 3 features"), ((50, 2, 2), "for images")]
+    ("shape", "kind"), [((50, 2), "up to 3 features"), ((50, 4), "above 3 features"), ((50, 2, 2), "for small images")]
 )
 def test_rules_say_for_which_data_a_constant_is(shape: tuple[int, ...], kind: str) -> None:
     x = np.random.default_rng(0).standard_normal(shape)

@@ -145,7 +145,7 @@ def train_as_one_of_several(rank: int, port: int, folder: str) -> None:
     loop.REPORT_EVERY, loop.CHECKPOINT_EVERY = 5, 20
     torch.manual_seed(rank)
     own = Path(folder) / str(rank)
-    # each begins with other weights, and with other rows in its batches
+    # each begins with other weights
     model = PreconditionedScore(ResidualMLP((2,), 16, 1))
     nn.init.normal_(model.network.get_parameter("output.weight"))
     trainer = Trainer(model, two_clusters(), RECIPE, accelerator=make_accelerator("cpu"))
@@ -155,7 +155,19 @@ def train_as_one_of_several(rank: int, port: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_agree_and_one_writes(processes: Any, tmp_path: Path) -> None:
+def one_process() -> Trainer:
+    """Train as the first of two processes begins."""
+    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "REPORT_EVERY", 5)
+        torch.manual_seed(0)
+        model = PreconditionedScore(ResidualMLP((2,), 16, 1))
+        nn.init.normal_(model.network.get_parameter("output.weight"))
+        trainer = Trainer(model, two_clusters(), RECIPE, accelerator=make_accelerator("cpu"))
+        trainer.run()
+    return trainer
+
+
+def test_two_processes_agree_with_each_other_and_with_one_and_one_writes(processes: Any, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -173,6 +185,12 @@ def test_two_processes_agree_and_one_writes(processes: Any, tmp_path: Path) -> N
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert told_first["curve"] == told_second["curve"]
+    alone = one_process()
+    assert [step for step, _ in alone.curve] == [step for step, _ in told_first["curve"]]
+    losses, theirs = (torch.tensor([loss for _, loss in curve]) for curve in (alone.curve, told_first["curve"]))
+    torch.testing.assert_close(losses, theirs, rtol=1e-5, atol=0)
+    for name, weight in alone.averaged_model.state_dict().items():
+        torch.testing.assert_close(first[name], weight, rtol=1e-4, atol=1e-6)
     assert (told_first["main"], told_second["main"]) == (True, False)
     assert (tmp_path / "0" / "checkpoint").exists()
     assert not (tmp_path / "1" / "checkpoint").exists()

@@ -114,6 +114,10 @@ def train(
         str, typer.Option(help="A method of the lineage, or one of your own as package.module:Name.")
     ] = "edm",
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps; from the data when not given.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Time to train for, in place of --steps: a few steps are timed at first."),
+    ] = None,
     label: LabelOption = None,
     holdout: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Share of the rows kept back to judge the model by.")
@@ -128,9 +132,17 @@ def train(
         typer.Option(help="What makes the network, as package.module:Name, called with the shape, plan and classes."),
     ] = None,
     columns: ColumnsOption = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="A tracker of Accelerate that is told of the loss: tensorboard, wandb, ...; its files go into DIR."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run left off.")] = False,
 ) -> None:
     """Fit a model to data, judge it on the rows held back, and write the run into a folder."""
+    if steps is not None and minutes is not None:
+        raise typer.BadParameter("give --steps or --minutes, not both", param_hint="--minutes")
     said = _look(data, columns)
     from ncsn.app.console import progress_bar, say
     from ncsn.app.runs import RunSettings, train_run
@@ -142,7 +154,8 @@ def train(
     if network is not None:
         _object(network, "--network")
     folder = None if teacher is None else str(teacher)
-    settings = RunSettings(data, method, steps, label, holdout, points, seed, folder, network, said)
+    more: dict[str, Any] = {"teacher": folder, "network": network, "columns": said, "minutes": minutes, "log": log}
+    settings = RunSettings(data, method, steps, label, holdout, points, seed, **more)
     say(str(train_run(settings, out, resume=resume, shown=progress_bar)))
     say(f"wrote {out}/report.html")
 

@@ -24,9 +24,9 @@ from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
 from ncsn.files import read_json, write_bytes
 from ncsn.methods import Method, method_named
-from ncsn.model import Model, score_to_distil
+from ncsn.model import Model, TrainingData, score_to_distil
 from ncsn.parts import object_at
-from ncsn.plan import Plan, make_plan
+from ncsn.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class RunSettings:
         teacher: The folder of a run on the same data to distil, or None.
         network: The path ``package.module:Name`` of what makes the network, or None for the library's.
         columns: What columns of a table are said to be, by name, or None.
+        minutes: Time to train for, in place of ``steps``, or None.
+        log: A tracker of Accelerate that is told of the loss, or None.
     """
 
     data: str
@@ -56,6 +58,8 @@ class RunSettings:
     teacher: str | None = None
     network: str | None = None
     columns: dict[str, Any] | None = None
+    minutes: float | None = None
+    log: str | None = None
 
     def split(self) -> tuple[Dataset, Split]:
         """Load the data and hold rows back; labels only where they were asked for."""
@@ -84,9 +88,8 @@ def plan_for(
 ) -> tuple[Dataset, Encoding, Plan]:
     """Return the data, without the column of labels, how they are encoded, and the settings that they lead to."""
     dataset = load(data, n=points, seed=seed, label=label)
-    encoding = Encoding.fit(dataset.values, columns=columns)
-    rows = encoding.encode(dataset.values, generator=torch.Generator().manual_seed(seed))
-    return dataset, encoding, make_plan(rows, n_columns=encoding.n_columns)
+    ready = TrainingData.of(dataset.values, columns=columns, seed=seed)
+    return dataset, ready.encoding, ready.plan()
 
 
 def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, shown: Shown = silent) -> Evaluation:
@@ -100,10 +103,10 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     teacher = None if settings.teacher is None else _load_run(Path(settings.teacher))[0]
     method = method_at(settings.method)
     # what the data or the teacher lack shows here, before anything is written
-    encoding = Encoding.fit(parts.train, parts.train_labels, settings.columns)
-    make_plan(encoding.encode(parts.train, generator=torch.Generator().manual_seed(settings.seed)))
+    ready = TrainingData.of(parts.train, parts.train_labels, settings.columns, settings.seed)
+    ready.plan()
     if teacher is not None:
-        score_to_distil(teacher, method_named(method), encoding)
+        score_to_distil(teacher, method_named(method), ready.encoding)
     network = None if settings.network is None else object_at(settings.network)
     new = not folder.exists()
     _claim(folder, settings, resume)
@@ -112,12 +115,14 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         method=method,
         network=network,
         training_steps=settings.steps,
+        minutes=settings.minutes,
         columns=settings.columns,
         random_state=settings.seed,
     )
     try:
         with shown(f"training on {dataset.name}") as advance:
-            estimator.fit(parts.train, parts.train_labels, teacher=teacher, callback=advance, checkpoint=checkpoint)
+            how: dict[str, Any] = {"teacher": teacher, "callback": advance, "checkpoint": checkpoint}
+            estimator.fit(parts.train, parts.train_labels, **how, log=settings.log)
     except (DataError, SettingError):
         # nothing was trained: the folder is left as it was found
         if not checkpoint.exists():

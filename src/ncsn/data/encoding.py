@@ -113,6 +113,11 @@ class Encoding:
         return tuple(TableColumn(*part) for part in parts)
 
     @property
+    def is_image(self) -> bool:
+        """Whether the data are images, or others whose points have several axes."""
+        return self._images is not None
+
+    @property
     def _images(self) -> Pixels | None:
         return next((column for column in self.columns if isinstance(column, Pixels)), None)
 
@@ -189,6 +194,17 @@ class Encoding:
             noise = torch.zeros(len(values), sum(widths), dtype=torch.float64)
         parts = zip(self.columns, noise.split(widths, dim=1), strict=True)
         return torch.cat([column.encode(values[:, i], part) for i, (column, part) in enumerate(parts)], dim=1)
+
+    def image_rows(self, values: Tensor) -> Tensor:
+        """Return the rows of raw images, of any real type on any device, in single precision; for a batch at a time."""
+        pixels = self._images
+        if pixels is None:
+            raise SettingError("image_rows is of images; these are none")
+        return (
+            values.float().sub_(pixels.mean).div_(pixels.scale)
+            if values.dtype != torch.float32
+            else (values - pixels.mean) / pixels.scale
+        )
 
     def known(self, mask: Tensor, *, complete: bool = False) -> Tensor:
         """Return which values of the rows are known where the mask ``(N, *data_shape)`` says which of the data are.

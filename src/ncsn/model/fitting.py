@@ -2,12 +2,11 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from ncsn.data import Encoding
@@ -15,16 +14,13 @@ from ncsn.errors import DataError, SettingError
 from ncsn.files import digest_of
 from ncsn.methods import Method, NetworkFactory, name_of
 from ncsn.model.model import Model
-from ncsn.model.moments import Moments
+from ncsn.model.training_data import TrainingData
 from ncsn.networks import PreconditionedScore
 from ncsn.networks.contract import check_call, say_what_is_trained, trainable
-from ncsn.plan import Plan, make_plan
+from ncsn.plan import Plan
 from ncsn.randomness import drawn_from, seed_from
 from ncsn.score import NO_LABEL, weight_dtype
-from ncsn.training import Progress, Recipe, Trainer, make_accelerator
-
-DRAWN_ROWS = 50_000
-"""Rows up to which what is drawn for the atoms of a table is drawn again."""
+from ncsn.training import Progress, Recipe, Trainer, agreed, make_accelerator, steps_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +102,10 @@ def fit_model(
     seed: int,
     teacher: Model | None = None,
     device: str | None = None,
-    mixed_precision: str = "no",
+    mixed_precision: str | None = None,
+    accumulation: int = 1,
+    minutes: float | None = None,
+    log: Any = None,
     callback: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
     columns: Mapping[str, Any] | None = None,
@@ -122,7 +121,10 @@ def fit_model(
         seed: Seed of every draw.
         teacher: A model fitted on the same data, for a method that distils it.
         device: As in `training.make_accelerator`.
-        mixed_precision: As in `training.make_accelerator`.
+        mixed_precision: As in `training.make_accelerator`; from the plan when None.
+        accumulation: Parts that a batch is taken in.
+        minutes: Time to train for, which a few steps' time makes a number of steps of; None where the plan says how many.
+        log: As in `training.make_accelerator`.
         callback: As in `training.Trainer.run`.
         checkpoint: As in `training.Trainer.run`.
         columns: What columns of a data frame are said to be, as in `data.Encoding.fit`.
@@ -133,40 +135,50 @@ def fit_model(
         DivergenceError: The loss is not finite; the last good checkpoint stays.
         RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
     """
-    accelerator = make_accelerator(device, mixed_precision)
-    if accelerator.num_processes > 1:
-        # without a seed that was given, each of several processes has drawn its own
-        seed = broadcast_object_list([seed])[0]
-    encoding = Encoding.fit(X, y, columns)
-    values = encoding.values(X)
-    generator = torch.Generator().manual_seed(seed_from(seed))
-    rows = encoding.rows(values, generator)
-    codes = None if y is None else encoding.codes(y, len(rows))
-    n_classes = 0 if encoding.classes is None else len(encoding.classes)
-    plan = make_plan(rows.float(), n_columns=encoding.n_columns, **given)
+    seed = agreed(seed, device)
+    data = TrainingData.of(X, y, columns, seed)
+    encoding, codes, n_classes = data.encoding, data.codes, data.n_classes
+    settings = {**given, "mixed_precision": mixed_precision}
+    plan = data.plan(device, **settings)
+    accelerator = make_accelerator(device, plan.mixed_precision, log, None if checkpoint is None else checkpoint.parent)
     distilled = None if teacher is None else score_to_distil(teacher, method, encoding).to(accelerator.device)
     # weights and buffers in single precision, whatever torch's default is, from a generator of their own
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
-        untrained = networks.untrained(method, plan, rows[:2].float(), None if codes is None else codes[:2], n_classes)
-    recipe = Recipe(
-        levels=method.levels(plan),
-        steps=plan.training_steps,
-        batch_size=plan.batch_size,
-        learning_rate=plan.learning_rate,
-        warm_up=min(200, plan.training_steps // 5),
-        ema_decay=plan.ema_decay,
-        objective=method.objective(plan, distilled),
-        seed=seed,
-    )
-    lesson = None if distilled is None else digest_of(distilled.state_dict())
-    # what is drawn for the atoms of a row is drawn often, so that training sees its distribution and not one draw
-    repeats = max(1, DRAWN_ROWS // len(rows)) if encoding.draws else 1
-    rows = torch.cat([rows, *(encoding.rows(values, generator) for _ in range(repeats - 1))])
-    codes = None if codes is None else codes.repeat(repeats)
-    trainer = Trainer(untrained, rows, recipe, codes, accelerator, settings=[plan.to_dict(), lesson])
-    trainer.run(callback, checkpoint)
-    moments = Moments.of(rows, codes, n_classes)
-    return Model(encoding, plan, method, trainer.averaged_model, moments, trainer.curve, networks.source)
+        untrained = networks.untrained(method, plan, data.some[:2], None if codes is None else codes[:2], n_classes)
+
+    def trainer_by(plan: Plan, model: nn.Module) -> Trainer:
+        recipe = Recipe(
+            levels=method.levels(plan),
+            steps=plan.training_steps,
+            batch_size=plan.batch_size,
+            learning_rate=plan.learning_rate,
+            warm_up=min(200, plan.training_steps // 5),
+            ema_decay=plan.ema_decay,
+            objective=method.objective(plan, distilled),
+            accumulation=accumulation,
+            seed=seed,
+        )
+        lesson = None if distilled is None else digest_of(distilled.state_dict())
+        return Trainer(model, data.batches, recipe, None, accelerator, settings=[plan.to_dict(), lesson])
+
+    if minutes is not None:
+        if checkpoint is not None and checkpoint.exists():
+            steps = steps_of(checkpoint)
+        else:
+            seconds = trainer_by(plan, copy.deepcopy(untrained)).seconds_a_step()
+            steps = max(1, agreed(round(60 * minutes / seconds), device))
+        plan = data.plan(device, **settings | {"training_steps": steps})
+    trainer = trainer_by(plan, untrained)
+
+    def model() -> Model:
+        return Model(encoding, plan, method, trainer.averaged_model, data.moments, trainer.curve, networks.source)
+
+    if log is not None:
+        accelerator.init_trackers("ncsn", {choice.name: str(choice.value) for choice in plan.choices})
+    trainer.run(None if callback is None else lambda progress: callback(replace(progress, model=model)), checkpoint)
+    if log is not None:
+        accelerator.end_training()
+    return model()
 
 
 def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Module:

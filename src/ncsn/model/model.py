@@ -167,21 +167,24 @@ class Model:
         def start(noise: Tensor, rows: Tensor) -> Tensor:
             return self.moments.place(noise, float(sigmas[0]), None if codes is None else codes[rows])
 
-        rows = sample(
-            model,
-            sigmas,
-            n_samples,
-            self.encoding.shape,
-            walker,
-            start if x_init is None else torch.as_tensor(x_init),
-            denoise_last,
-            generator,
-            chunk_size=chunk_size,
-            callback=callback,
-            device=where,
-            dtype=dtype,
-            condition=self._told(codes, n_samples, where),
-        )
+        # as it was trained: a perceptron's layers gain nothing from less precision
+        less = self.plan.multipliers and self.plan.mixed_precision == "bf16" and where.type != "mps"
+        with torch.autocast(where.type, torch.bfloat16, enabled=bool(less)):
+            rows = sample(
+                model,
+                sigmas,
+                n_samples,
+                self.encoding.shape,
+                walker,
+                start if x_init is None else torch.as_tensor(x_init),
+                denoise_last,
+                generator,
+                chunk_size=chunk_size,
+                callback=callback,
+                device=where,
+                dtype=dtype,
+                condition=self._told(codes, n_samples, where),
+            )
         return self.encoding.decode(rows, device)
 
     def _told(self, codes: Tensor | None, n: int, where: torch.device | None = None) -> dict[str, Tensor] | None:

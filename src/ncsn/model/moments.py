@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 WHOLE_UP_TO = 2**22
 """Values in covariance matrices, of all groups together, up to which they are kept whole; above, and for images, variances."""
@@ -26,7 +26,7 @@ class Moments:
 
     @classmethod
     def of(cls, rows: Tensor, codes: Tensor | None = None, n_classes: int = 0) -> Moments:
-        """Measure them on rows ``(N, *shape)`` whose classes have the codes ``(N,)``; a class of one row has no spread."""
+        """Measure them on rows ``(N, D)`` whose classes have the codes ``(N,)``; a class of one row has no spread."""
         groups = [rows, *(rows[codes == k] for k in range(n_classes) if codes is not None)]
         whole = rows.ndim == 2 and len(groups) * rows.shape[1] ** 2 <= WHOLE_UP_TO
 
@@ -37,6 +37,27 @@ class Moments:
             return group.T.cov(correction=correction).reshape(rows.shape[1], -1)
 
         return cls(torch.stack([group.mean(0) for group in groups]), torch.stack([spread(group) for group in groups]))
+
+    @classmethod
+    def of_chunks(cls, chunks: Iterable[tuple[Tensor, Tensor | None]], n_classes: int = 0) -> Moments:
+        """Measure those of images that come some at a time: means and variances of each pixel.
+
+        Args:
+            chunks: Images, ``(n, *shape)``, about 0 and of about unit spread, with the codes of their classes, ``(n,)``, or None.
+            n_classes: Number of classes.
+        """
+        counts = sums = squares = torch.zeros((), dtype=torch.float64)
+        for rows, codes in chunks:
+            groups = torch.ones(1, len(rows))
+            if codes is not None:
+                groups = torch.cat([groups, nn.functional.one_hot(codes.cpu(), n_classes).T])
+            flat, groups = rows.cpu().double().flatten(1), groups.double()
+            counts = counts + groups.sum(1, keepdim=True)
+            sums, squares = sums + groups @ flat, squares + groups @ flat.square()
+        means = sums / counts
+        # by N - 1, as a class of one row has no spread
+        variances = (squares / counts - means.square()).clamp(min=0) * counts / (counts - 1).clamp(min=1)
+        return cls(means.reshape(-1, *rows.shape[1:]), variances.reshape(-1, *rows.shape[1:]))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return both, by name."""

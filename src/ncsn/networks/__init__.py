@@ -16,6 +16,7 @@ from ncsn.networks.preconditioning import (
     RawScore,
     ScaledScore,
 )
+from ncsn.networks.unet import UNet, UNetFactory
 
 __all__ = [
     "EDM",
@@ -33,4 +34,6 @@ __all__ = [
     "ResidualMLP",
     "ScaledScore",
     "SinusoidalPositionEmbeddings",
+    "UNet",
+    "UNetFactory",
 ]

@@ -101,6 +101,28 @@ def _grid_steps(rows: Array) -> Array:
     return steps
 
 
+GREY_VALUES = 4096
+"""Distinct values up to which images are taken to have steps of grey."""
+
+
+def grey_step(x: npt.ArrayLike | Tensor) -> float | None:
+    """Measure the smallest difference between two values that pixels of images have: one step of grey.
+
+    Args:
+        x: Images of shape ``(N, *shape)``; 5,000 at most are looked at.
+
+    Returns:
+        The step, in the units of ``x``, whatever the order of the axes; None where values hardly ever repeat.
+
+    >>> grey_step(np.array([[[0.0, 2.0], [3.0, 6.0]], [[2.0, 0.0], [6.0, 3.0]]]))
+    1.0
+    """
+    distinct = np.unique(_some_rows(x))
+    if not 1 < len(distinct) <= min(GREY_VALUES, as_rows(x).numel() // 2):
+        return None
+    return float(np.diff(distinct).min())
+
+
 def finest_scale(x: npt.ArrayLike | Tensor) -> float:
     """Measure how thin the data are: the standard deviation across them where they are locally narrowest.
 

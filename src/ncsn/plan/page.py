@@ -21,6 +21,8 @@ class PageSettings:
         learning_rate: Learning rate.
         n_steps_per_sigma: Langevin steps at each level.
         sampling_steps: Levels that samplers walk which do not say how many.
+        multipliers: No resolutions of a UNet.
+        mixed_precision: Single precision.
     """
 
     sigma_min: float = 0.01
@@ -29,6 +31,8 @@ class PageSettings:
     learning_rate: float = 1e-3
     n_steps_per_sigma: int = 100
     sampling_steps: int = 40
+    multipliers: tuple[int, ...] = ()
+    mixed_precision: str = "no"
 
     @classmethod
     def of(cls, **given: Any) -> PageSettings:

@@ -4,6 +4,8 @@ The paper's techniques 1, 2 and 4 lack few dimensions, outliers, and a smallest 
 added here. A rule sees the data and the settings chosen before its own; it returns the value, its rule and its reason.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,31 +24,43 @@ class Regime(IntEnum):
 
     PLANE = 0
     TABLE = 1
-    IMAGES = 2
+    SMALL_IMAGES = 2
+    IMAGES = 3
 
     @property
     def words(self) -> str:
         """What a rule says of it."""
-        return (f"up to {PLANE_FEATURES} features", f"above {PLANE_FEATURES} features", "for images")[self]
+        few, many = f"up to {PLANE_FEATURES} features", f"above {PLANE_FEATURES} features"
+        return (few, many, "for small images", "for images")[self]
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...]) -> Regime:
+        """Return the kind of data whose rows have a shape."""
+        if len(shape) == 1:
+            return cls.PLANE if shape[0] <= PLANE_FEATURES else cls.TABLE
+        return cls.IMAGES if len(shape) in (2, 3) and max(shape[-2:]) >= LEAST_SIDE else cls.SMALL_IMAGES
 
 
 PLANE_FEATURES = 3
 """Most features of data that count as points in the plane."""
 
-# What was measured to serve, for points in the plane, tables and images; None where a rule follows the data instead.
-CONSTANTS: dict[str, tuple[float | None, float | None, float | None, str]] = {
-    "log_sigma_shift": (1.1, 0.0, 0.0, "in few features these levels decide where the mass goes"),
-    "log_sigma_ranges": (5, 4, 4, "standard deviation of the log-normal levels"),
-    "n_blocks": (2, 3, 3, "one more gains less than its time spent on more steps"),
-    "n_fourier": (64, 0, 0, "sines of the input draw fine detail in few features, and miss it in many"),
-    "dropout": (None, None, 0.0, "it would blur the samples"),
-    "training_steps": (2600, None, 5000, "the error falls little after, and images begin to copy"),
-    "batch_size": (512, 128, 128, "many noise levels a step in few features; many features teach more a row"),
-    "target_from": (0.2, 0.2, 0.2, "from here on targets are averaged over the data (stable target field)"),
-    "weight_from": (0.5, 0.2, 0.2, "from here on levels count more, as their targets are free of noise"),
-    "target_rows": (512, 1024, 1024, "rows that those targets are averaged over; in the plane the batch itself"),
-    "sampling_steps": (40, 40, 40, "the sampler's error is then far below the network's"),
-    "churn": (0.0, 0.0, 4.0, "fresh noise on the way corrects the network on images, at the price of variety"),
+LEAST_SIDE = 12
+"""Pixels on the longer side of images from which on a UNet is better than a perceptron."""
+
+# What was measured to serve, for points in the plane, tables, small images and images; None where a rule follows the data.
+CONSTANTS: dict[str, tuple[float | None, float | None, float | None, float | None, str]] = {
+    "log_sigma_shift": (1.1, 0.0, 0.0, None, "in few features these levels decide where the mass goes"),
+    "log_sigma_ranges": (5, 4, 4, None, "standard deviation of the log-normal levels"),
+    "n_blocks": (2, 3, 3, None, "one more gains less than its time spent on more steps"),
+    "n_fourier": (64, 0, 0, 0, "sines of the input draw fine detail in few features, and miss it in many"),
+    "dropout": (None, None, 0.0, None, "it would blur the samples"),
+    "training_steps": (2600, None, 5000, None, "the error falls little after, and images begin to copy"),
+    "batch_size": (512, 128, 128, None, "many noise levels a step in few features; many features teach more a row"),
+    "target_from": (0.2, 0.2, 0.2, 0.2, "from here on targets are averaged over the data (stable target field)"),
+    "weight_from": (0.5, 0.2, 0.2, 0.2, "from here on levels count more, as their targets are free of noise"),
+    "target_rows": (512, 1024, 1024, 1024, "rows that those targets are averaged over; in the plane the batch itself"),
+    "sampling_steps": (40, 40, 40, 40, "the sampler's error is then far below the network's"),
+    "churn": (0.0, 0.0, 4.0, 4.0, "fresh noise on the way corrects the network on images, at the price of variety"),
 }
 """For each kind of data the constant, and why."""
 
@@ -60,12 +74,25 @@ Answer = tuple[Any, str, str]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a rule may look at: the rows, ``(N, D)``, the settings chosen before it, the kind and the columns of the data."""
+    """What a rule may look at.
+
+    Attributes:
+        rows: The rows, or some of them, ``(N, D)``.
+        chosen: The settings chosen before.
+        regime: The kind of data.
+        shape: The shape of a row.
+        n_columns: Number of columns that a row comes from.
+        n_rows: Number of all rows.
+        device: Where training will run: ``cpu``, ``cuda``, ``mps``.
+    """
 
     rows: Tensor
     chosen: dict[str, Any]
     regime: Regime
+    shape: tuple[int, ...]
     n_columns: int
+    n_rows: int
+    device: str
 
     @property
     def ratio(self) -> float:
@@ -190,13 +217,13 @@ def units_by_columns(facts: Facts) -> Answer:
 
 def dropout_by_rows(facts: Facts) -> Answer:
     """Less for more rows."""
-    value = round(min(0.5, max(0.0, 0.5 * (3.5 - math.log10(len(facts.rows))) / 1.5)), 2)
+    value = round(min(0.5, max(0.0, 0.5 * (3.5 - math.log10(facts.n_rows)) / 1.5)), 2)
     return value, "from the number of rows", "half of the units at 100 rows, none from 3,200 on: few rows overfit"
 
 
 def steps_by_rows(facts: Facts) -> Answer:
     """Three a row."""
-    value = int(min(3200, max(400, 3 * len(facts.rows))))
+    value = int(min(3200, max(400, 3 * facts.n_rows)))
     return value, "3 a row, 400 to 3,200", "few rows overfit when trained long; more gains little"
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+import ncsn.plan.image_rules as images
 import ncsn.plan.rules as rules
 from ncsn.errors import RunError, SettingError, check_count, check_number, unknown_name
 from ncsn.plan.measure import as_rows
-from ncsn.plan.rules import PLANE_FEATURES, Facts, Regime, Rule, constant, share_of_spread
+from ncsn.plan.rules import Facts, Regime, Rule, constant, share_of_spread
+
+PRECISIONS = ("no", "bf16", "fp16")
 
 Check = Callable[[str, Any, Mapping[str, Any]], Any]
 """Called with a setting's name, its value and those chosen before; returns the value in its type, or raises SettingError."""
@@ -80,8 +83,26 @@ def _below_sigma_max(name: str, value: Any, chosen: Mapping[str, Any]) -> float:
     return sigma_min
 
 
-def _setting(check: Check, rule: Rule) -> Any:
-    return field(metadata={"check": check, "rule": rule})
+def _whole_numbers(name: str, value: Any, chosen: Mapping[str, Any]) -> tuple[int, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise SettingError(f"{name} must be whole numbers, such as (1, 2, 2), not {value!r}")
+    return tuple(_count(name, each, chosen) for each in value)
+
+
+def _precision(name: str, value: Any, chosen: Mapping[str, Any]) -> str:
+    if value not in PRECISIONS:
+        raise unknown_name("mixed precision", value, PRECISIONS)
+    return str(value)
+
+
+def _setting(check: Check, rule: Rule, images: Rule | None = None) -> Any:
+    """Return a setting with its rule, and that of images where it is another."""
+    return field(metadata={"check": check, "rule": rule, "images": images or rule})
+
+
+def _of_images(check: Check, rule: Rule, without: Any) -> Any:
+    """Return a setting that only a UNet has; elsewhere it is ``without``, and no choice."""
+    return field(default=without, metadata={"check": check, "rule": None, "images": rule})
 
 
 @dataclass(frozen=True)
@@ -99,7 +120,7 @@ class Plan:
     """Standard deviation of the data, over all entries."""
     sigma_max: float = _setting(_positive, rules.farthest_rows)
     """Largest noise level."""
-    sigma_min: float = _setting(_below_sigma_max, rules.below_the_finest)
+    sigma_min: float = _setting(_below_sigma_max, rules.below_the_finest, images.one_grey_step)
     """Smallest noise level."""
     n_sigmas: int = _setting(_count, rules.overlapping_levels)
     """Number of geometric noise levels, both ends included."""
@@ -108,23 +129,23 @@ class Plan:
     langevin_step_size: float = _setting(_positive, rules.kept_variance)
     """Langevin step at sigma_min, in this library's convention (twice the paper's alpha): what technique 4 leads to at these
     levels, for information. A sampler takes it anew for the levels that it walks; give it one as ``step_size``."""
-    log_sigma_mean: float = _setting(_finite, rules.middle_of_levels)
+    log_sigma_mean: float = _setting(_finite, rules.middle_of_levels, images.levels_that_decide)
     """Mean of the logarithm of the levels that training draws, where they are log-normal."""
-    log_sigma_spread: float = _setting(_positive, rules.share_of_range)
+    log_sigma_spread: float = _setting(_positive, rules.share_of_range, images.levels_spread)
     """Its standard deviation."""
-    width: int = _setting(_count, rules.units_by_columns)
-    """Width of the network."""
-    n_blocks: int = _setting(_count, constant("n_blocks"))
-    """Number of its residual blocks."""
+    width: int = _setting(_count, rules.units_by_columns, images.channels_by_device)
+    """Width of the network; of a UNet, channels at the finest resolution."""
+    n_blocks: int = _setting(_count, constant("n_blocks"), images.blocks_by_device)
+    """Number of its residual blocks; of a UNet, at each resolution."""
     n_fourier: int = _setting(_whole, constant("n_fourier"))
     """Number of random Fourier projections of its input."""
-    dropout: float = _setting(_share, constant("dropout", rules.dropout_by_rows))
+    dropout: float = _setting(_share, constant("dropout", rules.dropout_by_rows), images.dropout_by_images)
     """Share of hidden units that training leaves out."""
-    training_steps: int = _setting(_count, constant("training_steps", rules.steps_by_rows))
-    """Optimiser steps."""
-    batch_size: int = _setting(_count, constant("batch_size"))
+    batch_size: int = _setting(_count, constant("batch_size"), images.batch_by_device)
     """Rows a step."""
-    learning_rate: float = _setting(_positive, rules.rate_by_width)
+    training_steps: int = _setting(_count, constant("training_steps", rules.steps_by_rows), images.steps_by_images)
+    """Optimiser steps."""
+    learning_rate: float = _setting(_positive, rules.rate_by_width, images.rate_by_channels)
     """Highest learning rate."""
     ema_decay: float = _setting(_share, rules.sixth_of_training)
     """Decay of the moving average of the weights."""
@@ -138,6 +159,14 @@ class Plan:
     """Number of noise levels that the default sampler walks."""
     churn: float = _setting(_not_negative, constant("churn"))
     """Noise that it puts back on the way (Karras et al. 2022, S_churn)."""
+    patch: int = _of_images(_count, images.squares_to_channels, 1)
+    """Side of the squares of pixels that a UNet makes channels of; 1 for none."""
+    multipliers: tuple[int, ...] = _of_images(_whole_numbers, images.resolutions, ())
+    """Channels of a UNet at each resolution, in widths; none where the network is a residual perceptron."""
+    attention: int = _of_images(_whole, images.coarsest_attends, 0)
+    """Number of a UNet's coarsest resolutions that have self-attention."""
+    mixed_precision: str = _of_images(_precision, images.precision_by_device, "no")
+    """Precision in which the network trains and samples."""
     choices: tuple[Choice, ...] = ()
     """Each setting's value, rule and reason, in the order in which they were chosen."""
 
@@ -165,21 +194,28 @@ class Plan:
         """
         try:
             every = (Choice(**choice | {"name": _now_called(choice["name"])}) for choice in saved["choices"])
-            choices = tuple(choice for choice in every if choice.name not in _DROPPED)
-            values = {choice.name: choice.value for choice in choices}
-            for name, (check, _) in _SETTINGS.items():
-                check(name, values[name], values)
+            saved_values = {choice.name: choice for choice in every if choice.name not in _DROPPED}
+            if not saved_values.keys() <= _SETTINGS.keys():
+                raise KeyError(*(saved_values.keys() - _SETTINGS.keys()))
+            values: dict[str, Any] = {}
+            for name, (check, rule, _) in _SETTINGS.items():
+                # what only images have is not among others' choices
+                if rule is not None or name in saved_values:
+                    values[name] = check(name, saved_values[name].value, values)
+            choices = tuple(replace(saved_values[name], value=value) for name, value in values.items())
             return cls(n_rows=saved["n_rows"], n_features=saved["n_features"], choices=choices, **values)
         except (KeyError, TypeError, SettingError) as error:
             raise RunError(f"the saved settings are damaged or another version's ({error!r}): train anew") from error
 
 
-_SETTINGS: dict[str, tuple[Check, Rule]] = {
-    field.name: (field.metadata["check"], field.metadata["rule"]) for field in fields(Plan) if field.metadata
+_SETTINGS: dict[str, tuple[Check, Rule | None, Rule]] = {
+    field.name: (field.metadata["check"], field.metadata["rule"], field.metadata["images"])
+    for field in fields(Plan)
+    if field.metadata
 }
 
 
-COUNTS = {name: name for name, (check, _) in _SETTINGS.items() if check in (_count, _whole)}
+COUNTS = {name: name for name, (check, _, _) in _SETTINGS.items() if check in (_count, _whole)}
 """The settings that are whole numbers."""
 
 
@@ -192,12 +228,21 @@ def _now_called(name: str) -> str:
     return {"step_size": "langevin_step_size"}.get(name, name)
 
 
-def make_plan(x: npt.ArrayLike | Tensor, *, n_columns: int | None = None, **given: Any) -> Plan:
+def make_plan(
+    x: npt.ArrayLike | Tensor,
+    *,
+    n_columns: int | None = None,
+    n_rows: int | None = None,
+    device: str = "cpu",
+    **given: Any,
+) -> Plan:
     """Choose the settings for a data set, each by its rule.
 
     Args:
         x: Standardised data of shape ``(N, *shape)``, an array or a tensor on any device.
         n_columns: Number of columns that the rows come from, of a table; that of their values when None.
+        n_rows: Number of all rows, where ``x`` are some of them at random.
+        device: Where training will run: ``cpu``, ``cuda`` or ``mps``. Of images it decides how large a network is.
         **given: Settings to take as they are, by their names in `Plan`; None means that the data choose.
 
     Returns:
@@ -218,18 +263,17 @@ def make_plan(x: npt.ArrayLike | Tensor, *, n_columns: int | None = None, **give
     if given.get("langevin_step_size") is not None:
         raise SettingError("langevin_step_size follows from the levels: give a sampler its step_size instead")
     rows, chosen, choices = as_rows(x), dict[str, Any](), []
-    few = rows.shape[1] <= PLANE_FEATURES
-    facts = Facts(
-        rows,
-        chosen,
-        Regime.IMAGES if np.ndim(x) > 2 else Regime.PLANE if few else Regime.TABLE,
-        n_columns or rows.shape[1],
-    )
-    for name, (check, rule) in _SETTINGS.items():
-        if given.get(name) is None:
-            value, by, reason = rule(facts)
-        else:
+    shape = tuple(np.shape(x))[1:] or (1,)
+    regime, n_rows = Regime.of(shape), n_rows or len(rows)
+    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device)
+    for name, (check, rule, of_images) in _SETTINGS.items():
+        chooses = of_images if regime is Regime.IMAGES else rule
+        if given.get(name) is not None:
             value, by, reason = given[name], "given", "set by the caller"
+        elif chooses is None:
+            continue
+        else:
+            value, by, reason = chooses(facts)
         chosen[name] = check(name, value, chosen)
         choices.append(Choice(name, chosen[name], by, reason))
-    return Plan(n_rows=len(rows), n_features=rows.shape[1], choices=tuple(choices), **chosen)
+    return Plan(n_rows=n_rows, n_features=rows.shape[1], choices=tuple(choices), **chosen)

@@ -2,7 +2,8 @@
 
 from ncsn.training.average import MovingAverage
 from ncsn.training.batches import Batches
-from ncsn.training.devices import is_main_process, make_accelerator
+from ncsn.training.checkpoint import steps_of
+from ncsn.training.devices import agreed, device_type, is_main_process, make_accelerator
 from ncsn.training.trainer import CHECKPOINT_EVERY, Progress, Recipe, Trainer
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "Progress",
     "Recipe",
     "Trainer",
+    "agreed",
+    "device_type",
     "is_main_process",
     "make_accelerator",
+    "steps_of",
 ]

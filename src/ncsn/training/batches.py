@@ -1,39 +1,114 @@
-"""Where training's rows come from."""
+"""Batches of rows: in memory, on the device where the training runs, or read and encoded as they are drawn."""
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ncsn.exact import EmpiricalScore
 
+CPU = torch.device("cpu")
+
+CHUNK = 4096
+"""Rows that are read at once where all are asked for."""
+
+
+class Rows(Protocol):
+    """Rows that are picked by position: an array, mapped from a file perhaps, or what reads them as they are asked for."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, positions: Any, /) -> Any: ...
+
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """Rows in memory, on the device where the training runs, drawn at random.
+    """Rows, drawn at random.
 
     Args:
-        data: Clean rows, ``(N, *shape)``, in the units of the noise levels.
+        data: Clean rows, ``(N, *shape)``, in the units of the noise levels; or with ``encode`` what they are made of, such as
+            images of 8 bits, a tensor or an array on the CPU, which stay as they are.
         labels: Class index of each row, ``(N,)``, or None.
+        encode: Makes rows of some of the data, in single precision; None where they are rows already.
+        device: Where the rows go.
+        dtype: The type of the rows.
     """
 
-    data: Tensor
+    data: Tensor | Rows
     labels: Tensor | None = None
+    encode: Callable[[Tensor], Tensor] | None = None
+    device: torch.device = CPU
+    dtype: torch.dtype = torch.float32
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Batches:
-        """Return the same rows on a device, in a type."""
-        return Batches(self.data.to(device, dtype), None if self.labels is None else self.labels.to(device))
+        """Return batches of the same rows on a device, in a type."""
+        data = self.data
+        if isinstance(data, Tensor) and self.encode is None:
+            data = data.to(device, dtype)
+        elif device.type == "cuda" and 4 * _size(data) <= torch.cuda.mem_get_info(device)[0]:
+            # from there a batch is picked in no time
+            data = _read(data, slice(None)).to(device)
+        labels = None if self.labels is None else self.labels.to(device)
+        return Batches(data, labels, self.encode, device, dtype)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def rows(self, positions: Tensor | slice) -> Tensor:
+        """Return the rows at some positions."""
+        picked = _read(self.data, positions).to(self.device)
+        return (picked if self.encode is None else self.encode(picked)).to(self.dtype)
+
+    def some(self, n: int, seed: int = 0) -> Tensor:
+        """Return ``n`` rows at random, in their order, or all where there are fewer."""
+        if len(self) <= n:
+            return self.rows(slice(None))
+        positions = np.sort(np.random.default_rng(seed).choice(len(self), n, replace=False))
+        return self.rows(torch.from_numpy(positions))
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield all rows with their labels, some at a time."""
+        for start in range(0, len(self), CHUNK):
+            part = slice(start, start + CHUNK)
+            yield self.rows(part), None if self.labels is None else self.labels[part]
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw the positions of ``n`` rows."""
-        return torch.randint(len(self.data), (n,), generator=generator, device=self.data.device)
+        return torch.randint(len(self.data), (n,), generator=generator, device=self.device)
 
     def exact(self, positions: Tensor | slice) -> EmpiricalScore:
         """Return the exact score of some of the rows."""
-        return EmpiricalScore(self.data[positions], None if self.labels is None else self.labels[positions])
+        return EmpiricalScore(self.rows(positions), None if self.labels is None else self.labels[positions])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return what tells these rows from others."""
-        return {"data": self.data} | ({} if self.labels is None else {"labels": self.labels})
+        """Return what tells these rows from others: the data, or a digest of those that are read as they are asked for."""
+        if isinstance(self.data, Tensor):
+            data = self.data
+        else:
+            digest = hashlib.sha256()
+            for start in range(0, len(self.data), CHUNK):
+                digest.update(np.ascontiguousarray(self.data[start : start + CHUNK]).data)
+            data = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
+        return {"data": data} | ({} if self.labels is None else {"labels": self.labels})
+
+
+def _read(data: Tensor | Rows, positions: Tensor | slice) -> Tensor:
+    """Return some of the data as a tensor of their own, bytes as they are and other arrays in single precision."""
+    if isinstance(data, Tensor):
+        return data[positions if isinstance(positions, slice) else positions.to(data.device)]
+    picked = np.asarray(data[positions if isinstance(positions, slice) else positions.numpy(force=True)])
+    return torch.from_numpy(np.array(picked, dtype=np.uint8 if picked.dtype == np.uint8 else np.float32))
+
+
+def _size(data: Tensor | Rows) -> int:
+    return math.prod(data.shape) * (data.element_size() if isinstance(data, Tensor) else data.dtype.itemsize)

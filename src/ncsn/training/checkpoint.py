@@ -50,6 +50,18 @@ def described(model: nn.Module) -> list[Any]:
     return [modules, weights]
 
 
+def steps_of(path: Path) -> int:
+    """Return how many steps the training of a checkpoint takes in all.
+
+    Raises:
+        RunError: The file is damaged or no checkpoint.
+    """
+    steps = read_tensors(path)[1].get("steps")
+    if not isinstance(steps, int):
+        raise RunError(f"{path} is no checkpoint of this version; train to another file")
+    return steps
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingState:
     """What a training changes as it goes.
@@ -57,16 +69,16 @@ class TrainingState:
     Args:
         model: The model.
         average: The moving average of its weights.
-        optimizer: The optimiser.
+        optimizers: The optimisers.
         scaler: The loss scaler of fp16, or None.
     """
 
     model: nn.Module
     average: MovingAverage
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     scaler: Any = None
 
-    def save(self, path: Path, identity: str, step: int, curve: list[tuple[int, float]]) -> None:
+    def save(self, path: Path, identity: str, step: int, curve: list[tuple[int, float]], steps: int) -> None:
         """Write the state, atomically.
 
         Raises:
@@ -74,10 +86,12 @@ class TrainingState:
         """
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        for place, optimizer in enumerate(self.optimizers):
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{place}.{index}.{name}": value for name, value in state.items()}
         scaler = None if self.scaler is None else self.scaler.state_dict()
-        write_bytes(path, pack_tensors(tensors, {"identity": identity, "step": step, "curve": curve, "scaler": scaler}))
+        facts = {"identity": identity, "step": step, "steps": steps, "curve": curve, "scaler": scaler}
+        write_bytes(path, pack_tensors(tensors, facts))
 
     def load(self, path: Path, identity: str) -> tuple[int, list[tuple[int, float]]]:
         """Take the state of a file; return the steps done and the curve of the loss.
@@ -95,13 +109,14 @@ class TrainingState:
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
-        moments: dict[int, dict[str, Tensor]] = {}
+        moments: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.optimizers]
         for name, tensor in parts["optimizer"].items():
-            index, _, moment = name.partition(".")
-            moments.setdefault(int(index), {})[moment] = tensor
+            place, index, moment = name.split(".")
+            moments[int(place)].setdefault(int(index), {})[moment] = tensor
         self.model.load_state_dict(parts["model"])
         self.average.model.load_state_dict(parts["average"])
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        for optimizer, state in zip(self.optimizers, moments, strict=True):
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
         if self.scaler is not None:
             self.scaler.load_state_dict(metadata["scaler"])
         self.average.updates = metadata["step"]

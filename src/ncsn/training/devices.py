@@ -1,17 +1,21 @@
 """Where training runs: one device, or several processes, on Accelerate."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import broadcast_object_list
 
 from ncsn.errors import SettingError, unknown_name
+from ncsn.plan import PRECISIONS
 
 DEVICES = ("cpu", "cuda", "mps")
-PRECISIONS = ("no", "bf16", "fp16")
 
 _ONE_AT_A_TIME = threading.Lock()
 _running: list[object] = []
@@ -27,19 +31,43 @@ def running(training: object) -> Iterator[None]:
         _running.remove(training)
 
 
-def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> Accelerator:
+def device_type(device: str | None = None) -> str:
+    """Return the kind of device that training takes: the one asked for, or the fastest there.
+
+    Raises:
+        SettingError: The device is unknown.
+    """
+    if device is not None:
+        if device not in DEVICES:
+            raise unknown_name("device", device, DEVICES)
+        return device
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def agreed(seed: int, device: str | None) -> int:
+    """Return the main process's seed: without one that was given, each of several processes has drawn its own."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return seed
+    PartialState(cpu=device == "cpu")
+    return int(broadcast_object_list([seed])[0])
+
+
+def make_accelerator(
+    device: str | None = None, mixed_precision: str = "no", log: Any = None, folder: Path | None = None
+) -> Accelerator:
     """Return an Accelerator for a device and a precision, whatever this process used before.
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``; the fastest there when None.
         mixed_precision: ``no``, ``bf16`` or ``fp16``.
+        log: A tracker of Accelerate, by its name (``tensorboard``, ``wandb``, ...) or as an object, or several; none when None.
+        folder: Where trackers that write files put them; the present folder when None.
 
     Raises:
         SettingError: The device or the precision is unknown or not there, this process is one of several, which keep what
             they began with, or another thread is training with others.
     """
-    if device is not None and device not in DEVICES:
-        raise unknown_name("device", device, DEVICES)
+    device_type(device)
     if mixed_precision not in PRECISIONS:
         raise unknown_name("mixed precision", mixed_precision, PRECISIONS)
     with _ONE_AT_A_TIME:
@@ -52,7 +80,14 @@ def make_accelerator(device: str | None = None, mixed_precision: str = "no") -> 
                     "another training of this process runs with another device or precision: train after it, or elsewhere"
                 )
             AcceleratorState._reset_state(reset_partial_state=True)
-        accelerator = Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision)
+        try:
+            accelerator = Accelerator(
+                cpu=device == "cpu", mixed_precision=mixed_precision, log_with=log, project_dir=folder or "."
+            )
+        except ValueError as error:
+            raise SettingError(f"log {log!r}: {error}") from error
+    if log is not None and not accelerator.log_with:
+        raise SettingError(f"log {log!r} needs its package; pip install {log}")
     if device is not None and accelerator.device.type != device:
         raise SettingError(f"device {device!r} is not there; device=None takes {accelerator.device.type!r}")
     if mixed_precision != "no" and not accelerator.native_amp:

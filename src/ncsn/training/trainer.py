@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -23,12 +25,16 @@ from ncsn.training.average import MovingAverage
 from ncsn.training.batches import Batches
 from ncsn.training.checkpoint import TrainingState, identity_of
 from ncsn.training.devices import make_accelerator, running
+from ncsn.training.optimizers import make_optimizers
 
 REPORT_EVERY = 50
 """Steps between two progress reports; the loss is checked to be finite at each."""
 
 CHECKPOINT_EVERY = 500
 """Steps between two checkpoints, a multiple of `REPORT_EVERY`."""
+
+WARMING_STEPS = 3
+"""First steps, which take longer."""
 
 TARGET_ROWS = 1024
 """Most rows that an objective's target is averaged over where it does not say."""
@@ -46,6 +52,7 @@ class Recipe(Part):
         warm_up: Steps of linear warm-up.
         ema_decay: Decay of the moving average of the weights.
         clip_norm: Largest norm of the gradient.
+        accumulation: Parts that a batch is taken in, each with its own pass, to fit memory; the step is that of the whole.
         objective: What is minimised. One with a `losses.StableTarget` as ``target`` is given the exact score of the data, of
             a new choice of rows each step where there are more than it takes.
         label_dropout: Share of rows that are trained without their label.
@@ -59,6 +66,7 @@ class Recipe(Part):
     warm_up: int = 200
     ema_decay: float = 0.998
     clip_norm: float = 10.0
+    accumulation: int = 1
     objective: Objective = field(default_factory=lambda: DenoisingScoreMatching("edm"))
     label_dropout: float = 0.1
     seed: int = 0
@@ -87,36 +95,42 @@ class Progress:
         steps: Steps in all.
         loss: Mean loss since the last report.
         trainer: The trainer, to save a checkpoint or look at the model.
+        model: Makes the model as trained so far, to draw samples; None where only the trainer knows.
     """
 
     step: int
     steps: int
     loss: float
     trainer: Trainer
+    model: Callable[[], Any] | None = None
 
 
 class Trainer:
     """Trains a score model on data in memory, in one process or in several, each with its share of the batch.
 
-    Each step draws from a generator that is seeded by the recipe's seed, the step and the process alone, so that a resumed
-    run repeats an uninterrupted one, a network's own draws (dropout) included. PyTorch's global generators are not touched;
+    Each step draws from a generator that is seeded by the recipe's seed and the step alone, so that a resumed run repeats an
+    uninterrupted one, a network's own draws (dropout) included, and several processes take the same batch as one, each its
+    share of it; only what a network draws differs then. PyTorch's global generators are not touched;
     only a network or an objective of someone else's, which may draw from nowhere else, finds them seeded, and they are put
     back.
 
     Args:
         model: The score model; it is trained in place.
-        data: Clean rows, ``(N, *shape)``, in the units of the noise levels.
+        data: Clean rows, ``(N, *shape)``, in the units of the noise levels; or `Batches` of them.
         recipe: How to train.
         labels: Class index of each row, ``(N,)``, or None.
         accelerator: Where to run; the fastest device, in single precision, when None.
         settings: What a checkpoint must have in common besides, as plain values.
+
+    Raises:
+        SettingError: The batch has fewer rows than there are processes and parts to take it in.
     """
 
     @torch.inference_mode(False)
     def __init__(
         self,
         model: nn.Module,
-        data: Tensor,
+        data: Tensor | Batches,
         recipe: Recipe,
         labels: Tensor | None = None,
         accelerator: Accelerator | None = None,
@@ -128,18 +142,20 @@ class Trainer:
         self.recipe = recipe
         self.step = 0
         self.curve: list[tuple[int, float]] = []
-        self.batches = Batches(data, labels).to(device, weight_dtype(model, torch.float32))
+        batches = data if isinstance(data, Batches) else Batches(data, labels)
+        self.batches = batches.to(device, weight_dtype(model, torch.float32))
+        parts = self.accelerator.num_processes * recipe.accumulation
+        if recipe.batch_size < parts:
+            raise SettingError(f"a batch of {recipe.batch_size} rows cannot be taken in {parts} parts: make it larger")
         self.score_model = model.to(device)
         # a copy of the model before Accelerate wraps its forward
         self.average = MovingAverage(self.score_model, recipe.ema_decay)
-        optimizer = torch.optim.AdamW(
-            self.score_model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
-        )
-        self.prepared, prepared = self.accelerator.prepare(self.score_model, optimizer)
+        optimizers = make_optimizers(self.score_model, recipe.learning_rate)
+        self.prepared, *prepared = self.accelerator.prepare(self.score_model, *optimizers)
         # Accelerate's own wrapper looks for a package on the disk at every step; only fp16's scaler needs it
-        self.optimizer = optimizer if self.accelerator.scaler is None else prepared
+        self.optimizers = optimizers if self.accelerator.scaler is None else prepared
         self.generator = torch.Generator(device)
-        self.exact = self.batches.exact(slice(None)) if 0 < len(data) <= recipe.target_rows else None
+        self.exact = self.batches.exact(slice(None)) if 0 < len(self.batches) <= recipe.target_rows else None
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -187,38 +203,66 @@ class Trainer:
                 f"({self.recipe.learning_rate:g}), or check the data for extreme values"
             )
         self.curve.append((self.step, loss))
+        self.accelerator.log({"loss": loss, "learning_rate": self.recipe.learning_rate_at(self.step - 1)}, self.step)
+
+    def seconds_a_step(self, least: int = 10, seconds: float = 3.0) -> float:
+        """Take some steps, which this training is spoiled by, and return the median time of one.
+
+        Args:
+            least: Fewest steps.
+            seconds: Shortest time in all.
+        """
+        self.prepared.train()
+        times: list[float] = []
+        while len(times) < least + WARMING_STEPS or sum(times) < seconds:
+            start = perf_counter()
+            loss = self._train_step()
+            # a GPU has not done what it was told until it is asked for it
+            loss.item()
+            times.append(perf_counter() - start)
+            self.step = (self.step + 1) % self.recipe.steps
+        return float(np.median(times[WARMING_STEPS:]))
 
     def _train_step(self) -> Tensor:
         """Take one step and return its loss, NaN where the gradient is not finite."""
-        recipe = self.recipe
-        seed = seed_from(recipe.seed, self.step, self.accelerator.process_index)
+        recipe, accelerator = self.recipe, self.accelerator
+        seed = seed_from(recipe.seed, self.step, 0)
         self.generator.manual_seed(seed)
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.learning_rate_at(self.step)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate_at(self.step)
         batch = self._batch()
+        if accelerator.process_index:
+            # the batch is that of all processes; what a network draws is each one's own
+            seed = seed_from(recipe.seed, self.step, accelerator.process_index)
+            self.generator.manual_seed(seed)
+        total = torch.zeros((), device=accelerator.device)
         with self._draws(seed):
-            losses = recipe.objective(self.prepared, batch)
-            if not isinstance(losses, Tensor) or losses.shape != batch.sigma.shape:
-                returned = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
-                raise SettingError(
-                    f"the objective must return a loss of each row, {tuple(batch.sigma.shape)}, not {returned}"
-                )
-            loss = losses.mean()
-            self.optimizer.zero_grad()
-            self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.score_model.parameters(), recipe.clip_norm)
-        self.optimizer.step()
+            for last, part, share in self._parts(batch):
+                with nullcontext() if last else accelerator.no_sync(self.prepared):
+                    losses = recipe.objective(self.prepared, part)
+                    if not isinstance(losses, Tensor) or losses.shape != part.sigma.shape:
+                        returned = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+                        raise SettingError(
+                            f"the objective must return a loss of each row, {tuple(part.sigma.shape)}, not {returned}"
+                        )
+                    loss = share * losses.mean()
+                    accelerator.backward(loss)
+                total += loss.detach()
+        norm = accelerator.clip_grad_norm_(self.score_model.parameters(), recipe.clip_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.average.update()
         # fp16's scaler leaves steps of an infinite gradient out by itself; elsewhere they would spoil the weights
-        return loss.detach() if self.accelerator.scaler is not None else loss.detach() + 0 * norm
+        return total if accelerator.scaler is not None else total + 0 * norm
 
     def _batch(self) -> Batch:
         """Draw clean rows, their levels and noise, the exact score of some rows, and what the model is told."""
         recipe, batches, generator = self.recipe, self.batches, self.generator
-        device, dtype = batches.data.device, batches.data.dtype
-        n = max(1, recipe.batch_size // self.accelerator.num_processes)
+        device, dtype, n = batches.device, batches.dtype, recipe.batch_size
         rows = batches.draw(n, generator)
-        samples = batches.data[rows]
+        samples = batches.rows(rows)
         sigma = recipe.levels.draw(n, generator, device).to(dtype)
         noise = torch.randn(samples.shape, generator=generator, device=device, dtype=dtype)
         exact: ScoreModel | None = self.exact
@@ -230,6 +274,19 @@ class Trainer:
             dropped = torch.rand(n, generator=generator, device=device) < recipe.label_dropout
             condition["label"] = torch.where(dropped, NO_LABEL, batches.labels[rows])
         return Batch(samples, sigma, noise, condition, exact, self.step / recipe.steps)
+
+    def _parts(self, batch: Batch) -> Iterator[tuple[bool, Batch, float]]:
+        """Yield this process's parts of a batch: whether it is the last, the part, and its weight in the mean over all."""
+        processes, times = self.accelerator.num_processes, self.recipe.accumulation
+        if processes * times == 1:
+            yield True, batch, 1.0
+            return
+        n = len(batch.sigma)
+        for i in range(times):
+            place = i * processes + self.accelerator.process_index
+            rows = torch.arange(n, device=batch.sigma.device).tensor_split(processes * times)[place]
+            # gradients are averaged over the processes
+            yield i == times - 1, batch.of(rows), processes * len(rows) / n
 
     def _draws(self, seed: int) -> AbstractContextManager[Any]:
         """Return where draws in the loss come from: the generator if all is the library's, else the global ones."""
@@ -248,7 +305,7 @@ class Trainer:
     @property
     def state(self) -> TrainingState:
         """What the training changes."""
-        return TrainingState(self.score_model, self.average, self.optimizer, self.accelerator.scaler)
+        return TrainingState(self.score_model, self.average, self.optimizers, self.accelerator.scaler)
 
     def fingerprint(self) -> str:
         """Return a digest of all that a checkpoint must have in common with this training."""
@@ -266,7 +323,7 @@ class Trainer:
             RunError: The file cannot be written.
         """
         if self.accelerator.is_main_process:
-            self.state.save(path, identity or self.fingerprint(), self.step, self.curve)
+            self.state.save(path, identity or self.fingerprint(), self.step, self.curve, self.recipe.steps)
 
     def resume(self, path: Path, identity: str | None = None) -> None:
         """Continue from a checkpoint.
