@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ncsn.data import load, load_mask, save_samples, swiss_roll
+from ncsn.data import load_mask, save_samples, swiss_roll
 from ncsn.errors import DataError
 
 from .common import seeded

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,10 +58,10 @@ def test_channels_are_said_of_what_has_some() -> None:
 
 
 @pytest.mark.parametrize("convert", [lambda x: x, torch.from_numpy], ids=["array", "tensor"])
-def test_images_with_channels_last_become_rows_with_channels_first_and_come_back(convert: object) -> None:
+def test_images_with_channels_last_become_rows_with_channels_first_and_come_back(convert: Any) -> None:
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (20, 6, 7, 3), dtype=np.uint8)
-    data = convert(images)  # type: ignore[operator]
+    data = convert(images)
     encoding = Encoding.fit(data)
     rows = encoding.encode(data)
     assert encoding.shape == rows.shape[1:] == (3, 6, 7) and encoding.data_shape == (6, 7, 3)
@@ -71,7 +72,7 @@ def test_images_with_channels_last_become_rows_with_channels_first_and_come_back
     )
     for known in (encoding, Encoding.from_dict(json.loads(json.dumps(encoding.to_dict())))):
         back = known.decode(rows)
-        assert type(back) is type(data) and back.dtype == data.dtype
+        assert isinstance(back, type(data)) and back.dtype == data.dtype
         np.testing.assert_array_equal(back, images)
     mask = torch.from_numpy(generator.random((20, 6, 7, 3)) < 0.5)
     np.testing.assert_array_equal(encoding.known(mask), mask.permute(0, 3, 1, 2))

@@ -69,7 +69,7 @@ def test_sub_folders_are_classes_and_what_begins_with_a_dot_is_left_out(folder: 
     plain = loaded(folder)
     assert plain.labels is None and plain.notes == ("images of 2 sub-folders; the label 'folder' makes them classes",)
     np.testing.assert_array_equal(plain.values, data.values)
-    with pytest.raises(DataError, match="no labels called 'kind'; put each class into a sub-folder .* label 'folder'"):
+    with pytest.raises(DataError, match=r"no labels called 'kind'; put each class into a sub-folder .* label 'folder'"):
         load(folder, label="kind")
     assert load(folder, label="kind", gaps=True).labels is None
     save(folder / "stray.png", PIXELS[0])

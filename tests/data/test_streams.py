@@ -96,7 +96,7 @@ def test_a_stream_gives_first_rows_and_batches_again_and_again(batched: Any) -> 
         batches = list(stream.batches())
         assert [len(batch.images) for batch in batches] == [7, 7, 7, 7, 2]
         np.testing.assert_array_equal(np.concatenate([batch.images for batch in batches]), IMAGES)
-        np.testing.assert_array_equal(np.concatenate([batch.labels for batch in batches]), LABELS)  # type: ignore[misc]
+        np.testing.assert_array_equal(np.concatenate([batch.labels for batch in batches]), LABELS)
     assert next(Stream(batched).batches()).labels is None
     assert Encoding.fit(stream).fits(Encoding.fit(IMAGES, LABELS))
     assert Encoding.fit(Stream(batched)).fits(Encoding.fit(IMAGES))

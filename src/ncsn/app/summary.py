@@ -45,6 +45,13 @@ def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: 
     }
 
 
+def _shown(model: Model, images: Any) -> Tensor:
+    """Return images as they are drawn: channels first, three of them or one."""
+    pixels = torch.as_tensor(images)
+    pixels = pixels if model.encoding.images is None else model.encoding.images.to_rows(pixels)
+    return pixels if pixels.ndim == 3 else pixels[:, : 3 if pixels.shape[1] >= 3 else 1]
+
+
 def summarise(
     model: Model,
     name: str,
@@ -90,7 +97,7 @@ def summarise(
     else:
         figures["samples"] = plot_samples(training, samples)
     if images:
-        figures["image_grid"] = plot_image_grid(samples[:100])
+        figures["image_grid"] = plot_image_grid(_shown(model, samples[:100]))
     if model.method.gives_score:
         states: list[State] = []
         n = 16 if images else FIGURE_ROWS

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from torch import Generator
 
 from ncsn.data.csv_files import Dialect
-from ncsn.data.picked import Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +28,7 @@ class Dataset:
     """
 
     name: str
-    values: pd.DataFrame | NDArray[Any] | Rows
+    values: Any
     labels: NDArray[Any] | None = None
     label_name: str | None = None
     draw: Callable[[int, Generator | None], NDArray[np.float32]] | None = None
