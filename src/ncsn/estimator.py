@@ -15,8 +15,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from ncsn.data import Encoding, check_values
-from ncsn.data.container import Container
+from ncsn.data import Container, Encoding, Stream, as_data, check_values
 from ncsn.data.frames import as_pandas
 from ncsn.errors import RunError, SettingError, check_number
 from ncsn.files import plain_value
@@ -135,7 +134,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Train on data in their own units. A fit that fails leaves an earlier one as it was.
 
         Args:
-            X: Array, tensor or data frame, ``(N, D)``, or images as an array or tensor, ``(N, H, W)`` or ``(N, C, H, W)``.
+            X: Array, tensor or data frame, ``(N, D)``, or images in any form that `data.Encoding.fit` takes.
             y: Class label of each row, for a class-conditional model; None for none.
             teacher: A model fitted on the same data, which the method ``consistency`` distils; None to train from scratch.
             callback: Called with a `training.Progress` every 50 steps and after the last one.
@@ -200,7 +199,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _validated(self, X: Any, *, reset: bool = False, gaps: bool = False) -> Any:
         """Return X, once scikit-learn has set its attributes or compared them."""
-        X = as_pandas(X)
+        X = as_data(as_pandas(X))
         least, table = 2 if reset else 1, not reset and bool(self.model_.encoding.table)
         if not reset:
             self.model_.encoding.container.check_columns(X)
@@ -210,21 +209,22 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 self.model_.encoding.values(X, gaps=gaps, unseen=True)
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
-        Container.of(X)
-        values = X.detach().double().numpy(force=True) if isinstance(X, Tensor) else X
-        values = np.asarray(values) if isinstance(values, list | tuple) else values
-        axes = getattr(values, "ndim", 2)
-        # before scikit-learn's own messages, which have several lines
-        if axes < 2:
-            Encoding.fit(X)
+        values = np.asarray(X) if isinstance(X, list | tuple) else X
+        rows = values.first().images if isinstance(values, Stream) else values
+        Container.of(rows)
+        axes = getattr(rows, "ndim", 2)
+        if axes < 2:  # before scikit-learn's own messages, which have several lines
+            Encoding.fit(rows)
         if not reset and (table or max(axes - 1, len(self.model_.encoding.data_shape)) > 1):
-            self.model_.encoding.values(X, gaps=gaps)
+            self.model_.encoding.values(rows, gaps=gaps)
         if not table:
-            rows = values.reshape(len(values), -1) if axes > 2 else values
+            array = rows.detach().double().numpy(force=True) if axes == 2 and isinstance(rows, Tensor) else rows
+            # images stay in their own type: their features are counted on a stand-in that takes no memory
+            array = np.broadcast_to(0.0, (len(rows), math.prod(rows.shape[1:]))) if axes > 2 else array
             options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False, "ensure_min_samples": least}
-            array = validate_data(self, rows, reset=reset, **options)
-            check_values("X", array.reshape(np.shape(values)), min_rows=1, gaps=gaps)
-        return X if isinstance(X, Tensor) else values
+            array = validate_data(self, array, reset=reset, **options)
+            check_values("X", rows if axes > 2 else array, min_rows=1, gaps=gaps)
+        return values
 
     def __sklearn_is_fitted__(self) -> bool:
         return "model_" in vars(self)

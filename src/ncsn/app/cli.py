@@ -8,7 +8,21 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ncsn.catalogue import DATASETS
+from ncsn.app.options import (
+    AllowOption,
+    BackgroundOption,
+    ChannelsOption,
+    ColumnsOption,
+    DataArgument,
+    LabelOption,
+    LabelOutOption,
+    OutputOption,
+    PointsOption,
+    RunArgument,
+    SeedOption,
+    SizeOption,
+    look_here,
+)
 from ncsn.errors import DataError, DivergenceError, RunError, SettingError
 
 app = typer.Typer(
@@ -18,45 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-DataArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help=f"A built-in set ({' '.join(DATASETS)}), a .csv .tsv .parquet .npy .npz file, a folder of images.",
-    ),
-]
-RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run, as `ncsn train` wrote it.")]
-OutputOption = Annotated[
-    Path, typer.Option("-o", "--output", help="A .csv .tsv (or .gz of these) .parquet .npy .npz or .png file.")
-]
-LabelOption = Annotated[
-    str | None,
-    typer.Option(help="The column (of an .npz: the array) of class labels; makes the model class-conditional."),
-]
-LabelOutOption = Annotated[str | None, typer.Option(help="The column of class labels, which is left out of the data.")]
-PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]
-ColumnsOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE.json",
-        help='What columns of a table are, where it is not what `ncsn plan` says: {"zip": "category", "id": "drop"}.',
-    ),
-]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
-AllowOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A module of yours, package.module, that the run's own parts may be taken from; may be repeated.",
-        callback=lambda allowed: _allowed(allowed),
-    ),
-]
-
-
-def _allowed(paths: list[str] | None) -> list[str]:
-    if paths:
-        _look_here()
-    return list(paths or ())
 
 
 def _version(wanted: bool) -> None:
@@ -96,14 +71,22 @@ def plan(
     columns: ColumnsOption = None,
     points: PointsOption = 5000,
     seed: SeedOption = 0,
+    size: SizeOption = None,
+    background: BackgroundOption = None,
+    channels: ChannelsOption = None,
 ) -> None:
     """Show what each column of a table is taken for, and the settings that the data lead to, with rules and reasons."""
     said = _look(data, columns)
+    from ncsn.app.console import say_notes
     from ncsn.app.describing import words_of
     from ncsn.app.runs import plan_for
 
+    images = {"size": size, "background": background or "white", "channels": channels}
+    planned = plan_for(data, label=label, points=points, seed=seed, columns=said, **images)
+    if planned[0].dialect is None:
+        say_notes(planned[0].notes)
     # a table is read by machines too: no wrapping, no markup
-    typer.echo(words_of(*plan_for(data, label=label, points=points, seed=seed, columns=said)))
+    typer.echo(words_of(*planned))
 
 
 @app.command()
@@ -138,6 +121,9 @@ def train(
             help="A tracker of Accelerate that is told of the loss: tensorboard, wandb, ...; its files go into DIR."
         ),
     ] = None,
+    size: SizeOption = None,
+    background: BackgroundOption = None,
+    channels: ChannelsOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run left off.")] = False,
 ) -> None:
     """Fit a model to data, judge it on the rows held back, and write the run into a folder."""
@@ -155,6 +141,7 @@ def train(
         _object(network, "--network")
     folder = None if teacher is None else str(teacher)
     more: dict[str, Any] = {"teacher": folder, "network": network, "columns": said, "minutes": minutes, "log": log}
+    more |= {"size": size, "background": background or "white", "channels": channels}
     settings = RunSettings(data, method, steps, label, holdout, points, seed, **more)
     say(str(train_run(settings, out, resume=resume, shown=progress_bar)))
     say(f"wrote {out}/report.html")
@@ -226,6 +213,9 @@ def impute(
     ] = None,
     label: Annotated[str | None, typer.Option(help="The class of the rows, of a model trained with --label.")] = None,
     draws: Annotated[int, typer.Option(min=1, help="Number of completed tables, full_1.csv, full_2.csv, ...")] = 1,
+    size: SizeOption = None,
+    background: BackgroundOption = None,
+    channels: ChannelsOption = None,
     seed: SeedOption = 0,
     allow: AllowOption = None,
 ) -> None:
@@ -233,7 +223,9 @@ def impute(
     from ncsn.app.console import say
     from ncsn.app.runs import impute_run
 
-    count, written = impute_run(run, data, output, mask=mask, label=label, draws=draws, seed=seed, allow=allow or ())
+    how: dict[str, Any] = {"size": size, "background": background, "channels": channels}
+    how |= {"mask": mask, "label": label, "draws": draws, "seed": seed, "allow": allow or ()}
+    count, written = impute_run(run, data, output, **how)
     say(f"filled {count:,} values; wrote {', '.join(map(str, written))}")
 
 
@@ -273,6 +265,9 @@ def evaluate(
             help="A column of the table: also train trees on the samples to predict it, and test them on real rows."
         ),
     ] = None,
+    size: SizeOption = None,
+    background: BackgroundOption = None,
+    channels: ChannelsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     seed: SeedOption = 0,
     allow: AllowOption = None,
@@ -282,7 +277,13 @@ def evaluate(
 
     from ncsn.app.runs import evaluate_run
 
-    evaluation = evaluate_run(run, data=data, target=target, seed=seed, allow=allow or ())
+    images = {"size": size, "background": background, "channels": channels}
+    if data is None and any(images.values()):
+        raise typer.BadParameter(
+            "the rows held back are read as in training; give it with --data",
+            param_hint=f"--{next(name for name in images if images[name])}",
+        )
+    evaluation = evaluate_run(run, data=data, target=target, seed=seed, allow=allow or (), **images)
     typer.echo(json.dumps(evaluation.to_dict(), indent=1) if as_json else str(evaluation))
 
 
@@ -305,11 +306,12 @@ def _look(data: str, columns: Path | None) -> dict[str, Any] | None:
     """Look at the data, before PyTorch is loaded, and return what its columns are said to be."""
     import json
 
+    from ncsn.app.console import say_notes
     from ncsn.data.csv_files import look_at
 
     table = look_at(data)
-    for note in table.notes if table is not None and len(table.frame) else ():
-        Console(stderr=True).print(f"[dim]note:[/dim] {escape(note)}", highlight=False, soft_wrap=True)
+    if table is not None and len(table.frame):
+        say_notes(table.notes)
     if columns is None:
         return None
     try:
@@ -321,17 +323,11 @@ def _look(data: str, columns: Path | None) -> dict[str, Any] | None:
     return said
 
 
-def _look_here() -> None:
-    """Let modules of one's own be found in the folder where the command is given, after all others."""
-    if "" not in sys.path:
-        sys.path.append("")
-
-
 def _method(name: str, option: str) -> Any:
     """Return a method's name, or the method that a path names, or refuse it as an option's value."""
     from ncsn.app.runs import method_at
 
-    _look_here()
+    look_here()
     try:
         return method_at(name)
     except SettingError as error:
@@ -342,7 +338,7 @@ def _object(path: str, option: str) -> Any:
     """Import what an option names by its path."""
     from ncsn.parts import object_at
 
-    _look_here()
+    look_here()
     try:
         return object_at(path)
     except SettingError as error:

@@ -1,21 +1,33 @@
 """What the commands show while they work."""
 
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ncsn.training import Progress as TrainingProgress
+if TYPE_CHECKING:
+    # what has to be said of a file does not wait for what trains
+    from ncsn.training import Progress as TrainingProgress
 
-Shown = Callable[[str], AbstractContextManager[Callable[[TrainingProgress], None] | None]]
+Shown = Callable[[str], AbstractContextManager["Callable[[TrainingProgress], None] | None"]]
 """Called with a title, it shows a training as long as the context lasts, and gives the callback for it."""
 
 
 def say(text: str) -> None:
     """Print a line on standard error, as it is."""
     Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Print what had to be decided in reading data, a line each, on standard error."""
+    for note in notes:
+        Console(stderr=True).print(f"[dim]note:[/dim] {escape(note)}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ also ``checkpoint.safetensors`` and ``settings.json``, from which ``--resume`` g
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ncsn.app.console import Shown, silent
+from ncsn.app.console import Shown, say_notes, silent
 from ncsn.app.report import write_run_report
 from ncsn.app.summary import facts_of, summarise
 from ncsn.data import Dataset, Dialect, Encoding, Split, load, load_mask, save_samples, split
@@ -46,6 +46,9 @@ class RunSettings:
         columns: What columns of a table are said to be, by name, or None.
         minutes: Time to train for, in place of ``steps``, or None.
         log: A tracker of Accelerate that is told of the loss, or None.
+        size: Size that images are cropped and resized to, or None.
+        background: The colour that their transparent pixels are laid on.
+        channels: Where an array of images has its channels, or None where its shape says it.
     """
 
     data: str
@@ -60,10 +63,17 @@ class RunSettings:
     columns: dict[str, Any] | None = None
     minutes: float | None = None
     log: str | None = None
+    size: str | None = None
+    background: str = "white"
+    channels: str | None = None
+
+    def images(self) -> dict[str, Any]:
+        """Return how images are read, as arguments of `load`."""
+        return {"size": self.size, "background": self.background, "channels": self.channels}
 
     def split(self) -> tuple[Dataset, Split]:
         """Load the data and hold rows back; labels only where they were asked for."""
-        dataset = load(self.data, n=self.points, seed=self.seed, label=self.label)
+        dataset = load(self.data, n=self.points, seed=self.seed, label=self.label, **self.images())
         labels = dataset.labels if self.label is not None else None
         parts = split(dataset.values, labels, self.holdout, self.seed)
         if len(parts.train) < 2:
@@ -85,9 +95,13 @@ def plan_for(
     points: int = 5000,
     seed: int = 0,
     columns: dict[str, Any] | None = None,
+    **images: Any,
 ) -> tuple[Dataset, Encoding, Plan]:
-    """Return the data, without the column of labels, how they are encoded, and the settings that they lead to."""
-    dataset = load(data, n=points, seed=seed, label=label)
+    """Return the data, without the column of labels, how they are encoded, and the settings that they lead to.
+
+    ``images`` is how images are read, as arguments of `load`.
+    """
+    dataset = load(data, n=points, seed=seed, label=label, **images)
     ready = TrainingData.of(dataset.values, columns=columns, seed=seed)
     return dataset, ready.encoding, ready.plan()
 
@@ -100,6 +114,9 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     (`DivergenceError`), the last good checkpoint stays. ``shown`` is how the training is shown.
     """
     dataset, parts = settings.split()
+    if dataset.dialect is None:
+        # those of a table are said before anything slow is loaded
+        say_notes(dataset.notes)
     teacher = None if settings.teacher is None else _load_run(Path(settings.teacher))[0]
     method = method_at(settings.method)
     # what the data or the teacher lack shows here, before anything is written
@@ -269,6 +286,7 @@ def impute_run(
     draws: int = 1,
     seed: int = 0,
     allow: Sequence[str] = (),
+    **images: Any,
 ) -> tuple[int, list[Path]]:
     """Fill the missing values of data like the run's own by its model; return how many, and the files written.
 
@@ -283,11 +301,14 @@ def impute_run(
         draws: Number of completed tables, for multiple imputation.
         seed: Seed of the draws.
         allow: Import paths that the run's own parts may be taken from.
+        **images: How images are read, as arguments of `load`; as the run's own where None.
     """
     ending_of(output)
     model, config = _load_run(folder, allow)
-    name = (config.get("run") or {}).get("label")
-    dataset = load(data, label=name, gaps=True)
+    run = config.get("run")
+    name = (run or {}).get("label")
+    as_trained = RunSettings(**run).images() if run else {}
+    dataset = load(data, label=name, gaps=True, **as_trained | _said(images))
     labels = None if name is None else dataset.labels
     if label is not None:
         labels = np.full(len(dataset.values), model.encoding.label_of(label))
@@ -295,9 +316,10 @@ def impute_run(
     known = None if mask is None else load_mask(mask)
     if known is not None:
         # of a colour image one mask serves all channels
-        if known.shape not in (values.shape[1:], values.shape[-2:]):
+        last = model.encoding.images is not None and model.encoding.images.channels_last
+        if known.shape not in (values.shape[1:], values.shape[1:3] if last else values.shape[-2:]):
             raise DataError(f"{mask}: a mask of shape {known.shape} does not fit rows of shape {values.shape[1:]}")
-        known = np.broadcast_to(known, values.shape[1:]).copy()
+        known = np.broadcast_to(known[..., None] if last and known.ndim == 2 else known, values.shape[1:]).copy()
     generator = torch.Generator().manual_seed(seed)
     written = [output] if draws == 1 else [_numbered(output, draw) for draw in range(1, draws + 1)]
     tables = [model.impute(values, mask=known, label=labels, generator=generator) for _ in written]
@@ -309,6 +331,11 @@ def impute_run(
     return count, written
 
 
+def _said(images: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that are not None."""
+    return {name: value for name, value in images.items() if value is not None}
+
+
 def _numbered(path: Path, number: int) -> Path:
     """Return a file's path with a number before its ending."""
     ending = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
@@ -316,12 +343,19 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def evaluate_run(
-    folder: Path, *, data: str | None = None, target: str | None = None, seed: int = 0, allow: Sequence[str] = ()
+    folder: Path,
+    *,
+    data: str | None = None,
+    target: str | None = None,
+    seed: int = 0,
+    allow: Sequence[str] = (),
+    **images: Any,
 ) -> Evaluation:
     """Judge a run on the rows held back in training, or on other data.
 
     ``target`` is a column that trees are to predict after training on the samples. It is a `RunError` where the run's own
-    data are gone or have changed.
+    data are gone or have changed. ``images`` is how those other data are read, as arguments of `load`, like the run's own where
+    None.
     """
     model, config = _load_run(folder, allow)
     if "run" not in config:
@@ -332,7 +366,8 @@ def evaluate_run(
         raise RunError(f"{settings.data} has changed since training; name the data to judge on with --data")
     held_out = parts.held_out
     if data is not None:
-        held_out = load(data, n=settings.points, seed=settings.seed + 1, label=settings.label).values
+        reading = settings.images() | _said(images)
+        held_out = load(data, n=settings.points, seed=settings.seed + 1, label=settings.label, **reading).values
     if target is not None and target not in [column.name for column in model.encoding.table]:
         raise unknown_name("column", target, [str(column.name) for column in model.encoding.table])
     return judge(model, parts.train, held_out, seed=seed, target=target)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -43,6 +44,13 @@ def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: 
         f"{BOUND if model.is_bound else 'held-out log-likelihood'}, nats a row": evaluation.log_likelihood,
         "in standardised units": evaluation.standardised_log_likelihood,
     }
+
+
+def _shown(model: Model, images: Any) -> Tensor:
+    """Return images as they are drawn: channels first, three of them or one."""
+    pixels = torch.as_tensor(np.asarray(images))
+    pixels = pixels if model.encoding.images is None else model.encoding.images.to_rows(pixels)
+    return pixels if pixels.ndim == 3 else pixels[:, : 3 if pixels.shape[1] >= 3 else 1]
 
 
 def summarise(
@@ -88,9 +96,10 @@ def summarise(
         if comparison.pairs:
             figures |= {"pairs": plot_pairs(real, drawn, comparison)}
     else:
-        figures["samples"] = plot_samples(training, samples)
+        shown = (_shown(model, training[:FIGURE_ROWS]), _shown(model, samples)) if images else (training, samples)
+        figures["samples"] = plot_samples(*shown)
     if images:
-        figures["image_grid"] = plot_image_grid(samples[:100])
+        figures["image_grid"] = plot_image_grid(_shown(model, samples[:100]))
     if model.method.gives_score:
         states: list[State] = []
         n = 16 if images else FIGURE_ROWS

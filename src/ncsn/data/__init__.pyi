@@ -24,9 +24,15 @@ from .loading import (
     DATASETS as DATASETS,
     load as load,
 )
+from .picked import Rows as Rows
 from .splitting import (
     Split as Split,
     split as split,
+)
+from .streams import (
+    Items as Items,
+    Stream as Stream,
+    as_data as as_data,
 )
 from .toys import (
     TOYS as TOYS,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ncsn.data.column_types import ColumnType, Numbers, cast, column_type_from
 from ncsn.data.frames import as_library
+from ncsn.data.picked import Rows
 from ncsn.errors import DataError, RunError
 
 
@@ -50,7 +51,8 @@ class Container:
             if values.is_complex():
                 raise DataError("X holds complex numbers; give real ones")
             return cls("tensor", (str(values.dtype).removeprefix("torch."),), device=str(values.device))
-        dtype = np.asarray(values).dtype
+        # an array, or rows that are not in memory, say their type themselves
+        dtype = values.dtype if isinstance(values, np.ndarray | Rows) else np.asarray(values).dtype
         if dtype.kind == "c":
             raise DataError("Complex data not supported: X holds complex numbers; give real ones")
         return cls("array", (str(dtype),))

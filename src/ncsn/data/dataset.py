@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from torch import Generator
 
@@ -19,7 +18,8 @@ class Dataset:
     Args:
         name: What it is called: the built-in name, or the file's or folder's.
         values: A data frame for tables, which may hold text, dates and missing cells; otherwise an array, ``(N, D)`` or
-            images ``(N, H, W)`` or ``(N, C, H, W)``.
+            images ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``, in memory or mapped (`numpy.memmap`); or `Rows` of
+            images whose channels were said to be first or last.
         labels: One class per row ``(N,)``, or None.
         label_name: What the labels are called, or None.
         draw: For toy sets, ``draw(n, generator)`` gives fresh independent points ``(n, 2)``; otherwise None.
@@ -28,7 +28,7 @@ class Dataset:
     """
 
     name: str
-    values: pd.DataFrame | NDArray[Any]
+    values: Any
     labels: NDArray[Any] | None = None
     label_name: str | None = None
     draw: Callable[[int, Generator | None], NDArray[np.float32]] | None = None

@@ -13,10 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ncsn.data.columns import NOTHING_TO_LEARN, Column, Pixels, WithGaps, column_from, columns_of, scales_of
+from ncsn.data.columns import NOTHING_TO_LEARN, Column, Pixels, WithGaps, column_from, columns_of, pixel_scale
 from ncsn.data.container import Container
 from ncsn.data.frames import as_pandas, library_of
 from ncsn.data.labels import encode_labels, label_codes
+from ncsn.data.layout import has_channels_last
+from ncsn.data.picked import Rows, chunks
+from ncsn.data.streams import Stream, as_data
 from ncsn.data.tables import TableColumn, describe
 from ncsn.data.values import as_float64, check_values
 from ncsn.errors import DataError, SettingError
@@ -49,14 +52,22 @@ class Encoding:
         """Choose the columns for data.
 
         Args:
-            X: Array, tensor or data frame, ``(N, D)``, or images ``(N, H, W)`` or ``(N, C, H, W)``.
-            y: Class label of each row, or None.
+            X: Array, tensor or data frame, ``(N, D)``; or images ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``, as an
+                array, a tensor, `Rows`, a data set of torch, or a `Stream`, of which the first rows stand for all. Of images
+                a part at a time is looked at.
+            y: Class label of each row, or None; of a stream its own.
             columns: What columns of a data frame are said to be, as in `data.tables.describe`.
 
         Raises:
             DataError: The data cannot be used, none or all are constant, or the labels do not fit them.
             SettingError: ``columns`` do not fit.
         """
+        X = as_data(X)
+        if isinstance(X, Stream):
+            if y is not None:
+                raise SettingError("a stream has its labels in its batches: Stream(..., labels=True), not y")
+            images, y = X.first()
+            X = Rows(images, channels=X.channels)
         classes = None if y is None else encode_labels(y, len(X))[0]
         library, X = library_of(X), as_pandas(X)
         if isinstance(X, pd.DataFrame):
@@ -67,15 +78,16 @@ class Encoding:
             return cls(container, tuple(column.column for column in table), classes, tuple(c.rule for c in table))
         if columns:
             raise SettingError("columns are of a data frame; this is none")
-        values = _numbers(X)
-        if values.numel() == 0:
-            raise DataError(f"rows of at least one feature are needed, not values of shape {tuple(values.shape)}")
-        if values.ndim == 2:
-            return cls(Container.of(X), columns_of(values), classes)
-        mean, scale = (float(number) for number in scales_of(values.reshape(-1, 1)))
+        container, X = Container.of(X), _checked(X)
+        if X.ndim == 2:
+            return cls(container, columns_of(as_float64(X)), classes)
+        shape = tuple(X.shape[1:])
+        last = has_channels_last(shape, X.channels if isinstance(X, Rows) else None)
+        mean, scale = pixel_scale(lambda: map(_as_numbers, chunks(X)))
         if scale == 0:
             raise DataError(NOTHING_TO_LEARN)
-        return cls(Container.of(X), (Pixels(mean, scale, tuple(values.shape[1:])),), classes)
+        pixels = Pixels(mean, scale, (shape[2], *shape[:2]) if last else shape, last)
+        return cls(container, (pixels,), classes)
 
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Encoding:
@@ -85,13 +97,13 @@ class Encoding:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of a row."""
-        images = self._images
+        images = self.images
         return (sum(column.width for column in self.columns),) if images is None else images.shape
 
     @property
     def data_shape(self) -> tuple[int, ...]:
         """The shape of a point of the data."""
-        return (len(self.columns),) if self._images is None else self._images.shape
+        return (len(self.columns),) if self.images is None else self.images.data_shape
 
     @property
     def n_columns(self) -> int | None:
@@ -113,12 +125,8 @@ class Encoding:
         return tuple(TableColumn(*part) for part in parts)
 
     @property
-    def is_image(self) -> bool:
-        """Whether the data are images, or others whose points have several axes."""
-        return self._images is not None
-
-    @property
-    def _images(self) -> Pixels | None:
+    def images(self) -> Pixels | None:
+        """How images become rows; None of other data."""
         return next((column for column in self.columns if isinstance(column, Pixels)), None)
 
     def values(self, X: Any, *, gaps: bool = False, unseen: bool = False) -> Tensor:
@@ -132,10 +140,10 @@ class Encoding:
         Raises:
             DataError: The data do not fit.
         """
-        X = as_pandas(X)
+        X = as_data(as_pandas(X))
         self.container.check_columns(X)
         if self.container.columns is None:
-            values = _numbers(X, gaps=gaps)
+            values = as_float64(_checked(X, gaps=gaps)).cpu()
         else:
             frame = X if isinstance(X, pd.DataFrame) else self._framed(X)
             values = torch.from_numpy(self.container.numbers(frame))
@@ -185,8 +193,8 @@ class Encoding:
             values: The values, NaN where one is missing: the rows have NaN there, or where the column knows of gaps, noise.
             generator: Source of what is drawn; the middle of it when None.
         """
-        if self._images is not None:
-            return self._images.encode(values, torch.zeros_like(values))
+        if self.images is not None:
+            return self.images.encode(values, values.new_empty(0))
         widths = [column.width for column in self.columns]
         if generator is not None and self.draws:
             noise = torch.randn(len(values), sum(widths), generator=generator, dtype=torch.float64)
@@ -196,15 +204,19 @@ class Encoding:
         return torch.cat([column.encode(values[:, i], part) for i, (column, part) in enumerate(parts)], dim=1)
 
     def image_rows(self, values: Tensor) -> Tensor:
-        """Return the rows of raw images, of any real type on any device, in single precision; for a batch at a time."""
-        pixels = self._images
-        if pixels is None:
-            raise SettingError("image_rows is of images; these are none")
-        return (
-            values.float().sub_(pixels.mean).div_(pixels.scale)
-            if values.dtype != torch.float32
-            else (values - pixels.mean) / pixels.scale
-        )
+        """Return the rows of a batch of images as they came, in float32 and on their device.
+
+        Args:
+            values: Images of any real type, ``(n, *data_shape)``; not checked.
+
+        Raises:
+            DataError: The encoding is of other data than images.
+        """
+        if self.images is None:
+            raise DataError("rows of a table are not made a batch at a time; use rows")
+        # in single precision, where they have no more
+        floats = values.to(torch.promote_types(values.dtype, torch.float32))
+        return self.images.encode(floats, floats.new_empty(0)).float()
 
     def known(self, mask: Tensor, *, complete: bool = False) -> Tensor:
         """Return which values of the rows are known where the mask ``(N, *data_shape)`` says which of the data are.
@@ -213,8 +225,8 @@ class Encoding:
             mask: True where a value is known.
             complete: Whether what is not known is known to be there, in columns that may have missing cells.
         """
-        if self._images is not None:
-            return mask
+        if self.images is not None:
+            return self.images.to_rows(mask)
         parts = []
         for i, column in enumerate(self.columns):
             part = mask[:, i : i + 1].repeat(1, column.width)
@@ -232,8 +244,8 @@ class Encoding:
         if tuple(rows.shape[1:]) != self.shape:
             raise DataError(f"rows of shape {tuple(rows.shape[1:])} given; those of the model have {self.shape}")
         rows = rows.cpu().double()
-        if self._images is not None:
-            return self._images.decode(rows)
+        if self.images is not None:
+            return self.images.decode(rows)
         parts = rows.split([column.width for column in self.columns], dim=1)
         return torch.stack([column.decode(part) for column, part in zip(self.columns, parts, strict=True)], dim=1)
 
@@ -253,8 +265,8 @@ class Encoding:
         minus infinity where the data cannot have a value.
         """
         rows = rows.cpu().double()
-        if self._images is not None:
-            return self._images.log_gain(values, rows)
+        if self.images is not None:
+            return self.images.log_gain(values, rows)
         parts = rows.split([column.width for column in self.columns], dim=1)
         gains = [
             column.log_gain(values[:, i], part)
@@ -265,8 +277,8 @@ class Encoding:
     def gradient(self, values: Tensor, scores: Tensor) -> Tensor:
         """Return gradients by rows, ``(N, *shape)``, as gradients by the data's values, ``(N, *data_shape)``."""
         scores = scores.cpu().double()
-        if self._images is not None:
-            return scores * self._images.slope(values)
+        if self.images is not None:
+            return self.images.to_data(scores * self.images.slope(values))
         parts = scores.split([column.width for column in self.columns], dim=1)
         carried = [
             (part * column.slope(values[:, i])).sum(1)
@@ -332,19 +344,23 @@ class Encoding:
         return cls(Container.from_dict(saved["container"]), columns, classes, tuple(saved.get("rules", ())))
 
 
-def _numbers(X: Any, *, gaps: bool = False) -> Tensor:
-    """Return data as float64 values on the CPU, checked to be rows of finite numbers, or missing where there may be gaps."""
-    values = X.detach().cpu() if isinstance(X, Tensor) else X if isinstance(X, pd.DataFrame) else np.asarray(X)
-    if not isinstance(X, pd.DataFrame):
-        Container.of(X)
+def _checked(X: Any, *, gaps: bool = False) -> Any:
+    """Return data, a list as an array, checked to be rows of finite numbers, or missing where there may be gaps."""
+    values = X if isinstance(X, Tensor | Rows | pd.DataFrame) else np.asarray(X)
     if values.ndim < 2:
         raise DataError(
             f"expected rows, (N, D) or (N, *shape), not {values.ndim} axes. Reshape your data by X.reshape(-1, 1) if it "
             "is one column, or by X.reshape(1, -1) if it is one row"
         )
-    numbers = as_float64(values)
-    check_values("X", numbers.numpy(), min_rows=1, gaps=gaps)
-    return numbers
+    if not isinstance(X, pd.DataFrame):
+        Container.of(values)
+    check_values("X", values, min_rows=1, gaps=gaps)
+    return values
+
+
+def _as_numbers(part: NDArray[Any]) -> NDArray[Any]:
+    """Return a part of images in its own type, if that is one of numbers."""
+    return part if part.dtype.kind in "biuf" else as_float64(part).numpy()
 
 
 def _alike(one: Any, other: Any, size: float = 1.0) -> bool:

@@ -21,18 +21,27 @@ from torch import Tensor
 from ncsn.data.cells import listed
 from ncsn.data.csv_files import Dialect, read_csv, write_csv
 from ncsn.data.dataset import Dataset
-from ncsn.data.images import draw_grid
+from ncsn.data.idx_files import is_idx, read_idx
+from ncsn.data.image_tables import holds_tables, parquet_table, read_image_table, read_table_folder
+from ncsn.data.images import draw_grid, read_images
+from ncsn.data.pictures import Reading, prepared
 from ncsn.data.values import Values, as_float64
 from ncsn.errors import DataError, unknown_name
 from ncsn.files import write_bytes
 
+Reader = Callable[[Path, str | None, bool, Reading], Dataset]
+"""``read(path, label, gaps, reading)``."""
 
-def _read_csv(path: Path, label: str | None, gaps: bool) -> Dataset:
+
+def _read_csv(path: Path, label: str | None, gaps: bool, reading: Reading) -> Dataset:
     table = read_csv(path)
     return replace(_table(path, table.frame, label, gaps), notes=table.notes, dialect=table.dialect)
 
 
-def _read_parquet(path: Path, label: str | None, gaps: bool) -> Dataset:
+def _read_parquet(path: Path, label: str | None, gaps: bool, reading: Reading) -> Dataset:
+    table = parquet_table([path])
+    if table.image_columns:
+        return read_image_table(path, _name(path), table, label, gaps, reading)
     frame = pd.read_parquet(path, engine="pyarrow")
     named_index = any(name is not None for name in frame.index.names)
     frame = frame.reset_index(drop=not named_index)
@@ -40,43 +49,49 @@ def _read_parquet(path: Path, label: str | None, gaps: bool) -> Dataset:
     return _table(path, frame, label, gaps)
 
 
-def _read_npy(path: Path, label: str | None, gaps: bool) -> Dataset:
+def _read_npy(path: Path, label: str | None, gaps: bool, reading: Reading) -> Dataset:
     if label is not None and not gaps:
         raise DataError(f"{path}: an .npy file has no label {label!r}; use a table, or an .npz file with both arrays")
-    values = np.load(path, allow_pickle=False)
+    # images stay on the disk, and what is read of them is read when it is asked for
+    values = np.load(path, mmap_mode="c", allow_pickle=False)
     if not isinstance(values, np.ndarray):
         raise DataError(f"{path}: this is an .npz file; rename it")
-    return Dataset(_name(path), _array(path, values))
+    values, notes = _array(path, values if values.ndim > 2 else np.array(values), reading)
+    return Dataset(_name(path), values, notes=notes)
 
 
-def _read_npz(path: Path, label: str | None, gaps: bool) -> Dataset:
+def _read_npz(path: Path, label: str | None, gaps: bool, reading: Reading) -> Dataset:
     archive = np.load(path, allow_pickle=False)
     if isinstance(archive, np.ndarray):
         raise DataError(f"{path}: this is an .npy file; rename it")
     with archive:
-        arrays = dict(archive)
-    labels = None
-    if label is not None and not (gaps and label not in arrays):
-        if label not in arrays:
-            raise DataError(f"{path}: no array called {label!r}; there are {', '.join(arrays)}")
-        labels = arrays.pop(label)
-    candidates = list(arrays) if len(arrays) == 1 else [name for name in arrays if name in ("x", "X", "data")]
-    if len(candidates) != 1:
-        raise DataError(
-            f"{path}: call one array 'x' (found: {', '.join(arrays) or 'none'}), so that it can be told apart"
-        )
-    values = _array(path, arrays[candidates[0]])
+        names, labels = list(archive), None
+        if label is not None and not (gaps and label not in names):
+            if label not in names:
+                raise DataError(f"{path}: no array called {label!r}; there are {', '.join(names)}")
+            labels = archive[label]
+            names.remove(label)
+        candidates = names if len(names) == 1 else [name for name in names if name in ("x", "X", "data")]
+        if len(candidates) != 1:
+            raise DataError(
+                f"{path}: call one array 'x' (found: {', '.join(names) or 'none'}), so that it can be told apart"
+            )
+        values, notes = _array(path, archive[candidates[0]], reading)
     if labels is not None and labels.shape != values.shape[:1]:
         raise DataError(f"{path}: {label!r} has shape {labels.shape}; one label per row, ({len(values)},), is needed")
-    return Dataset(_name(path) if len(arrays) == 1 else f"{_name(path)}[{candidates[0]}]", values, labels, label)
+    name = _name(path) if len(names) == 1 else f"{_name(path)}[{candidates[0]}]"
+    return Dataset(name, values, labels, label, notes=notes)
 
 
-def _array(path: Path, values: NDArray[Any]) -> NDArray[Any]:
+def _array(path: Path, values: NDArray[Any], reading: Reading) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return the rows of an array, images prepared, and what had to be decided."""
     if values.dtype.kind not in "biuf":
         raise DataError(f"{path}: values of type {values.dtype} are not numeric")
     if values.ndim == 0:
         raise DataError(f"{path}: a single number, not an array of rows")
-    return values.reshape(-1, 1) if values.ndim == 1 else values
+    if values.ndim > 2:
+        return prepared(str(path), values, reading)
+    return (values.reshape(-1, 1) if values.ndim == 1 else values), ()
 
 
 def _table(path: Path, frame: pd.DataFrame, label: str | None, gaps: bool) -> Dataset:
@@ -190,13 +205,13 @@ class Format:
 
     Args:
         write: ``write(samples, file)``.
-        read: ``read(path, label, gaps)``; None where data do not come in it.
+        read: ``read(path, label, gaps, reading)``; None where data do not come in it.
         has_labels: Whether it has a place for labels.
         is_table: Whether it holds a table with names and types of columns.
     """
 
     write: Callable[[Samples, IO[bytes]], None]
-    read: Callable[[Path, str | None, bool], Dataset] | None = None
+    read: Reader | None = None
     has_labels: bool = False
     is_table: bool = False
 
@@ -214,27 +229,35 @@ FORMATS: dict[str, Format] = {
 """Every format by the ending of its files."""
 
 
-def read_file(path: Path, label: str | None, gaps: bool) -> Dataset:
-    """Read a file in the format that its ending names; see `load`.
+def read(path: Path, label: str | None, gaps: bool, reading: Reading) -> Dataset:
+    """Read a file in the format that its ending names, or a folder; see `load`.
 
     Raises:
-        DataError: The ending is unknown, or the file is damaged or holds no such data.
+        DataError: The ending is unknown, or the file or folder is damaged or holds no such data.
     """
-    readers = {ending: kind.read for ending, kind in FORMATS.items() if kind.read is not None}
-    ending = _ending(path)
-    if ending not in readers:
-        raise DataError(f"{path}: unknown ending {ending!r}; data comes as {' '.join(readers)} or a folder of images")
+    reader: Reader
+    if path.is_dir():
+        kind, reader = "images", read_table_folder if holds_tables(path) else read_images
+    elif is_idx(path):
+        kind, reader = "an IDX file", read_idx
+    else:
+        readers = {ending: kind.read for ending, kind in FORMATS.items() if kind.read is not None}
+        kind = _ending(path)
+        if kind not in readers:
+            known = f"{' '.join(readers)} or a folder of images, or as an IDX file"
+            raise DataError(f"{path}: unknown ending {kind!r}; data comes as {known}")
+        reader = readers[kind]
     try:
-        if path.stat().st_size == 0:
+        if path.is_file() and path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty")
-        return readers[ending](path, label, gaps)
+        return reader(path, label, gaps, reading)
     except DataError:
         raise
     except ImportError as error:
-        raise DataError(f"{path}: reading {ending} needs pyarrow; pip install 'ncsn[parquet]'") from error
+        raise DataError(f"{path}: reading {kind} needs pyarrow; pip install 'ncsn[parquet]'") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: cannot be read as {ending}, it may be damaged ({reason})") from error
+        raise DataError(f"{path}: cannot be read as {kind}, it may be damaged ({reason})") from error
 
 
 def ending_of(path: str | os.PathLike[str]) -> str:

@@ -10,42 +10,55 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ncsn.data.dataset import Dataset
+from ncsn.data.layout import USUAL_CHANNELS
+from ncsn.data.pictures import DAMAGED, Pile, Reading
 from ncsn.errors import DataError
 
 _ENDINGS = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 
 _GRID = 400
 
+FOLDER = "folder"
+"""The label of images whose sub-folders are their classes."""
 
-def read_images(path: Path, label: str | None, gaps: bool) -> Dataset:
-    """Read a folder of 8-bit images of one size; see `load`.
+
+def read_images(path: Path, label: str | None, gaps: bool, reading: Reading) -> Dataset:
+    """Read a folder of images, those of its sub-folders too; see `load`.
 
     Raises:
-        DataError: A file is no image or of another size, or labels are asked for.
+        DataError: There is none, files cannot be read, sizes differ, or the labels are not the sub-folders.
     """
-    if label is not None and not gaps:
-        raise DataError(f"{path}: images carry no labels; save them with their labels in an .npz file")
-    images: list[Image.Image] = []
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS)
+    files = _files(path)
     if not files:
         raise DataError(f"{path}: no image in this folder (known endings: {' '.join(sorted(_ENDINGS))})")
+    classes = [file.relative_to(path).parts[0] if file.parent != path else None for file in files]
+    named = label == FOLDER
+    if label is not None and not named and not gaps:
+        raise DataError(
+            f"{path}: images carry no labels called {label!r}; put each class into a sub-folder of its name, and ask for the "
+            f"label {FOLDER!r}"
+        )
+    if named and None in classes and not gaps:
+        stray = files[classes.index(None)].name
+        raise DataError(f"{path}: {stray} lies in no sub-folder, so it has no class; move it, or leave the label out")
+    pile = Pile(len(files), reading)
     for file in files:
-        try:
-            with Image.open(file) as image:
-                image.load()
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"{file}: cannot be read as an image; replace or remove it") from error
-        if image.mode.startswith(("I", "F")):
-            raise DataError(f"{file}: not an 8-bit image (mode {image.mode}); convert it, or save the pixels as .npy")
-        if images and image.size != images[0].size:
-            raise DataError(
-                f"{path}: {files[0].name} is {images[0].width} x {images[0].height} pixels, {file.name} is "
-                f"{image.width} x {image.height}; resize all images to one size first"
-            )
-        images.append(image)
-    mode = "L" if all(image.mode in ("1", "L", "LA") for image in images) else "RGB"
-    pixels = np.stack([np.asarray(image.convert(mode), dtype=np.float32) / 255 for image in images])
-    return Dataset(path.name, pixels[:, None] if mode == "L" else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+        pile.read(str(file), file)
+    images, notes = pile.images(str(path)), tuple(pile.notes())
+    folders = len({name for name in classes if name is not None})
+    if folders and not named:
+        notes = (
+            f"images of {folders} sub-folder{'s' if folders > 1 else ''}; the label {FOLDER!r} makes them classes",
+            *notes,
+        )
+    labels = np.array(classes) if named and None not in classes else None
+    return Dataset(path.name, images, labels, None if labels is None else FOLDER, notes=notes)
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the images in a folder, in order; what begins with a dot is left out, folders with all that they hold."""
+    files = (file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
+    return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
 def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
@@ -66,7 +79,7 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
             with Image.open(path) as image:
                 return np.asarray(image.convert("L")) >= 128
         values = np.load(path, allow_pickle=False)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise DataError(f"{path}: cannot be read as a mask ({error}); give an image or an .npy array") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         raise DataError(f"{path}: a mask holds booleans, or zeros and ones, and nothing else")
@@ -74,16 +87,21 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
 
 
 def draw_grid(path: Path, file: IO[bytes], samples: NDArray[Any], value_range: tuple[float, float] | None) -> None:
-    """Draw the first 400 images ``(N, H, W)`` or ``(N, C, H, W)`` in a grid, as a PNG file.
+    """Draw the first 400 images ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)`` in a grid, as a PNG file.
+
+    Black and white are the ``value_range``, which of 8-bit images is 0 to 255, and of others their extremes, when None.
 
     Raises:
         DataError: They are no grey or colour images, or not finite.
     """
     images = samples[:, None] if samples.ndim == 3 else samples
+    if images.ndim == 4 and images.shape[1] not in USUAL_CHANNELS:
+        images = np.moveaxis(images, -1, 1)
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise DataError(
             f"{path}: .png shows two columns, or grey or colour images, not shape {samples.shape}; use .npy"
         )
+    value_range = value_range or ((0, 255) if images.dtype == np.uint8 else None)
     images = images[:_GRID].astype(np.float64)
     if not np.isfinite(images).all():
         raise DataError(f"{path}: some images are not finite; leave them out")

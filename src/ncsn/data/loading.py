@@ -1,52 +1,73 @@
 """Data sets from names, files and folders, checked."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from torch import Generator
 
 from ncsn.catalogue import DATASETS as DATASETS
 from ncsn.data.dataset import Dataset
-from ncsn.data.formats import read_file
-from ncsn.data.images import read_images
+from ncsn.data.formats import read
+from ncsn.data.layout import has_channels_last
+from ncsn.data.picked import Rows
+from ncsn.data.pictures import Reading
 from ncsn.data.toys import TOYS, draw_components
 from ncsn.data.values import check_values
 from ncsn.errors import DataError, unknown_name
 
 
 def load(
-    data: str | os.PathLike[str], *, n: int = 5000, seed: int = 0, label: str | None = None, gaps: bool = False
+    data: str | os.PathLike[str],
+    *,
+    n: int = 5000,
+    seed: int = 0,
+    label: str | None = None,
+    gaps: bool = False,
+    size: str | int | None = None,
+    background: str = "white",
+    channels: str | None = None,
 ) -> Dataset:
-    """Load a built-in data set, a table, an array or a folder of images.
+    """Load a built-in data set, a table, an array or images.
 
     Args:
         data: A name in `DATASETS` (it goes before a file of that name), a ``.csv``, ``.tsv`` (or either with ``.gz``),
-            ``.parquet``, ``.npy`` or ``.npz`` file, or a folder of 8-bit images, all of one size, which become
-            ``(N, C, H, W)`` from 0 to 1 in float32 (one channel if all are grey, otherwise red, green and blue;
-            transparency is dropped). Of an ``.npz`` file with several arrays, the one called ``x``, ``X`` or ``data`` is
-            taken.
+            ``.parquet``, ``.npy``, ``.npz`` or IDX file (``train-images-idx3-ubyte``, also with ``.gz``), or a folder of
+            images, which become ``(N, C, H, W)`` from 0 to 255 in 8 bits (one channel if all are grey, otherwise red, green
+            and blue). A Parquet file with a column of pictures' bytes, a folder of such files, and a folder that Hugging
+            Face's datasets saved are images too. Images of an ``.npy`` file stay on the disk, mapped, and are read when they
+            are asked for. Of an ``.npz`` file with several arrays, the one called ``x``, ``X`` or ``data`` is taken.
         n: Number of points of a toy set; the others are loaded whole.
         seed: Seed of a toy set's draw.
         label: The column (or array of an ``.npz`` file) that holds the labels; it is split off from the values. The
-            built-in sets call theirs ``component`` (toy sets) or ``target``, and give them unasked.
+            built-in sets call theirs ``component`` (toy sets) or ``target``, and give them unasked. ``folder`` makes the
+            sub-folders of a folder of images their classes, ``labels`` takes the labels beside an IDX file.
         gaps: Whether values of an array may be missing, as NaN, as cells of a table always may, and the column or array of
             labels too; one row is enough then.
+        size: Width and height that 8-bit images are cropped (at the centre) and resized (Lanczos) to, as 32 or ``32x48``;
+            as they are when None.
+        background: The colour that transparent pixels of 8-bit images are laid on; ``none`` keeps transparency as a fourth
+            channel.
+        channels: Where an array of images has its channels, ``first`` or ``last``, for shapes that do not say.
 
     Returns:
         The checked data set. A table's columns keep their types: numbers, booleans, text, dates, categories.
 
     Raises:
-        DataError: The data are missing, damaged or empty, hold what is no value, or have no such label.
+        DataError: The data are missing, damaged or empty, hold what is no value, have no such label, or are no images where
+            ``size`` or ``channels`` is given.
+        SettingError: ``size``, ``background`` or ``channels`` is something else.
 
     >>> load("moons", n=100).values.shape
     (100, 2)
     >>> load("iris").values.shape
     (150, 4)
     """
-    name = os.fspath(data)
+    name, reading = os.fspath(data), Reading(None if size is None else str(size), background, channels)
     if name in DATASETS:
         dataset = _load_toy(name, n, seed) if name in TOYS else _load_shipped(name)
         if label not in (None, dataset.label_name):
@@ -57,9 +78,16 @@ def load(
         if not path.exists():
             near = "" if path.suffix or path.name != name else f"{unknown_name('data set', name, DATASETS)}; "
             raise DataError(f"{near}no such file or folder: {name}")
-        dataset = read_images(path, label, gaps) if path.is_dir() else read_file(path, label, gaps)
+        dataset = read(path, label, gaps, reading)
     check_values(dataset.name, dataset.values, min_rows=1 if gaps else 2, gaps=gaps)
-    return dataset
+    asked = [f"--{option}" for option, value in (("size", size), ("channels", channels)) if value is not None]
+    values = dataset.values
+    if asked and (name in DATASETS or isinstance(values, pd.DataFrame) or values.ndim < 3):
+        raise DataError(f"{dataset.name}: {' and '.join(asked)} is for images from files, and these are none")
+    if channels is None or isinstance(values, pd.DataFrame):
+        return dataset
+    has_channels_last(values.shape[1:], channels)
+    return replace(dataset, values=Rows(values, channels=channels))
 
 
 def _load_toy(name: str, n: int, seed: int) -> Dataset:

@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from ncsn.data.picked import Rows
 from ncsn.data.values import Values
 from ncsn.errors import DataError, SettingError
 
 
 class Split(NamedTuple):
-    """Training and held-out rows, of the type that was split, with their labels."""
+    """Training and held-out rows, of the type that was split (`Rows` of what is mapped), with their labels."""
 
     train: Any
     held_out: Any
@@ -28,7 +29,8 @@ def split(values: Values, labels: Any = None, holdout: float = 0.2, seed: int = 
     any size, even of one row, is held back in proportion, to within one row. Neither side is ever empty.
 
     Args:
-        values: Data frame, array or tensor with the rows first.
+        values: Data frame, array, tensor or `Rows`, with the rows first. Arrays that are mapped from a file (`numpy.memmap`)
+            are not copied: both parts are `Rows`, which are read when they are asked for.
         labels: One label per row, array or tensor, or None.
         holdout: The share to hold back, between 0 and 1, or (as an int) the number of rows. A share of 0.2 by default.
         seed: The same seed holds back the same rows.
@@ -63,7 +65,11 @@ def split(values: Values, labels: Any = None, holdout: float = 0.2, seed: int = 
     held = np.zeros(n, dtype=bool)
     held[order[((np.arange(count) + start) * (n / count)).astype(int)]] = True
 
+    values = Rows(values) if isinstance(values, np.memmap) else values
+
     def rows(of: Any, mask: NDArray[np.bool_]) -> Any:
+        if isinstance(of, Rows):
+            return of.pick(mask)
         return of[torch.from_numpy(mask)] if isinstance(of, Tensor) else None if of is None else of[mask]
 
     return Split(rows(values, ~held), rows(values, held), rows(labels, ~held), rows(labels, held))

@@ -11,18 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ncsn.data.picked import Rows, chunks
 from ncsn.errors import DataError
 
-Values = pd.DataFrame | NDArray[Any] | Tensor
-"""What data comes as: a data frame, an array or a tensor, one row (or image) a point."""
+Values = pd.DataFrame | NDArray[Any] | Tensor | Rows
+"""What data comes as: a data frame, an array, a tensor or `Rows`, one row (or image) a point."""
 
 
-def check_values(name: str, values: pd.DataFrame | NDArray[Any], min_rows: int = 2, gaps: bool = False) -> None:
+def check_values(name: str, values: Values, min_rows: int = 2, gaps: bool = False) -> None:
     """Refuse values that are empty or not finite; a data frame may hold text and missing cells.
 
     Args:
         name: What the data are called in the message.
-        values: Rows, ``(N, *shape)``.
+        values: Rows, ``(N, *shape)``; they are looked at a part at a time, in their own type.
         min_rows: Fewest rows.
         gaps: Whether values of an array may be missing, so that only infinite ones are refused.
 
@@ -37,14 +38,19 @@ def check_values(name: str, values: pd.DataFrame | NDArray[Any], min_rows: int =
     if isinstance(values, pd.DataFrame):
         _check_frame(name, values)
         return
-    numbers = as_float64(values).flatten(1)
-    bad = (numbers.isinf() if gaps else ~numbers.isfinite()).numpy()
-    if bad.any():
-        row, position = np.argwhere(bad)[0]
-        where = f"row {row + 1}" + (f", column {int(position) + 1!r}" if values.ndim == 2 else "")
-        count = int(bad.sum())
+    start, count, first = 0, 0, None
+    for part in chunks(values):
+        flat = (part if part.dtype.kind in "biuf" else as_float64(part).numpy()).reshape(len(part), -1)
+        if flat.dtype.kind == "f":
+            bad = np.isinf(flat) if gaps else ~np.isfinite(flat)
+            count += int(bad.sum())
+            if first is None and bad.any():
+                row, position = np.argwhere(bad)[0].tolist()
+                first = f"row {start + row + 1}" + (f", column {position + 1!r}" if values.ndim == 2 else "")
+        start += len(part)
+    if first is not None:
         cells = f"{count} cells are missing or infinite, the first" if count > 1 else "a missing or infinite cell"
-        raise DataError(f"{name}: {cells} in {where}; fill them, or drop those rows")
+        raise DataError(f"{name}: {cells} in {first}; fill them, or drop those rows")
 
 
 def _check_frame(name: str, frame: pd.DataFrame) -> None:

@@ -60,7 +60,7 @@ class TrainingData:
         """
         encoding = Encoding.fit(X, y, columns)
         codes = None if y is None else encoding.codes(y, len(X))
-        parts = _images(encoding, X, codes) if encoding.is_image else _vectors(encoding, X, codes, seed)
+        parts = _images(encoding, X, codes) if encoding.images is not None else _vectors(encoding, X, codes, seed)
         return cls(encoding, *parts, len(X), codes)
 
     @property

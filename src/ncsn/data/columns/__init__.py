@@ -8,7 +8,8 @@ from ncsn.data.columns.base import Column
 from ncsn.data.columns.categories import Category
 from ncsn.data.columns.choosing import NOTHING_TO_LEARN, choose_number, columns_of
 from ncsn.data.columns.gaps import WithGaps
-from ncsn.data.columns.numbers import Constant, Number, Pixels, scales_of
+from ncsn.data.columns.numbers import Constant, Number, scales_of
+from ncsn.data.columns.pixels import Pixels, pixel_scale
 from ncsn.data.columns.ranks import Ranks
 from ncsn.data.columns.smooth import Smooth
 
@@ -27,6 +28,7 @@ __all__ = [
     "choose_number",
     "column_from",
     "columns_of",
+    "pixel_scale",
     "scales_of",
 ]
 

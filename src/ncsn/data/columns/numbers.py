@@ -1,4 +1,4 @@
-"""Numbers: standardised, constant, all pixels of an image, and a smooth map for what is far from normal."""
+"""Numbers: standardised, or constant."""
 
 import math
 from dataclasses import dataclass
@@ -75,42 +75,6 @@ class Constant(Column):
     def slope(self, values: Tensor) -> Tensor:
         """Return nothing."""
         return values.new_empty(len(values), 0)
-
-
-@dataclass(frozen=True)
-class Pixels(Column):
-    """All values of an image, by one mean and one standard deviation, which keeps pixels comparable.
-
-    Values have the shape ``(N, *shape)``, and so has their part of a row, which is all of it. With mean 0 and scale 1 it is
-    what passes rows through as they are.
-    """
-
-    kind: ClassVar[str] = "pixels"
-
-    mean: float
-    scale: float
-    shape: tuple[int, ...]
-
-    @property
-    def width(self) -> int:
-        """How many values an image has."""
-        return math.prod(self.shape)
-
-    def encode(self, values: Tensor, noise: Tensor) -> Tensor:
-        """Return (value - mean) / scale, in the shape of the images."""
-        return (values - self.mean) / self.scale
-
-    def decode(self, part: Tensor) -> Tensor:
-        """Return mean + scale x, in the shape of the images."""
-        return part * self.scale + self.mean
-
-    def log_gain(self, values: Tensor, part: Tensor) -> Tensor:
-        """Return -log scale of all values of an image, ``(N,)``."""
-        return values.new_full((len(values),), -self.width * math.log(self.scale))
-
-    def slope(self, values: Tensor) -> Tensor:
-        """Return 1 / scale, in the shape of the images."""
-        return torch.full_like(values, 1 / self.scale)
 
 
 def scales_of(x: Tensor) -> tuple[Tensor, Tensor]:
