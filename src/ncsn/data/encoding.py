@@ -16,6 +16,7 @@ from torch import Tensor
 from ncsn.data.columns import NOTHING_TO_LEARN, Column, Pixels, WithGaps, column_from, columns_of, scales_of
 from ncsn.data.container import Container
 from ncsn.data.frames import as_pandas, library_of
+from ncsn.data.grids import value_range_of
 from ncsn.data.labels import encode_labels, label_codes
 from ncsn.data.tables import TableColumn, describe
 from ncsn.data.values import as_float64, check_values
@@ -31,6 +32,8 @@ class Encoding:
         columns: How each column becomes a part of a row; of images a single one for all values.
         classes: The labels, sorted, or None.
         rules: What decided each column of a table; empty of other data.
+        value_range: The values that are black and white of images: 0 and 255 of 8-bit ones, else the extremes of those
+            that were fitted; None of other data, and of runs that do not know them.
 
     >>> encoding = Encoding.fit(np.array([[1.0, 7.0], [3.0, 7.0]]))
     >>> encoding.encode(np.array([[5.0, 7.0]]))
@@ -43,6 +46,7 @@ class Encoding:
     columns: tuple[Column, ...]
     classes: NDArray[Any] | None = None
     rules: tuple[str, ...] = ()
+    value_range: tuple[float, float] | None = None
 
     @classmethod
     def fit(cls, X: Any, y: Any = None, columns: Mapping[str, Any] | None = None) -> Encoding:
@@ -75,7 +79,8 @@ class Encoding:
         mean, scale = (float(number) for number in scales_of(values.reshape(-1, 1)))
         if scale == 0:
             raise DataError(NOTHING_TO_LEARN)
-        return cls(Container.of(X), (Pixels(mean, scale, tuple(values.shape[1:])),), classes)
+        pixels = Pixels(mean, scale, tuple(values.shape[1:]))
+        return cls(Container.of(X), (pixels,), classes, value_range=value_range_of(X))
 
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Encoding:
@@ -306,6 +311,7 @@ class Encoding:
             "columns": [column.to_dict() for column in self.columns],
             "classes": None if self.classes is None else self.classes.tolist(),
             "rules": list(self.rules),
+            "value_range": self.value_range,
         }
 
     @classmethod
@@ -313,7 +319,11 @@ class Encoding:
         """Rebuild the encoding from what `to_dict` returned."""
         classes = None if saved["classes"] is None else np.array(saved["classes"])
         columns = tuple(map(column_from, saved["columns"]))
-        return cls(Container.from_dict(saved["container"]), columns, classes, tuple(saved.get("rules", ())))
+        ends = saved.get("value_range")
+        value_range = None if ends is None else (float(ends[0]), float(ends[1]))
+        return cls(
+            Container.from_dict(saved["container"]), columns, classes, tuple(saved.get("rules", ())), value_range
+        )
 
 
 def _numbers(X: Any, *, gaps: bool = False) -> Tensor:

@@ -1,9 +1,7 @@
-"""Images: folders of them, masks, and grids of samples."""
+"""Images: folders of them, and masks."""
 
-import math
 import os
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +11,6 @@ from ncsn.data.dataset import Dataset
 from ncsn.errors import DataError
 
 _ENDINGS = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-
-_GRID = 400
 
 
 def read_images(path: Path, label: str | None, gaps: bool) -> Dataset:
@@ -71,32 +67,3 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         raise DataError(f"{path}: a mask holds booleans, or zeros and ones, and nothing else")
     return values.astype(bool)
-
-
-def draw_grid(path: Path, file: IO[bytes], samples: NDArray[Any], value_range: tuple[float, float] | None) -> None:
-    """Draw the first 400 images ``(N, H, W)`` or ``(N, C, H, W)`` in a grid, as a PNG file.
-
-    Raises:
-        DataError: They are no grey or colour images, or not finite.
-    """
-    images = samples[:, None] if samples.ndim == 3 else samples
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise DataError(
-            f"{path}: .png shows two columns, or grey or colour images, not shape {samples.shape}; use .npy"
-        )
-    images = images[:_GRID].astype(np.float64)
-    if not np.isfinite(images).all():
-        raise DataError(f"{path}: some images are not finite; leave them out")
-    low, high = value_range or (images.min(), images.max())
-    pixels = np.round(255 * np.clip((images - low) / (high - low if high > low else 1), 0, 1)).astype(np.uint8)
-    # Small images are enlarged by a whole factor, so that their pixels stay square and sharp.
-    zoom = max(1, 32 // max(pixels.shape[2:]))
-    pixels = np.pad(pixels.repeat(zoom, axis=2).repeat(zoom, axis=3), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    n, channels, height, width = pixels.shape
-    across = math.ceil(math.sqrt(n))
-    down = math.ceil(n / across)
-    grid = np.zeros((across * down, channels, height, width), dtype=np.uint8)
-    grid[:n] = pixels
-    grid = grid.reshape(down, across, channels, height, width).transpose(0, 3, 1, 4, 2)
-    grid = grid.reshape(down * height, across * width, channels)
-    Image.fromarray(grid[..., 0] if channels == 1 else grid).save(file, format="PNG")
