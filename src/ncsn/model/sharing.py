@@ -1,7 +1,6 @@
 """One walk of several processes: which samples each takes, and all of them together."""
 
 import torch
-from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
 from ncsn.randomness import seed_of
@@ -19,9 +18,16 @@ def common_generator(generator: torch.Generator | None) -> torch.Generator | Non
     """Return the generator, or where several processes have none, one with the main one's seed for all."""
     if generator is not None or part_of_process()[1] == 1:
         return generator
-    return torch.Generator().manual_seed(broadcast_object_list([seed_of(None)])[0])
+    seed = [seed_of(None)]
+    torch.distributed.broadcast_object_list(seed, 0)
+    return torch.Generator().manual_seed(seed[0])
 
 
 def gathered(rows: Tensor) -> Tensor:
     """Return the rows of all processes, in the order of these, on the CPU; where this one is alone, the rows."""
-    return rows if part_of_process()[1] == 1 else torch.cat(gather_object([rows.cpu()]))
+    count = part_of_process()[1]
+    if count == 1:
+        return rows
+    parts = [rows] * count
+    torch.distributed.all_gather_object(parts, rows.cpu())
+    return torch.cat(parts)
