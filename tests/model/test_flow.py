@@ -175,15 +175,16 @@ def test_bits_are_the_nats_by_their_definition() -> None:
 
 
 def test_many_dimensions_take_probes_of_the_generator() -> None:
-    x = grey(4, 40.0, (8, 8))
-    model = gaussian(x).model_
+    data = grey(1000, 40.0, (8, 8))
+    x, model = data[:4], gaussian(data).model_
 
     def found(seed: int) -> Tensor:
-        return model.bits_per_dimension(x, generator=torch.Generator().manual_seed(seed), tolerance=1e-3)
+        return model.bits_per_dimension(x, generator=torch.Generator().manual_seed(seed))
 
     assert torch.equal(found(0), found(0))
     assert not torch.equal(found(0), found(1))
     # Hutchinson's estimate is exact here, where the Jacobian is a multiple of one
-    spread = x.std() * math.hypot(1, 0.01)
-    expected = norm.logpdf(x.astype(float), x.mean(), spread).reshape(4, -1).mean(1) / -math.log(2)
-    np.testing.assert_allclose(found(0), expected, atol=0.01)
+    spread = data.std() * math.hypot(1, 0.01)
+    u = torch.rand(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
+    expected = norm.logpdf(x + u - 0.5, data.mean(), spread).reshape(4, -1).mean(1) / -math.log(2)
+    np.testing.assert_allclose(found(0), expected, atol=3e-3)

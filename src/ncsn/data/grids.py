@@ -104,6 +104,8 @@ def draw(
     if shown[-1].ndim == 2 and shown[-1].shape[1] == 2:
         pictures = _scatter_plots(shown, names, dpi=80 if moving else 150)
     else:
+        if not all(np.isfinite(frame).all() for frame in shown):
+            raise DataError(f"{path}: some images are not finite; leave them out")
         value_range = value_range or value_range_of(shown[-1])
         try:
             pictures = [_grid(as_images(frame), value_range, n_columns) for frame in shown]
