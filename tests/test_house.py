@@ -20,7 +20,7 @@ FLOORS = [
     {"score", "randomness", "files", "parts"},
     {"noise", "exact", "data"},
     {"networks", "losses", "samplers", "plan"},
-    {"guidance", "likelihood", "training", "methods"},
+    {"guidance", "flow", "likelihood", "training", "methods"},
     {"model"},
     {"estimator", "evaluation"},
     {"plots"},

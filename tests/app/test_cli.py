@@ -235,6 +235,28 @@ def test_images_are_inpainted_where_a_mask_file_is_black(command: Command) -> No
     assert not Path("other.npy").exists()
 
 
+def test_pictures_of_a_run_keep_the_black_and_white_of_its_data(command: Command) -> None:
+    # dark images, whose brightest grey would be white by their own range
+    images = np.random.default_rng(0).integers(0, 60, (30, 40, 40), dtype=np.uint8)
+    np.save("images.npy", images)
+    assert command("train", "images.npy", "--out", "run", "--steps", 5) == 0
+    assert command("sample", "run", "-n", 5, "-o", "a.npy", "--steps", 3) == 0
+    assert command("sample", "run", "-n", 5, "-o", "a.png", "--steps", 3, "--grid-columns", 5) == 0
+    shown = np.asarray(Image.open("a.png"))
+    assert shown.shape == (42, 5 * 42)
+    np.testing.assert_array_equal(shown[1:41, 1:41], np.load("a.npy")[0])
+    assert command("sample", "run", "-n", 5, "-o", "walk.gif", "--steps", 3, "--grid-columns", 5) == 0
+    with Image.open("walk.gif") as animation:
+        # the start, two steps and the last denoising
+        assert animation.n_frames == 4  # type: ignore[attr-defined]
+        start = np.asarray(animation.convert("L"))[1:41, 1:41]
+        animation.seek(3)
+        np.testing.assert_array_equal(np.asarray(animation.convert("L"))[1:41, 1:41], shown[1:41, 1:41])
+    # noise far beyond the range of grey is black or white
+    assert np.isin(start, (0, 255)).mean() > 0.8
+    assert command("sample", "run", "-n", 5, "-o", "a.png", "--grid-columns", 0) == 2
+
+
 def test_one_mask_serves_all_channels_of_colour_images(command: Command) -> None:
     images = np.random.default_rng(0).random((30, 3, 4, 4)).astype(np.float32)
     np.save("images.npy", images)

@@ -141,6 +141,21 @@ def test_samples_of_any_shape_have_their_panels(shape: tuple[int, ...]) -> None:
         assert figure.axes[0].get_xlabel().startswith("PC 1")
 
 
+def test_images_are_a_strip_of_one_range_of_grey() -> None:
+    images = torch.rand(20, 3, 4, generator=torch.Generator().manual_seed(0))
+    states = [State(step, 2.0**-step, 2.0**-step + images, None, step) for step in range(5)]
+    figure = rendered(plot_annealing(states, n_panels=3, n_images=2, value_range=(0.0, 2.0)))
+    assert titles(figure) == ["σ = 1\nstep 0", "σ = 0.25\nstep 2", "σ = 0.0625\nstep 4"]
+    for ax, noise in zip(figure.axes, (1, 0.25, 0.0625), strict=True):
+        picture = np.asarray(ax.images[0].get_array())
+        # a row a sample, a pixel apart
+        assert picture.shape == (2 * 4 - 1, 4)
+        np.testing.assert_allclose(picture[4:], (noise + images[1]) / 2, atol=1e-6)
+    # of 8-bit images black and white are those of all such images, whatever these hold
+    figure = rendered(plot_image_grid(np.full((4, 2, 2), 51, dtype=np.uint8)))
+    np.testing.assert_allclose(np.asarray(figure.axes[0].images[0].get_array())[0, 0], 0.2)
+
+
 def test_one_state_is_one_panel_and_none_is_refused() -> None:
     assert len(plot_annealing([State(0, 1.0, normal(10, 2), None, 0)]).axes) == 1
     with pytest.raises(DataError, match="no states"):

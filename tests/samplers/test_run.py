@@ -17,6 +17,7 @@ from ncsn.samplers import (
     PredictorCorrector,
     State,
     annealed_langevin_dynamics,
+    rows_at_once,
     sample,
     trajectory,
 )
@@ -34,7 +35,7 @@ def test_both_ways_to_run_a_sampler_have_one_signature() -> None:
         "score_model", "sigmas", "n_samples", "data_dim", "sampler", "x_init", "denoise_last", "generator",
     ]  # fmt: skip
     assert [name for name, parameter in first.parameters.items() if parameter.kind is parameter.KEYWORD_ONLY] == [
-        "chunk_size", "callback", "device", "dtype", "condition",
+        "chunk_size", "callback", "device", "dtype", "condition", "part",
     ]  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def test_chunks_are_as_large_as_asked_for() -> None:
         sizes.append(len(x))
         return torch.zeros_like(x)
 
-    def chunks(n: int, dim: int, chunk_size: int | None) -> list[int]:
+    def chunks(n: int, dim: int | tuple[int, ...], chunk_size: int | None) -> list[int]:
         sizes.clear()
         sample(model, torch.tensor([1.0]), n, dim, chunk_size=chunk_size)
         return sizes.copy()
@@ -108,11 +109,34 @@ def test_chunks_are_as_large_as_asked_for() -> None:
     assert chunks(3, 5000, 1) == [1, 1, 1]
     assert chunks(5000, 2, None) == [2048, 2048, 904]
     assert chunks(6, 2**21, None) == [2, 2, 2]
+    # of images as many as a convolutional network has room for: 32,768 values a thread, of 128 x 128 two images
+    images = 2 * torch.get_num_threads()
+    assert chunks(2 * images + 1, (1, 128, 128), None) == [images, images, 1]
+    assert rows_at_once((3, 32, 32), torch.device("cuda")) == 2**22 // 3072
 
 
 def test_a_trajectory_runs_chunk_by_chunk() -> None:
     states = list(trajectory(at_origin(64), levels(0.1, 8.0, 3), 150, 64, "ddim", chunk_size=100))
     assert [(state.step, len(state.x)) for state in states] == [(s, n) for n in (128, 22) for s in range(4)]
+
+
+@pytest.mark.parametrize(("n", "parts"), [(300, 1), (300, 2), (300, 3), (70, 4)])
+@pytest.mark.parametrize("sampler", ["heun", "reverse_sde", "predictor_corrector"])
+def test_the_parts_of_a_walk_are_the_whole(n: int, parts: int, sampler: str) -> None:
+    labels, x = torch.arange(n) % 3, 8 * points(n, 64)
+    model = EmpiricalScore(10 * torch.eye(64, dtype=torch.float64)[:3], labels=torch.arange(3))
+    for start in (None, x, lambda noise, rows: noise + rows[:, None]):
+        how: dict[str, Any] = {"sampler": sampler, "x_init": start, "condition": {"label": labels}, "chunk_size": 64}
+        whole = sample(model, levels(0.01, 30.0, 5), n, 64, generator=generator(), **how)
+        walked = [
+            sample(model, levels(0.01, 30.0, 5), n, 64, generator=generator(), part=(i, parts), **how)
+            for i in range(parts)
+        ]
+        torch.testing.assert_close(torch.cat(walked), whole, rtol=1e-12, atol=1e-12)
+        # whole blocks of 64 rows, so that of few samples some parts have none
+        assert [len(rows) for rows in walked] == {
+            (300, 1): [300], (300, 2): [128, 172], (300, 3): [64, 128, 108], (70, 4): [0, 64, 0, 6]
+        }[n, parts]  # fmt: skip
 
 
 def test_the_callback_sees_every_state() -> None:
@@ -381,6 +405,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"data_dim": 2.5}, "data_dim must be a whole number of at least 1, not 2.5"),
     ({"data_dim": (3, -1)}, "data_dim must be a whole number of at least 1, not -1"),
     ({"data_dim": ()}, "the number of axes in data_dim must be a whole number of at least 1, not 0"),
+    ({"part": (2, 2)}, "part must be one of 2, from 0 to 1, not 2"),
+    ({"part": (0, 0)}, "the number of parts must be a whole number of at least 1, not 0"),
     ({"chunk_size": 0}, "chunk_size must be a whole number of at least 1, not 0"),
     ({"x_init": torch.zeros(5, 3)}, "x_init must have the shape (5, 2), not (5, 3)"),
     ({"x_init": torch.zeros(4, 2)}, "x_init must have the shape (5, 2), not (4, 2)"),

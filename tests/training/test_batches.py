@@ -1,6 +1,7 @@
 """Where training's rows come from."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def halved(values: Tensor) -> Tensor:
 def test_bytes_become_rows_only_where_they_are_picked(kind: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (50, 3, 4, 5)).astype(np.uint8)
     np.save(tmp_path / "x.npy", pixels)
-    mode = {"mapped from a file": "c", "read only": "r"}.get(kind)
+    mode: Any = {"mapped from a file": "c", "read only": "r"}.get(kind)
     data = torch.from_numpy(pixels) if kind == "tensor" else np.load(tmp_path / "x.npy", mmap_mode=mode)
     batches = Batches(data, torch.arange(50), halved).to(torch.device("cpu"), torch.float64)
     assert batches.data is data

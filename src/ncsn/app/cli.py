@@ -171,13 +171,17 @@ def sample(
     guidance: Annotated[
         float | None, typer.Option(help="Strength of the guidance to --label; 1 is none, 2 is strong.")
     ] = None,
+    grid_columns: Annotated[
+        int | None, typer.Option(min=1, help="Images in a row of a .png or .gif; about as many as rows when not given.")
+    ] = None,
     seed: SeedOption = 0,
     allow: AllowOption = None,
 ) -> None:
-    """Draw samples from a trained model, in the units and columns of its data."""
+    """Draw samples from a trained model, in the units and columns of its data; a .gif shows them on their way from noise."""
     from ncsn.app.console import say
     from ncsn.app.runs import sample_run
     from ncsn.samplers import sampler_of
+    from ncsn.training import is_main_process
 
     walker: Any = None if sampler is None else _object(sampler, "--sampler") if ":" in sampler else sampler
     try:
@@ -196,8 +200,10 @@ def sample(
     if number is None and not files:
         raise typer.BadParameter("say how many samples to draw", param_hint="-n")
     how: dict[str, Any] = {"sampler": walker, "steps": steps, "label": label, "guidance": guidance}
+    how["grid_columns"] = grid_columns
     drawn = sample_run(run, number, output, **how, given=given or (), seed=seed, allow=allow or ())
-    say(f"wrote {drawn:,} sample{'s' if drawn != 1 else ''} to {output}")
+    if is_main_process():
+        say(f"wrote {drawn:,} sample{'s' if drawn != 1 else ''} to {output}")
 
 
 @app.command()

@@ -18,7 +18,7 @@ DataArgument = Annotated[
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run, as `ncsn train` wrote it.")]
 OutputOption = Annotated[
-    Path, typer.Option("-o", "--output", help="A .csv .tsv (or .gz of these) .parquet .npy .npz or .png file.")
+    Path, typer.Option("-o", "--output", help="A .csv .tsv (or .gz of these) .parquet .npy .npz .png or .gif file.")
 ]
 LabelOption = Annotated[
     str | None,

@@ -27,6 +27,8 @@ from ncsn.methods import Method, method_named
 from ncsn.model import Model, TrainingData, score_to_distil
 from ncsn.parts import object_at
 from ncsn.plan import Plan
+from ncsn.samplers import Recorder
+from ncsn.training import is_main_process, make_accelerator
 
 
 @dataclass(frozen=True)
@@ -224,10 +226,13 @@ def sample_run(
     label: str | None = None,
     guidance: float | None = None,
     given: Sequence[str] = (),
+    grid_columns: int | None = None,
     seed: int = 0,
     allow: Sequence[str] = (),
 ) -> int:
     """Draw samples of a run into a file, whose ending says the format; return how many.
+
+    Several processes, as ``torchrun`` or ``accelerate launch`` start them, share out the walk, and the main one writes.
 
     Args:
         folder: The run.
@@ -238,20 +243,37 @@ def sample_run(
         label: The class, as text.
         guidance: As in `Model.sample`.
         given: What is known, ``COLUMN=VALUE`` each, or one table of such columns.
+        grid_columns: Images in a row of a picture; about as many as rows when None.
         seed: Seed of the draws.
         allow: Import paths that the run's own parts may be taken from.
     """
-    ending_of(output)
+    moving = ending_of(output) == ".gif"
     model, config = _load_run(folder, allow)
     value = None if label is None else model.encoding.label_of(label)
     known = _given(given)
     n = n if n is not None else len(known) if isinstance(known, pd.DataFrame) else 1
     how: dict[str, Any] = {"sampler": sampler, "steps": steps, "label": value, "guidance": guidance, "given": known}
+    walk, accelerator = Recorder(), make_accelerator()
+    how["device"] = accelerator.device
+    # states that are drawn are needed in one place, and what is given is not shared out
+    how["shared"] = accelerator.num_processes > 1 and known is None and not moving
+    if moving and known is None:
+        how["callback"] = walk
     samples = model.sample(n, generator=torch.Generator().manual_seed(seed), **how)
+    if not is_main_process():
+        return n
     # the class that was asked for is known, so that formats without a place for it can do without
     labels = None if value is None or not has_labels(output) else np.full(n, value)
-    name = (config.get("run") or {}).get("label") or "label"
-    save_samples(samples, output, labels=labels, label_name=name, dialect=_dialect(config))
+    save_samples(
+        samples,
+        output,
+        labels=labels,
+        label_name=(config.get("run") or {}).get("label") or "label",
+        value_range=model.encoding.value_range,
+        n_columns=grid_columns,
+        walk=[model.encoding.decode(state.x) for state in walk.states],
+        dialect=_dialect(config),
+    )
     return n
 
 
@@ -324,6 +346,7 @@ def impute_run(
     written = [output] if draws == 1 else [_numbered(output, draw) for draw in range(1, draws + 1)]
     tables = [model.impute(values, mask=known, label=labels, generator=generator) for _ in written]
     how: dict[str, Any] = {"label_name": name or "label", "dialect": dataset.dialect or _dialect(config)}
+    how["value_range"] = model.encoding.value_range
     for path, filled in zip(written, tables, strict=True):
         save_samples(filled, path, labels=labels if has_labels(output) else None, **how)
     missing = model.encoding.values(values, gaps=True).isnan()

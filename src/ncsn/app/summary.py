@@ -1,6 +1,7 @@
 """The summary of a fitted model that a report shows: its samples, scores, losses and settings in figures and tables."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from ncsn.plots import (
     plot_pairs,
     plot_samples,
 )
-from ncsn.samplers import State
+from ncsn.samplers import Recorder
 
 FIGURE_ROWS = 2000
 """Most rows that a figure or a loss is computed on."""
@@ -99,13 +100,16 @@ def summarise(
         shown = (_shown(model, training[:FIGURE_ROWS]), _shown(model, samples)) if images else (training, samples)
         figures["samples"] = plot_samples(*shown)
     if images:
-        figures["image_grid"] = plot_image_grid(_shown(model, samples[:100]))
+        figures["image_grid"] = plot_image_grid(_shown(model, samples[:100]), value_range=model.encoding.value_range)
     if model.method.gives_score:
-        states: list[State] = []
-        n = 16 if images else FIGURE_ROWS
-        model.sample(n, sampler="annealed_langevin", generator=seeded(), callback=states.append)
-        if images or seen.shape[1] > 1:
-            figures["annealing"] = plot_annealing(states)
+        walk = Recorder()
+        n = 6 if images else FIGURE_ROWS
+        model.sample(n, sampler="annealed_langevin", generator=seeded(), callback=walk)
+        if images:
+            states = [replace(state, x=model.encoding.data_values(state.x)) for state in walk.states]
+            figures["annealing"] = plot_annealing(states, value_range=model.encoding.value_range)
+        elif seen.shape[1] > 1:
+            figures["annealing"] = plot_annealing(walk.states)
         truth = None if draw is None else EmpiricalScore(model.rows(draw(TRUTH_ROWS, seeded(1))))
         _add_scores(model, seen, unseen, truth, figures, tables, seeded)
         floor, levels = EmpiricalScore(model.known_rows(training, seeded())), _levels(model, seen)

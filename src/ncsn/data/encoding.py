@@ -16,6 +16,7 @@ from torch import Tensor
 from ncsn.data.columns import NOTHING_TO_LEARN, Column, Pixels, WithGaps, column_from, columns_of, pixel_scale
 from ncsn.data.container import Container
 from ncsn.data.frames import as_pandas, library_of
+from ncsn.data.grids import value_range_of
 from ncsn.data.labels import encode_labels, label_codes
 from ncsn.data.layout import has_channels_last
 from ncsn.data.picked import Rows, chunks
@@ -34,6 +35,8 @@ class Encoding:
         columns: How each column becomes a part of a row; of images a single one for all values.
         classes: The labels, sorted, or None.
         rules: What decided each column of a table; empty of other data.
+        value_range: The values that are black and white of images: 0 and 255 of 8-bit ones, else the extremes of those
+            that were fitted; None of other data, and of runs that do not know them.
 
     >>> encoding = Encoding.fit(np.array([[1.0, 7.0], [3.0, 7.0]]))
     >>> encoding.encode(np.array([[5.0, 7.0]]))
@@ -46,6 +49,7 @@ class Encoding:
     columns: tuple[Column, ...]
     classes: NDArray[Any] | None = None
     rules: tuple[str, ...] = ()
+    value_range: tuple[float, float] | None = None
 
     @classmethod
     def fit(cls, X: Any, y: Any = None, columns: Mapping[str, Any] | None = None) -> Encoding:
@@ -87,7 +91,7 @@ class Encoding:
         if scale == 0:
             raise DataError(NOTHING_TO_LEARN)
         pixels = Pixels(mean, scale, (shape[2], *shape[:2]) if last else shape, last)
-        return cls(container, (pixels,), classes)
+        return cls(container, (pixels,), classes, value_range=value_range_of(X))
 
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Encoding:
@@ -334,6 +338,7 @@ class Encoding:
             "columns": [column.to_dict() for column in self.columns],
             "classes": None if self.classes is None else self.classes.tolist(),
             "rules": list(self.rules),
+            "value_range": self.value_range,
         }
 
     @classmethod
@@ -341,7 +346,11 @@ class Encoding:
         """Rebuild the encoding from what `to_dict` returned."""
         classes = None if saved["classes"] is None else np.array(saved["classes"])
         columns = tuple(map(column_from, saved["columns"]))
-        return cls(Container.from_dict(saved["container"]), columns, classes, tuple(saved.get("rules", ())))
+        ends = saved.get("value_range")
+        value_range = None if ends is None else (float(ends[0]), float(ends[1]))
+        return cls(
+            Container.from_dict(saved["container"]), columns, classes, tuple(saved.get("rules", ())), value_range
+        )
 
 
 def _checked(X: Any, *, gaps: bool = False) -> Any:

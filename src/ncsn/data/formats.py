@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,9 +22,10 @@ from torch import Tensor
 from ncsn.data.cells import listed
 from ncsn.data.csv_files import Dialect, read_csv, write_csv
 from ncsn.data.dataset import Dataset
+from ncsn.data.grids import draw
 from ncsn.data.idx_files import is_idx, read_idx
 from ncsn.data.image_tables import holds_tables, parquet_table, read_image_table, read_table_folder
-from ncsn.data.images import draw_grid, read_images
+from ncsn.data.images import read_images
 from ncsn.data.pictures import Reading, prepared
 from ncsn.data.values import Values, as_float64
 from ncsn.errors import DataError, unknown_name
@@ -152,6 +154,8 @@ class Samples:
     label_name: str
     value_range: tuple[float, float] | None
     dialect: Dialect | None
+    n_columns: int | None = None
+    walk: Sequence[NDArray[Any]] = ()
 
     def table(self) -> pd.DataFrame:
         """Return them as a table, with the labels as a column."""
@@ -186,17 +190,9 @@ def _write_npz(samples: Samples, file: IO[bytes]) -> None:
     np.savez(file, x=samples.array, **named)
 
 
-def _write_png(samples: Samples, file: IO[bytes]) -> None:
-    if samples.array.ndim != 2 or samples.array.shape[1] != 2:
-        draw_grid(samples.path, file, samples.array, samples.value_range)
-        return
-    from matplotlib.figure import Figure
-
-    first, second = map(str, samples.columns)
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    axes = figure.add_subplot(xlabel=first, ylabel=second)
-    axes.scatter(samples.array[:, 0], samples.array[:, 1], s=4, alpha=0.5, linewidths=0)
-    figure.savefig(file, format="png", dpi=150)
+def _draw(samples: Samples, file: IO[bytes], kind: str) -> None:
+    frames = samples.walk or (samples.array,)
+    draw(samples.path, file, frames, samples.columns, samples.value_range, samples.n_columns, kind=kind)
 
 
 @dataclass(frozen=True)
@@ -224,7 +220,8 @@ FORMATS: dict[str, Format] = {
     ".parquet": Format(_write_parquet, _read_parquet, has_labels=True, is_table=True),
     ".npy": Format(_write_npy, _read_npy),
     ".npz": Format(_write_npz, _read_npz, has_labels=True),
-    ".png": Format(_write_png),
+    ".png": Format(partial(_draw, kind="PNG")),
+    ".gif": Format(partial(_draw, kind="GIF")),
 }
 """Every format by the ending of its files."""
 
@@ -284,6 +281,8 @@ def save_samples(
     labels: Any = None,
     label_name: str = "label",
     value_range: tuple[float, float] | None = None,
+    n_columns: int | None = None,
+    walk: Sequence[Values] = (),
     dialect: Dialect | None = None,
 ) -> None:
     """Write samples to a file, in the format that its ending names; the file appears whole or not at all.
@@ -291,11 +290,14 @@ def save_samples(
     Args:
         samples: Data frame, array or tensor, the rows first.
         path: ``.csv``, ``.tsv`` (or either with ``.gz``) or ``.parquet`` (tables; an array's columns are called x1, x2,
-            ...), ``.npy``, ``.npz`` (array ``x``), or ``.png``: a grid of the first 400 images, or a scatter plot of two
-            columns.
-        labels: One label per row, written as a column (or array) called ``label_name``; not for ``.npy`` and ``.png``.
+            ...), ``.npy``, ``.npz`` (array ``x``), ``.png``: a grid of images, or a scatter plot of two columns, or ``.gif``:
+            the same, of the ``walk`` an animation.
+        labels: One label per row, written as a column (or array) called ``label_name``; for tables and ``.npz``.
         label_name: Name of that column.
-        value_range: The values drawn as black and white in a ``.png`` of images; the samples' own extremes when None.
+        value_range: The values drawn as black and white in a picture of images, such as `Encoding.value_range`; when None 0
+            and 255 of 8-bit samples, else their own extremes.
+        n_columns: Images in a row of a picture; about as many as rows when None.
+        walk: The samples on their way from noise to themselves, for a ``.gif``.
         dialect: How a CSV file is written, such as the ``dialect`` of the `Dataset` that was learned; with commas, points and
             in UTF-8 when None. A ``.tsv`` file has tabs between its cells.
 
@@ -312,7 +314,7 @@ def save_samples(
     if frame is not None and not FORMATS[ending].is_table:
         _check_numbers(path, ending, frame)
         values = as_float64(frame)
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = _as_array(values)
     if array.ndim == 0 or array.size == 0:
         raise DataError(f"{path}: there are no samples to write (shape {array.shape})")
     if FORMATS[ending].is_table and array.ndim != 2:
@@ -328,8 +330,14 @@ def save_samples(
         if label_name in (("x", "file", "allow_pickle") if ending == ".npz" else columns):
             raise DataError(f"{path}: the name {label_name!r} is taken; choose another label_name")
     content = io.BytesIO()
-    FORMATS[ending].write(Samples(path, frame, array, columns, labels, label_name, value_range, dialect), content)
+    frames = [_as_array(as_float64(state) if isinstance(state, pd.DataFrame) else state) for state in walk]
+    held = Samples(path, frame, array, columns, labels, label_name, value_range, dialect, n_columns, frames)
+    FORMATS[ending].write(held, content)
     write_bytes(path, content.getvalue())
+
+
+def _as_array(values: Any) -> NDArray[Any]:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _check_numbers(path: Path, ending: str, frame: pd.DataFrame) -> None:

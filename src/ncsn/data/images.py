@@ -1,22 +1,17 @@
-"""Images: folders of them, masks, and grids of samples."""
+"""Images: folders of them, and masks."""
 
-import math
 import os
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ncsn.data.dataset import Dataset
-from ncsn.data.layout import USUAL_CHANNELS
 from ncsn.data.pictures import DAMAGED, Pile, Reading
 from ncsn.errors import DataError
 
 _ENDINGS = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-
-_GRID = 400
 
 FOLDER = "folder"
 """The label of images whose sub-folders are their classes."""
@@ -84,37 +79,3 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         raise DataError(f"{path}: a mask holds booleans, or zeros and ones, and nothing else")
     return values.astype(bool)
-
-
-def draw_grid(path: Path, file: IO[bytes], samples: NDArray[Any], value_range: tuple[float, float] | None) -> None:
-    """Draw the first 400 images ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)`` in a grid, as a PNG file.
-
-    Black and white are the ``value_range``, which of 8-bit images is 0 to 255, and of others their extremes, when None.
-
-    Raises:
-        DataError: They are no grey or colour images, or not finite.
-    """
-    images = samples[:, None] if samples.ndim == 3 else samples
-    if images.ndim == 4 and images.shape[1] not in USUAL_CHANNELS:
-        images = np.moveaxis(images, -1, 1)
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise DataError(
-            f"{path}: .png shows two columns, or grey or colour images, not shape {samples.shape}; use .npy"
-        )
-    value_range = value_range or ((0, 255) if images.dtype == np.uint8 else None)
-    images = images[:_GRID].astype(np.float64)
-    if not np.isfinite(images).all():
-        raise DataError(f"{path}: some images are not finite; leave them out")
-    low, high = value_range or (images.min(), images.max())
-    pixels = np.round(255 * np.clip((images - low) / (high - low if high > low else 1), 0, 1)).astype(np.uint8)
-    # Small images are enlarged by a whole factor, so that their pixels stay square and sharp.
-    zoom = max(1, 32 // max(pixels.shape[2:]))
-    pixels = np.pad(pixels.repeat(zoom, axis=2).repeat(zoom, axis=3), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    n, channels, height, width = pixels.shape
-    across = math.ceil(math.sqrt(n))
-    down = math.ceil(n / across)
-    grid = np.zeros((across * down, channels, height, width), dtype=np.uint8)
-    grid[:n] = pixels
-    grid = grid.reshape(down, across, channels, height, width).transpose(0, 3, 1, 4, 2)
-    grid = grid.reshape(down * height, across * width, channels)
-    Image.fromarray(grid[..., 0] if channels == 1 else grid).save(file, format="PNG")

@@ -3,34 +3,31 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from ncsn.data import Encoding
 from ncsn.errors import RunError, SettingError, check_count
 from ncsn.guidance import ClassGuidance
-from ncsn.methods import Method, NetworkFactory, name_of
-from ncsn.model.density import log_density_of_data
+from ncsn.model.flow import FlowModel
 from ncsn.model.given import draw_given, known_cells, put_into, values_given
-from ncsn.model.moments import Moments
 from ncsn.model.saving import read_parts, write_model
-from ncsn.model.walk import AnyLevels, steps_of, walk_of
+from ncsn.model.sharing import common_generator, gathered, part_of_process
+from ncsn.model.walk import AnyLevels, walk_of
 from ncsn.noise import Geometric
-from ncsn.parts import filled, to_plain
-from ncsn.plan import Plan
+from ncsn.parts import to_plain
 from ncsn.samplers import AnySampler, State, sample
-from ncsn.score import NO_LABEL, evaluate, evaluation_mode, weight_dtype
+from ncsn.score import evaluate, evaluation_mode
 
 IMPUTATION_STEPS = 50
 """Noise levels that draws given known values walk unless told."""
 
 
 @dataclass(eq=False)
-class Model:
+class Model(FlowModel):
     """A fitted model: samples, log-densities, filled gaps and scores, in the data's own units and container.
 
     Args:
@@ -43,53 +40,6 @@ class Model:
         network: Where the network came from: None for the library's, what makes it, or ``"network"`` or ``"score_net"``
             for an object that `load` must be given.
     """
-
-    encoding: Encoding
-    plan: Plan
-    method: Method
-    score_model: nn.Module
-    moments: Moments
-    loss_curve: list[tuple[int, float]] = field(default_factory=list)
-    network: NetworkFactory | str | None = None
-
-    @property
-    def name(self) -> str:
-        """What the method is called."""
-        return name_of(self.method)
-
-    @property
-    def lowest(self) -> float:
-        """The smallest level to ask the score model for."""
-        return self.method.lowest(self.plan)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the score model is."""
-        return next(self.score_model.parameters()).device
-
-    @property
-    def steps(self) -> int:
-        """How many steps the method's own sampler takes."""
-        walk, extra = filled(self.method.walk, self.plan), getattr(self.method.sampler, "extra_levels", 0)
-        return steps_of(self.method.steps, walk, self.plan, extra)
-
-    def rows(self, X: Any) -> Tensor:
-        """Return data as rows in the type of the score model's weights, on its device: what it takes."""
-        return self._cast(self.encoding.encode(X))
-
-    def known_rows(self, X: Any, generator: torch.Generator | None = None) -> Tensor:
-        """Return data as `rows` does, those left out that have missing cells where training had none.
-
-        Args:
-            X: Rows like those that were fitted; a category that training never saw stands for one that it did.
-            generator: Source of what is drawn for atoms; the middle of it when None.
-        """
-        values = self.encoding.values(X, gaps=True, unseen=True)
-        rows = self._cast(self.encoding.rows(values, generator))
-        return rows[rows.flatten(1).isfinite().all(1)]
-
-    def _cast(self, rows: Tensor) -> Tensor:
-        return rows.to(self.device, weight_dtype(self.score_model, torch.float32))
 
     # Sampling
 
@@ -110,6 +60,7 @@ class Model:
         callback: Callable[[State], None] | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        shared: bool = False,
         **options: Any,
     ) -> Any:
         """Draw samples, in the units and the container of the data that were fitted.
@@ -137,6 +88,9 @@ class Model:
             callback: Called with each `samplers.State`, in standardised units.
             device: Where to sample; where the model is when None.
             dtype: Type in which to walk; that of ``x_init`` or of the levels when None, single precision by default.
+            shared: Whether several processes, as ``torchrun`` or ``accelerate launch`` start them, share out the walk. Each has
+                to call this with a generator of the same seed (without one the main process's is everyone's); each returns
+                all samples, those of one process, and its callback sees its own. Not with ``given``.
             **options: Options of the sampler, such as ``churn``.
 
         Returns:
@@ -151,6 +105,7 @@ class Model:
         n_samples = int(n_samples)
         if given is not None:
             asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
+            asked |= {"shared": shared or None}
             how = {"label": label, "steps": steps, "denoise_last": denoise_last, "chunk_size": chunk_size}
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
@@ -178,89 +133,17 @@ class Model:
                 walker,
                 start if x_init is None else torch.as_tensor(x_init),
                 denoise_last,
-                generator,
+                common_generator(generator) if shared else generator,
                 chunk_size=chunk_size,
                 callback=callback,
                 device=where,
                 dtype=dtype,
                 condition=self._told(codes, n_samples, where),
+                part=part_of_process() if shared else (0, 1),
             )
-        return self.encoding.decode(rows, device)
+        return self.encoding.decode(gathered(rows) if shared else rows, device)
 
-    def _told(self, codes: Tensor | None, n: int, where: torch.device | None = None) -> dict[str, Tensor] | None:
-        """Return what the score model is told of ``n`` rows; a network of one's own with classes always of a label."""
-        if codes is None and self.encoding.classes is not None and self.network is not None:
-            codes = torch.full((n,), NO_LABEL)
-        return None if codes is None else {"label": codes.to(where or self.device)}
-
-    # Densities, scores and gaps
-
-    def check_gives_score(self, wanted: str) -> None:
-        """Refuse what only a score model has.
-
-        Raises:
-            SettingError: The method gives no score.
-        """
-        if not self.method.gives_score:
-            raise SettingError(
-                f"a {self.name} model has no {wanted}: it knows where the flow ends; take another method"
-            )
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether log-densities are lower bounds, of densities times probabilities, as there are atoms in the data."""
-        return self.encoding.draws
-
-    def log_density(
-        self,
-        X: Any,
-        *,
-        label: Any = None,
-        draws: int = 8,
-        generator: torch.Generator | None = None,
-        **options: Any,
-    ) -> Tensor:
-        """Return the log-density of each row in nats, in the data's own units, by the probability-flow ODE.
-
-        Where a table has atoms (categories, missing cells, values that repeat) it is the logarithm of their probability times
-        the density of the rest, and on average a lower bound of it: the mean, over draws, of the density of a row's encoding
-        over that from which what is drawn of it was drawn (variational dequantisation, Ho et al. 2019; with several draws
-        Burda et al. 2016). `is_bound` says which of both it is. A value that no row can have has minus infinity.
-
-        Columns that were constant in training count as given: a row that differs there (in single precision, which the
-        network has) has log-density minus infinity.
-
-        Args:
-            X: Rows like those that were fitted.
-            label: The class whose density is asked for, or one for each row; None for all.
-            draws: Draws that a bound is the mean of; more make it tighter.
-            generator: Source of what is drawn; torch's default when None.
-            **options: Options of `likelihood.log_density`, such as ``trace``, ``n_probes`` and ``tolerance``.
-
-        Returns:
-            Log-densities of shape ``(N,)``, float64.
-
-        Raises:
-            DataError: The rows do not fit the model.
-            SettingError: The label or an option is unknown, or the method gives no score.
-            DivergenceError: A log-density is not finite.
-        """
-        self.check_gives_score("log-density")
-        check_count("draws", draws)
-        values = self.encoding.values(X, gaps=self.is_bound, unseen=True)
-        codes = self.encoding.codes(label, len(values))
-        return log_density_of_data(
-            self.score_model,
-            self.encoding,
-            self.moments,
-            values,
-            codes,
-            self._told,
-            draws=draws,
-            generator=generator,
-            like=self._cast(values[:0]),
-            **options | {"sigma_min": self.lowest, "sigma_max": self.plan.sigma_max},
-        )
+    # Scores and gaps
 
     def score(self, X: Any, sigma: float, *, label: Any = None) -> Tensor:
         """Return the gradient of log p_sigma at each row, in the data's own units, float64.

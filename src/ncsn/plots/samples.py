@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from ncsn.data import Values
+from ncsn.data.grids import as_images, mosaic, value_range_of
 from ncsn.errors import DataError
 from ncsn.plots.style import (
     DATA,
@@ -57,7 +58,7 @@ def plot_samples(training: Values, samples: Values, *, n_points: int = 5000, n_i
             f"data have points of shape {real.shape[1:]}, samples of {made.shape[1:]}; they must be the same"
         )
     if real.ndim > 2:
-        return _image_pair(_images(real), _images(made), n_images)
+        return _image_pair(_images(real), _images(made), value_range_of(training), n_images)
     columns = list(training.columns) if isinstance(training, pd.DataFrame) else None
     sets = [_PointSet("data", DATA, real), _PointSet("samples", SAMPLES, made)]
     names, project = _coordinates(sets[0].points, 4, columns)
@@ -170,12 +171,11 @@ def _pair_plot(names: list[str], sets: list[_PointSet], n_points: int) -> Figure
     return figure
 
 
-def _image_pair(real: Array, made: Array, n_images: int) -> Figure:
+def _image_pair(real: Array, made: Array, value_range: Limits, n_images: int) -> Figure:
     figure, (row,) = panels(1, 2, width=3.5, height=3.5, gap=0.25)
-    value_range = (float(real.min()), float(real.max()))
     for ax, images, name in zip(row, (real, made), ("data", "samples"), strict=True):
         drawn = images[evenly(len(images), n_images)]
-        _draw_mosaic(ax, drawn, math.ceil(math.sqrt(len(drawn))), value_range, "gray")
+        _draw_mosaic(ax, drawn, value_range)
         ax.set_title(f"{name} ({len(drawn):,} of {len(images):,})")
     return figure
 
@@ -193,10 +193,11 @@ def plot_image_grid(
     """Draw images in a grid.
 
     Args:
-        images: Grey images ``(N, H, W)`` or ``(N, 1, H, W)``, or colour images ``(N, 3, H, W)``.
+        images: Images ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``, grey or of three colours.
         n_columns: Images in a row; about as many as rows when None.
         n_images: Most images drawn, the first ones.
-        value_range: The values drawn as the two ends of the scale; the drawn images' own extremes when None.
+        value_range: The values drawn as the two ends of the scale, such as `Encoding.value_range` of the model that the
+            images come from; when None 0 and 255 of 8-bit images, else the extremes of these.
         cmap: Colour map of grey images, a name of matplotlib's.
         title: What stands above the grid.
 
@@ -211,25 +212,34 @@ def plot_image_grid(
     n_rows = math.ceil(len(drawn) / columns)
     aspect = (n_rows * drawn.shape[2]) / (columns * drawn.shape[3])
     figure, ((ax,),) = panels(1, 1, width=5, height=5 * aspect)
-    _draw_mosaic(ax, drawn, columns, value_range, cmap)
+    _draw_mosaic(ax, drawn, value_range or value_range_of(images), columns, cmap)
     if title is not None:
         ax.set_title(title)
     return figure
 
 
 @styled
-def plot_annealing(states: Sequence[State], *, n_panels: int = 6, n_points: int = 2000, n_images: int = 16) -> Figure:
+def plot_annealing(
+    states: Sequence[State],
+    *,
+    n_panels: int | None = None,
+    n_points: int = 2000,
+    n_images: int = 6,
+    value_range: tuple[float, float] | None = None,
+) -> Figure:
     """Draw samples along the annealing, from noise to data.
 
-    Points of two columns are drawn as they are, of more in the first two principal components of the last state, of one
-    as histograms; images as grids, each with its own grey scale. Each panel has its own window: the scale shrinks with
-    sigma.
+    Images become a strip, a row a sample and a column a noise level, all of one range of grey. Points of two columns are
+    drawn as they are, of more in the first two principal components of the last state, of one as histograms; there each
+    panel has its own window, as the scale shrinks with sigma.
 
     Args:
-        states: States of `ncsn.samplers.trajectory`, in order, all of the same samples.
-        n_panels: Number of panels, evenly spaced among the states.
+        states: States of `ncsn.samplers.trajectory`, in order, all of the same samples, such as a
+            `ncsn.samplers.Recorder` keeps.
+        n_panels: Number of panels, evenly spaced among the states; 6 when None, of images 8.
         n_points: Most points drawn in each panel.
-        n_images: Most images drawn in each panel.
+        n_images: Most images drawn, the first ones.
+        value_range: The values of the states that are black and white; the extremes of the last state when None.
 
     Returns:
         The figure.
@@ -239,14 +249,15 @@ def plot_annealing(states: Sequence[State], *, n_panels: int = 6, n_points: int 
     """
     if not states:
         raise DataError("there are no states to draw; give list(trajectory(...))")
-    shown = [states[i] for i in evenly(len(states), n_panels)]
+    images = states[0].x.ndim > 2
+    shown = [states[i] for i in evenly(len(states), n_panels or (8 if images else 6))]
     arrays = [as_points(state.x) for state in shown]
-    if arrays[0].ndim > 2:
-        arrays = [_images(array[evenly(len(array), n_images)]) for array in arrays]
-        height = 1.7 * arrays[0].shape[2] / arrays[0].shape[3] + 0.2
-        figure, axes = panels(1, len(shown), width=1.7, height=height, gap=0.2)
-        for ax, images in zip(axes[0], arrays, strict=True):
-            _draw_mosaic(ax, images, math.ceil(math.sqrt(len(images))), None, "gray")
+    if images:
+        strips = [_images(array[:n_images]) for array in arrays]
+        height = len(strips[0]) * strips[0].shape[2] / strips[0].shape[3]
+        figure, axes = panels(1, len(shown), width=0.8, height=0.8 * height, gap=0.05)
+        for ax, strip in zip(axes[0], strips, strict=True):
+            _draw_mosaic(ax, strip, value_range or value_range_of(arrays[-1]), 1)
     else:
         names, project = _coordinates(arrays[-1], 2, None)
         figure, axes = panels(1, len(shown), width=1.8, height=2.2)
@@ -284,32 +295,17 @@ def _dot(n: int) -> float:
 
 
 def _images(values: Values) -> Array:
-    """Return images as ``(N, C, H, W)`` with C = 1 or 3.
-
-    Raises:
-        DataError: They are no images, or not finite.
-    """
-    images = as_points(values)
-    images = images[:, None] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise DataError(f"images are (N, H, W), (N, 1, H, W) or (N, 3, H, W), not {images.shape}")
-    if not np.isfinite(images).all():
-        raise DataError("images hold NaN or infinite values; leave those images out")
-    return images
+    """Return images as float64 ``(N, C, H, W)`` with C = 1 or 3; a `DataError` where they are none, or not finite."""
+    return cast(Array, as_images(as_points(values)))
 
 
-def _draw_mosaic(ax: Axes, images: Array, columns: int, value_range: Limits | None, cmap: str) -> None:
-    """Draw ``(N, C, H, W)`` images in rows of ``columns``, a pixel apart."""
-    low, high = value_range or (float(images.min()), float(images.max()))
-    unit = ((images - low) / ((high - low) or 1.0)).clip(0, 1)
-    n, channels, height, width = unit.shape
-    rows = math.ceil(n / columns)
-    tiles = np.full((rows * columns, channels, height + 1, width + 1), np.nan)
-    tiles[:n, :, :height, :width] = unit
-    mosaic = tiles.reshape(rows, columns, channels, height + 1, width + 1).transpose(0, 3, 1, 4, 2)
-    mosaic = mosaic.reshape(rows * (height + 1), columns * (width + 1), channels)[:-1, :-1]
-    if channels == 3:
-        ax.imshow(np.where(np.isnan(mosaic), 1.0, mosaic), interpolation="nearest")
+def _draw_mosaic(
+    ax: Axes, images: Array, value_range: Limits, n_columns: int | None = None, cmap: str = "gray"
+) -> None:
+    """Draw images in rows, a pixel apart."""
+    picture = mosaic(images, value_range, n_columns)
+    if picture.shape[2] == 3:
+        ax.imshow(np.where(np.isnan(picture), 1.0, picture), interpolation="nearest")
     else:
-        ax.imshow(mosaic[..., 0], cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
+        ax.imshow(picture[..., 0], cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()

@@ -6,10 +6,12 @@ from ncsn.samplers.base import CountedModel, Noise, Sampler, State
 from ncsn.samplers.consistency import Multistep
 from ncsn.samplers.langevin import AnnealedLangevin, Langevin
 from ncsn.samplers.ode import DPMpp2M, Heun
+from ncsn.samplers.recording import Recorder
 from ncsn.samplers.run import (
     SAMPLERS,
     AnySampler,
     annealed_langevin_dynamics,
+    rows_at_once,
     sample,
     sampler_of,
     trajectory,
@@ -31,10 +33,12 @@ __all__ = [
     "Multistep",
     "Noise",
     "PredictorCorrector",
+    "Recorder",
     "ReverseSDE",
     "Sampler",
     "State",
     "annealed_langevin_dynamics",
+    "rows_at_once",
     "sample",
     "sampler_of",
     "trajectory",

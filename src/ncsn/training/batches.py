@@ -6,29 +6,18 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ncsn.data.picked import Source
 from ncsn.exact import EmpiricalScore
 
 CPU = torch.device("cpu")
 
 CHUNK = 4096
 """Rows that are read at once where all are asked for."""
-
-
-class Rows(Protocol):
-    """Rows that are picked by position: an array, mapped from a file perhaps, or what reads them as they are asked for."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, positions: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +33,7 @@ class Batches:
         dtype: The type of the rows.
     """
 
-    data: Tensor | Rows
+    data: Tensor | Source
     labels: Tensor | None = None
     encode: Callable[[Tensor], Tensor] | None = None
     device: torch.device = CPU
@@ -62,7 +51,7 @@ class Batches:
         return Batches(data, labels, self.encode, device, dtype)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return self.data.shape[0]
 
     def rows(self, positions: Tensor | slice) -> Tensor:
         """Return the rows at some positions."""
@@ -84,7 +73,7 @@ class Batches:
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw the positions of ``n`` rows."""
-        return torch.randint(len(self.data), (n,), generator=generator, device=self.device)
+        return torch.randint(self.data.shape[0], (n,), generator=generator, device=self.device)
 
     def exact(self, positions: Tensor | slice) -> EmpiricalScore:
         """Return the exact score of some of the rows."""
@@ -96,13 +85,13 @@ class Batches:
             data = self.data
         else:
             digest = hashlib.sha256()
-            for start in range(0, len(self.data), CHUNK):
+            for start in range(0, self.data.shape[0], CHUNK):
                 digest.update(np.ascontiguousarray(self.data[start : start + CHUNK]).data)
             data = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
         return {"data": data} | ({} if self.labels is None else {"labels": self.labels})
 
 
-def _read(data: Tensor | Rows, positions: Tensor | slice) -> Tensor:
+def _read(data: Tensor | Source, positions: Tensor | slice) -> Tensor:
     """Return some of the data as a tensor of their own, bytes as they are and other arrays in single precision."""
     if isinstance(data, Tensor):
         return data[positions if isinstance(positions, slice) else positions.to(data.device)]
@@ -110,5 +99,5 @@ def _read(data: Tensor | Rows, positions: Tensor | slice) -> Tensor:
     return torch.from_numpy(np.array(picked, dtype=np.uint8 if picked.dtype == np.uint8 else np.float32))
 
 
-def _size(data: Tensor | Rows) -> int:
+def _size(data: Tensor | Source) -> int:
     return math.prod(data.shape) * (data.element_size() if isinstance(data, Tensor) else data.dtype.itemsize)

@@ -1,0 +1,85 @@
+"""What a fitted model keeps, and what follows from it at once."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ncsn.data import Encoding
+from ncsn.errors import SettingError
+from ncsn.methods import Method, NetworkFactory, name_of
+from ncsn.model.moments import Moments
+from ncsn.model.walk import steps_of
+from ncsn.parts import filled
+from ncsn.plan import Plan
+from ncsn.score import NO_LABEL, weight_dtype
+
+
+@dataclass(eq=False)
+class Fitted:
+    """The parts of a fitted model, as `Model` names them."""
+
+    encoding: Encoding
+    plan: Plan
+    method: Method
+    score_model: nn.Module
+    moments: Moments
+    loss_curve: list[tuple[int, float]] = field(default_factory=list)
+    network: NetworkFactory | str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the method is called."""
+        return name_of(self.method)
+
+    @property
+    def lowest(self) -> float:
+        """The smallest level to ask the score model for."""
+        return self.method.lowest(self.plan)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the score model is."""
+        return next(self.score_model.parameters()).device
+
+    @property
+    def steps(self) -> int:
+        """How many steps the method's own sampler takes."""
+        walk, extra = filled(self.method.walk, self.plan), getattr(self.method.sampler, "extra_levels", 0)
+        return steps_of(self.method.steps, walk, self.plan, extra)
+
+    def rows(self, X: Any) -> Tensor:
+        """Return data as rows in the type of the score model's weights, on its device: what it takes."""
+        return self._cast(self.encoding.encode(X))
+
+    def known_rows(self, X: Any, generator: torch.Generator | None = None) -> Tensor:
+        """Return data as `rows` does, those left out that have missing cells where training had none.
+
+        Args:
+            X: Rows like those that were fitted; a category that training never saw stands for one that it did.
+            generator: Source of what is drawn for atoms; the middle of it when None.
+        """
+        values = self.encoding.values(X, gaps=True, unseen=True)
+        rows = self._cast(self.encoding.rows(values, generator))
+        return rows[rows.flatten(1).isfinite().all(1)]
+
+    def _cast(self, rows: Tensor) -> Tensor:
+        return rows.to(self.device, weight_dtype(self.score_model, torch.float32))
+
+    def _told(self, codes: Tensor | None, n: int, where: torch.device | None = None) -> dict[str, Tensor] | None:
+        """Return what the score model is told of ``n`` rows; a network of one's own with classes always of a label."""
+        if codes is None and self.encoding.classes is not None and self.network is not None:
+            codes = torch.full((n,), NO_LABEL)
+        return None if codes is None else {"label": codes.to(where or self.device)}
+
+    def check_gives_score(self, wanted: str) -> None:
+        """Refuse what only a score model has.
+
+        Raises:
+            SettingError: The method gives no score.
+        """
+        if not self.method.gives_score:
+            raise SettingError(
+                f"a {self.name} model has no {wanted}: it knows where the flow ends; take another method"
+            )
