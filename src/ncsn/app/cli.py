@@ -260,6 +260,13 @@ def evaluate(
             help="A column of the table: also train trees on the samples to predict it, and test them on real rows."
         ),
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="What images are compared in: a .pt2 or TorchScript file, package.module:Name, or inception:WEIGHTS; when not "
+            "given a classifier of the run's own labels, or the pixels."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     seed: SeedOption = 0,
     allow: AllowOption = None,
@@ -269,7 +276,8 @@ def evaluate(
 
     from ncsn.app.runs import evaluate_run
 
-    evaluation = evaluate_run(run, data=data, target=target, seed=seed, allow=allow or ())
+    judge = None if features is None else _features(features)
+    evaluation = evaluate_run(run, data=data, target=target, features=judge, seed=seed, allow=allow or ())
     typer.echo(json.dumps(evaluation.to_dict(), indent=1) if as_json else str(evaluation))
 
 
@@ -323,6 +331,17 @@ def _method(name: str, option: str) -> Any:
         return method_at(name)
     except SettingError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _features(where: str) -> Any:
+    """Return what images are compared in, or refuse it as an option's value."""
+    from ncsn.evaluation import features_at
+
+    _look_here()
+    try:
+        return features_at(where)
+    except SettingError as error:
+        raise typer.BadParameter(str(error), param_hint="--features") from error
 
 
 def _object(path: str, option: str) -> Any:
