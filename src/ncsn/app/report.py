@@ -185,7 +185,8 @@ def _add_comparison(report: Report, comparison: Comparison) -> None:
             }
         )
     report.section("How good the samples are", level=2)
-    report.prose(f"{comparison.verdict[:1].upper()}{comparison.verdict[1:]}.")
+    if comparison.verdict:
+        report.prose(f"{comparison.verdict[0].upper()}{comparison.verdict[1:]}.")
     report.prose(
         f"{comparison.n_rows:,} samples are held against {comparison.n_held_out:,} rows that training never saw. No "
         "distance between finite sets is zero: the column of real data says what as many training rows reach against the "

@@ -62,10 +62,14 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What the figures come to, in words; below 2 (Fréchet, otherwise its root) near, 5 close, 20 apart, beyond far."""
-        measures = {measure.name: measure for measure in self.measures}
-        squared = bool(self.judge)
-        return verdict_on(measures, "frechet_distance" if squared else "sliced_wasserstein2", squared=squared)
+        """What the figures come to, in words; empty without the distance that decides.
+
+        That is the Fréchet distance of images, below 2 floors near, 5 close, 20 apart, beyond far; of vectors and tables the
+        sliced Wasserstein distance, with the roots of these limits.
+        """
+        known = {measure.name: measure for measure in self.measures}
+        main = "frechet_distance" if self.judge else "sliced_wasserstein2"
+        return verdict_on(known, main, squared=bool(self.judge)) if main in known else ""
 
     def __getitem__(self, name: str) -> Measure:
         """Return a measure by name.
@@ -112,7 +116,8 @@ class Comparison:
             lines.append(f"not compared but in duplicates: {names}")
         if self.n_non_finite:
             lines.append(f"{self.n_non_finite:,} samples are not finite and are left out.")
-        lines.append(f"verdict: {self.verdict}")
+        if self.verdict:
+            lines.append(f"verdict: {self.verdict}")
         return "\n".join(lines)
 
     def _details(self) -> list[str]:
