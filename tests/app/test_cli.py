@@ -274,3 +274,11 @@ def test_too_few_rows_to_compare_on(rows: int, command: Command, capsys: pytest.
     error = capsys.readouterr().err.strip()
     assert len(error.splitlines()) == 1 and "few" in error
     assert not Path("out").exists()
+
+
+def test_features_that_cannot_be_had_are_refused(
+    finished: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for value, said in (("no.pt2", "is no file"), ("no.module:Net", "names nothing"), ("inception:x", "no such file")):
+        assert command("evaluate", finished, "--features", value) == 2
+        assert said in capsys.readouterr().err

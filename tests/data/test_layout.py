@@ -71,7 +71,7 @@ def test_images_with_channels_last_become_rows_with_channels_first_and_come_back
         encoding.image_rows(torch.from_numpy(images)), standard.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-6
     )
     for known in (encoding, Encoding.from_dict(json.loads(json.dumps(encoding.to_dict())))):
-        back = known.decode(rows)
+        back: Any = known.decode(rows)
         assert isinstance(back, type(data)) and back.dtype == data.dtype
         np.testing.assert_array_equal(back, images)
     mask = torch.from_numpy(generator.random((20, 6, 7, 3)) < 0.5)

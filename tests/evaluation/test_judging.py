@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ncsn.data import Encoding
+from ncsn.data import Encoding, load, split
 from ncsn.evaluation import judge
 
 from .common import mixed_table
@@ -51,3 +51,29 @@ def test_where_no_row_can_be_there_is_no_mean() -> None:
     judged = judge(KnownModel(), mixed_table(30), held_out)  # type: ignore[arg-type]
     assert judged.log_likelihood is None and judged.n_impossible == 20 and judged.trained_on is None
     assert "20 held-out rows cannot be by the model" in str(judged)
+
+
+def test_images_with_labels_are_judged_by_a_classifier_that_is_told_what_was_asked() -> None:
+    digits = load("digits")
+    train, held_out, labels, held_out_labels = split(digits.values, digits.labels, 0.5)
+    by_class = {label: held_out[held_out_labels == label] for label in range(10)}
+
+    class Known:
+        """Draws real digits of the classes that it is asked for, but nines for the sevens."""
+
+        class method:
+            gives_score = False
+
+        is_bound = False
+        encoding = Encoding.fit(train, labels)
+
+        def sample(self, n: int, generator: torch.Generator, label: Any) -> Any:
+            assert len(label) == n
+            return np.stack([by_class[9 if one == 7 else one][i % 80] for i, one in enumerate(label)])
+
+    judged = judge(Known(), train, held_out, labels=labels, held_out_labels=held_out_labels)  # type: ignore[arg-type]
+    table = judged.comparison
+    assert "accuracy on held-out rows" in table.judge
+    assert table["read_as_asked"].value == pytest.approx((labels != 7).mean(), abs=0.04)
+    assert table["class_shares"].value == pytest.approx((labels == 7).mean(), abs=0.04)
+    assert json.loads(json.dumps(judged.to_dict()))["comparison"]["verdict"] == table.verdict

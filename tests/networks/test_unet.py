@@ -175,5 +175,6 @@ def test_a_factory_takes_from_the_plan_what_it_leaves_open_and_is_plain_data() -
     network = factory((3, 16, 16), plan, 4)
     assert (network.n_resolutions, network.n_blocks, network.n_classes) == (2, 2, 4)
     assert (network.patch, network.dropout) == (plan.patch, plan.dropout)
-    assert [block.second.weight.shape[0] for block in network.middle] == [36, 36]  # type: ignore[union-attr]  # its blocks
+    kernels = [weight for name, weight in network.named_parameters() if name.endswith("second.weight")]
+    assert [len(weight) for weight in kernels] == [12, 12, 36, 36, 12, 12]
     assert from_plain(to_plain(factory)) == factory

@@ -274,6 +274,13 @@ def evaluate(
     size: SizeOption = None,
     background: BackgroundOption = None,
     channels: ChannelsOption = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="What images are compared in: a .pt2 or TorchScript file, package.module:Name, or inception:WEIGHTS; when not "
+            "given a classifier of the run's own labels, or the pixels."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     seed: SeedOption = 0,
     allow: AllowOption = None,
@@ -283,13 +290,15 @@ def evaluate(
 
     from ncsn.app.runs import evaluate_run
 
-    images = {"size": size, "background": background, "channels": channels}
+    images: dict[str, Any] = {"size": size, "background": background, "channels": channels}
     if data is None and any(images.values()):
         raise typer.BadParameter(
             "the rows held back are read as in training; give it with --data",
             param_hint=f"--{next(name for name in images if images[name])}",
         )
-    evaluation = evaluate_run(run, data=data, target=target, seed=seed, allow=allow or (), **images)
+    judge = None if features is None else _features(features)
+    how: dict[str, Any] = {"target": target, "features": judge, "seed": seed, "allow": allow or ()}
+    evaluation = evaluate_run(run, data=data, **how, **images)
     typer.echo(json.dumps(evaluation.to_dict(), indent=1) if as_json else str(evaluation))
 
 
@@ -338,6 +347,17 @@ def _method(name: str, option: str) -> Any:
         return method_at(name)
     except SettingError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _features(where: str) -> Any:
+    """Return what images are compared in, or refuse it as an option's value."""
+    from ncsn.evaluation import features_at
+
+    look_here()
+    try:
+        return features_at(where)
+    except SettingError as error:
+        raise typer.BadParameter(str(error), param_hint="--features") from error
 
 
 def _object(path: str, option: str) -> Any:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from ncsn.app.console import Shown, say, silent
 from ncsn.app.report import RunSummary, write_run_report
@@ -9,7 +10,7 @@ from ncsn.app.summary import facts_of, summarise
 from ncsn.data import load, split
 from ncsn.errors import RunError
 from ncsn.estimator import NCSN
-from ncsn.evaluation import judge
+from ncsn.evaluation import judge, train_classifier
 from ncsn.evaluation.judging import JUDGED_ROWS
 
 QUICK_STEPS = {"swiss_roll": 500, "digits": 400}
@@ -39,10 +40,11 @@ def run_demo(folder: Path, *, quick: bool = False, seed: int = 0, shown: Shown =
 
 
 def _summary(name: str, quick: bool, seed: int, shown: Shown) -> RunSummary:
-    dataset = load(name, n=5000, seed=seed)
+    dataset, features = load(name, n=5000, seed=seed), None
     if dataset.draw is None:
         parts = split(dataset.values, dataset.labels, seed=seed)
         training, held_out = parts.train, parts.held_out
+        features = train_classifier(training, parts.train_labels, held_out, parts.held_out_labels, seed=seed)
     else:
         training = dataset.values
         held_out = load(name, n=5000, seed=seed + 1).values
@@ -53,8 +55,9 @@ def _summary(name: str, quick: bool, seed: int, shown: Shown) -> RunSummary:
     seconds = perf_counter() - start
     say(f"judging and drawing {name}")
     rows = QUICK_ROWS if quick else JUDGED_ROWS
-    evaluation = judge(model, training, held_out, seed=seed, rows=rows)
-    annealed = judge(model, training, held_out, seed=seed, rows=rows, sampler="annealed_langevin", log_likelihood=False)
+    how: dict[str, Any] = {"seed": seed, "rows": rows, "features": features}
+    evaluation = judge(model, training, held_out, **how)
+    annealed = judge(model, training, held_out, **how, sampler="annealed_langevin", log_likelihood=False)
     say(f"{name}\n{evaluation}")
     beside = [
         {

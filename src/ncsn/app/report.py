@@ -65,12 +65,16 @@ _MEASURES: dict[str, tuple[str, str]] = {
     "energy_distance": ("Energy distance", "distance by all pairs of points"),
     "mmd": ("MMD²", "distance by Gaussian kernels"),
     "frechet_distance": ("Fréchet distance", "distance of means and covariances"),
+    "kernel_distance": ("Kernel distance", "distance by the kernel of KID; of real data about 0"),
     "precision": ("Precision", "share of samples that look real"),
     "recall": ("Recall", "share of the real data that samples reach"),
     "density": ("Density", "how densely real data surround the samples; about 1 is right"),
     "coverage": ("Coverage", "share of the real data with a sample nearby"),
     "copied_fraction": ("Copied", "share of samples that repeat a training row"),
     "stray_fraction": ("Stray", "share of samples far from every training row"),
+    "confident": ("Read with confidence", "share that the judge reads as a class with probability above 0.9"),
+    "class_shares": ("Class shares", "how far the classes that the judge reads are from the data's (TV)"),
+    "read_as_asked": ("Read as asked", "share that the judge reads as the class that was asked for"),
     "closest_record": ("Closest record", "distance to the closest training row, median; well below real data: copies"),
     "closest_record_low": ("Closest record, 5%", "the same, of the samples that are closest"),
     "duplicates": ("Duplicates", "share of samples that equal a training row in every column"),
@@ -181,12 +185,16 @@ def _add_comparison(report: Report, comparison: Comparison) -> None:
             }
         )
     report.section("How good the samples are", level=2)
+    if comparison.verdict:
+        report.prose(f"{comparison.verdict[0].upper()}{comparison.verdict[1:]}.")
     report.prose(
         f"{comparison.n_rows:,} samples are held against {comparison.n_held_out:,} rows that training never saw. No "
         "distance between finite sets is zero: the column of real data says what as many training rows reach against the "
         "same held-out rows (where samples are held against the training rows themselves, what the held-out rows reach), "
         "and a ratio of 1.00 means as good as real data."
     )
+    if comparison.judge:
+        report.prose(f"Images are compared in features. Judge: {comparison.judge}.")
     if comparison.left_out:
         names = ", ".join(map(str, comparison.left_out))
         report.prose(f"Compared in duplicates only: {names}.")

@@ -21,7 +21,7 @@ from ncsn.data import Dataset, Dialect, Encoding, Split, load, load_mask, save_s
 from ncsn.data.formats import ending_of, has_labels
 from ncsn.errors import DataError, RunError, SettingError, unknown_name
 from ncsn.estimator import NCSN
-from ncsn.evaluation import Evaluation, judge
+from ncsn.evaluation import Evaluation, judge, train_classifier
 from ncsn.files import read_json, write_bytes
 from ncsn.methods import Method, method_named
 from ncsn.model import Model, TrainingData, score_to_distil
@@ -81,6 +81,14 @@ class RunSettings:
         if len(parts.train) < 2:
             raise DataError(f"{dataset.name}: only {len(parts.train)} row is left for training; lower --holdout")
         return dataset, parts
+
+    def labels(self, dataset: Dataset, parts: Split) -> tuple[Any, Any]:
+        """Return the labels of both parts, to judge by, whether or not the model is told of them."""
+        if self.label is not None or dataset.labels is None:
+            return parts.train_labels, parts.held_out_labels
+        # the same rows, as the seed and their number are
+        known = split(dataset.labels, None, self.holdout, self.seed)
+        return known.train, known.held_out
 
 
 def method_at(name: str) -> str | Method:
@@ -149,12 +157,21 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
             if new:
                 folder.rmdir()
         raise
-    evaluation = judge(estimator.model_, parts.train, parts.held_out, seed=settings.seed)
+    known = _known_labels(settings, dataset, parts)
+    evaluation = judge(estimator.model_, parts.train, parts.held_out, seed=settings.seed, **known)
     estimator.save(folder)
     _finish(folder, settings, estimator.model_, evaluation, dataset, parts)
     for name in ("checkpoint.safetensors", "settings.json"):
         (folder / name).unlink(missing_ok=True)
     return evaluation
+
+
+def _known_labels(settings: RunSettings, dataset: Dataset, parts: Split) -> dict[str, Any]:
+    """Return labels as `judge` takes them, of images that a classifier can be trained on; none otherwise."""
+    labels, held_out_labels = settings.labels(dataset, parts)
+    if isinstance(parts.train, pd.DataFrame) or parts.train.ndim < 3 or labels is None:
+        return {}
+    return {"labels": labels, "held_out_labels": held_out_labels}
 
 
 def _finish(
@@ -370,13 +387,15 @@ def evaluate_run(
     *,
     data: str | None = None,
     target: str | None = None,
+    features: Any = None,
     seed: int = 0,
     allow: Sequence[str] = (),
     **images: Any,
 ) -> Evaluation:
     """Judge a run on the rows held back in training, or on other data.
 
-    ``target`` is a column that trees are to predict after training on the samples. It is a `RunError` where the run's own
+    ``target`` is a column that trees are to predict after training on the samples, ``features`` what images are compared in: by
+    a classifier of the run's own labels when None, by pixels where there are none. It is a `RunError` where the run's own
     data are gone or have changed. ``images`` is how those other data are read, as arguments of `load`, like the run's own where
     None.
     """
@@ -384,7 +403,7 @@ def evaluate_run(
     if "run" not in config:
         raise RunError(f"{folder} was not written by `ncsn train`, so its data are not known")
     settings = RunSettings(**config["run"])
-    _, parts = settings.split()
+    dataset, parts = settings.split()
     if len(parts.train) != model.plan.n_rows:
         raise RunError(f"{settings.data} has changed since training; name the data to judge on with --data")
     held_out = parts.held_out
@@ -393,4 +412,7 @@ def evaluate_run(
         held_out = load(data, n=settings.points, seed=settings.seed + 1, label=settings.label, **reading).values
     if target is not None and target not in [column.name for column in model.encoding.table]:
         raise unknown_name("column", target, [str(column.name) for column in model.encoding.table])
-    return judge(model, parts.train, held_out, seed=seed, target=target)
+    known = _known_labels(settings, dataset, parts)
+    if features is None and known:
+        features = train_classifier(parts.train, known["labels"], parts.held_out, known["held_out_labels"], seed=seed)
+    return judge(model, parts.train, held_out, seed=seed, target=target, features=features, labels=known.get("labels"))

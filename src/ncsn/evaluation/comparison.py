@@ -18,6 +18,7 @@ from ncsn.evaluation.distances import (
     subsample,
     wasserstein2,
 )
+from ncsn.evaluation.images import image_measures
 from ncsn.evaluation.measure import Measure
 from ncsn.evaluation.neighbours import (
     closest_record,
@@ -28,6 +29,7 @@ from ncsn.evaluation.neighbours import (
 from ncsn.evaluation.sets import ComparedSet, Sets, sets_of
 from ncsn.evaluation.tables import ColumnFit, PairFit, column_shapes, duplicate_fraction, pair_trends
 from ncsn.evaluation.two_sample import AUC, c2st
+from ncsn.evaluation.verdict import verdict_on
 
 _MOST_COLUMNS, _MOST_PAIRS = 5, 3
 
@@ -45,6 +47,7 @@ class Comparison:
         columns: Of data frames, how well samples keep each column, the worst first.
         pairs: Of data frames, how well samples keep each pair of columns, the worst first.
         left_out: Columns of data frames that are compared in ``duplicates`` only, such as names.
+        judge: What images are compared by: pixels, or the network whose features they are.
     """
 
     measures: tuple[Measure, ...]
@@ -55,6 +58,18 @@ class Comparison:
     columns: tuple[ColumnFit, ...] = ()
     pairs: tuple[PairFit, ...] = ()
     left_out: tuple[Hashable, ...] = ()
+    judge: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """What the figures come to, in words; empty without the distance that decides.
+
+        That is the Fréchet distance of images, below 2 floors near, 5 close, 20 apart, beyond far; of vectors and tables the
+        sliced Wasserstein distance, with the roots of these limits.
+        """
+        known = {measure.name: measure for measure in self.measures}
+        main = "frechet_distance" if self.judge else "sliced_wasserstein2"
+        return verdict_on(known, main, squared=bool(self.judge)) if main in known else ""
 
     def __getitem__(self, name: str) -> Measure:
         """Return a measure by name.
@@ -79,6 +94,7 @@ class Comparison:
             "columns": [asdict(row) | {"column": str(row.column)} for row in self.columns],
             "pairs": [asdict(row) | {"first": str(row.first), "second": str(row.second)} for row in self.pairs],
             "left_out": [str(name) for name in self.left_out],
+            "verdict": self.verdict,
         }
 
     def __str__(self) -> str:
@@ -93,11 +109,15 @@ class Comparison:
             f"{self.n_rows:,} samples, and as many training rows, against {self.n_held_out:,} held-out rows "
             f"(scaling: {self.scaling}); ratio 1.00: as close to the held-out data as the training data are."
         )
+        if self.judge:
+            lines.append(f"judge: {self.judge}")
         if self.left_out:
             names = ", ".join(map(str, self.left_out))
             lines.append(f"not compared but in duplicates: {names}")
         if self.n_non_finite:
             lines.append(f"{self.n_non_finite:,} samples are not finite and are left out.")
+        if self.verdict:
+            lines.append(f"verdict: {self.verdict}")
         return "\n".join(lines)
 
     def _details(self) -> list[str]:
@@ -123,6 +143,8 @@ def compare(
     max_rows: int = 5000,
     categorical: Collection[Hashable] | None = None,
     leave_out: Collection[Hashable] | None = None,
+    features: Any = None,
+    asked: Any = None,
 ) -> Comparison:
     """Measure samples against held-out data, and beside each measure what real data reach.
 
@@ -135,6 +157,13 @@ def compare(
     (`TableEncoding`); each column and pair of columns is compared besides, and ``column_shape``, ``missing`` and
     ``pair_trend`` are the means of what `column_shapes` and `pair_trends` say.
 
+    Images are compared in features, of a network that is given or of their pixels (`pixels`), but for C2ST. Their measures
+    are C2ST, the Fréchet and the kernel distance (FID, KID), coverage, copies and, but of pixels, precision, density and
+    strays. The Fréchet distance grows as sets get smaller: samples and training set are cut to one size, and it is to be read
+    beside its floor alone. The kernel distance does not, so that its floor is about 0. Where the features are those of
+    `train_classifier` there are besides ``confident``, the share that it reads as a class with probability above 0.9;
+    ``class_shares``, the total variation from the held-out rows in how often it reads each class; and ``read_as_asked``.
+
     Args:
         samples: Generated points ``(N, *shape)``; those that are not finite are left out and counted. In data frames a
             missing cell is none of these.
@@ -142,23 +171,27 @@ def compare(
         training: The points that were trained on, ``(L, *shape)``.
         generator: Source of every choice; torch's default generator when None.
         scaling: ``standard`` (by the training set's means and deviations), ``range`` (its values from -1 to 1), or ``none``.
-            When None, ``standard`` for vectors and ``range`` for images. Data frames have ``standard`` alone.
+            When None, ``standard`` for vectors and ``range`` for images, which are the only ones for data frames and images.
         max_rows: Rows of each set taken, at random, for the measures that look at all pairs; sliced W2, the Fréchet
             distance, columns and pairs of columns take all, and exact W2 at most 2,000.
         categorical: Columns of a data frame that are categories, all others being numbers; by the types of the training
             table when None.
         leave_out: Columns of a data frame that are compared in ``duplicates`` only; when None text that is different in each
             row of the training table, such as names.
+        features: What turns images into features: `train_classifier`, `inception`, a module or function that takes images
+            ``(N, C, H, W)`` from 0 to 1, or `ImageFeatures`, for another range. The pixels when None, which see little of
+            what is drawn.
+        asked: The class that each of the samples was asked for, to be held against what `train_classifier` reads.
 
     Returns:
-        The table. The Fréchet distance is in the training set's first 40 principal components, fewer if it has not as
-        many. C2ST is an area under the ROC curve, with its 95% interval. ``closest_record`` is the median distance to the
-        closest training row, ``closest_record_low`` the 5% quantile: well below the floor they tell of copies.
+        The table. Of vectors and tables the Fréchet distance is in the training set's first 40 principal components, fewer if
+        it has not as many. C2ST is an area under the ROC curve, with its 95% interval. ``closest_record`` is the median distance
+        to the closest training row, ``closest_record_low`` the 5% quantile: well below the floor they tell of copies.
 
     Raises:
         DataError: Fewer than 6 samples are finite, or rows of any set; the sets differ in width or columns; or data are not
             finite.
-        SettingError: The scaling is unknown, or not ``standard`` for a data frame.
+        SettingError: The scaling is unknown or not one of these, or features are given of what are no images.
 
     >>> import torch
     >>> from ncsn.data import moons
@@ -167,9 +200,13 @@ def compare(
     >>> 0.5 < table["sliced_wasserstein2"].ratio < 2
     True
     """
-    sets = sets_of(samples, held_out, training, scaling, categorical, leave_out)
+    sets = sets_of(samples, held_out, training, scaling, categorical, leave_out, features, asked)
     n = min(len(sets.made.rows), len(sets.known.rows))
     made, known = sets.made.some(n, generator), sets.known.some(n, generator)
+    if sets.features is not None:
+        measured = tuple(image_measures(made, known, sets, sets.features, max_rows, generator))
+        counts = n, len(sets.kept.rows), sets.n_non_finite
+        return Comparison(measured, *counts, sets.scaling, judge=sets.features.name)
     distances = _distances(made, sets.kept, known, sets, max_rows, generator)
     against = _against_training(sets, max_rows, generator)
     if sets.kinds is None:

@@ -6,12 +6,15 @@ from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 
 from ncsn.data import Encoding
 from ncsn.data.column_types import Categories, Dates, Identifiers
+from ncsn.evaluation.classifier import train_classifier
 from ncsn.evaluation.comparison import Comparison, compare
+from ncsn.evaluation.distances import some_of
 from ncsn.evaluation.measure import Measure
 from ncsn.evaluation.usefulness import train_on_synthetic
 
@@ -128,8 +131,11 @@ def judge(
     *,
     seed: int = 0,
     rows: int = JUDGED_ROWS,
-    log_likelihood: bool = True,
+    log_likelihood: bool | None = None,
     target: Hashable = None,
+    labels: Any = None,
+    held_out_labels: Any = None,
+    features: Any = None,
     **sampling: Any,
 ) -> Evaluation:
     """Draw samples and hold them against data that training never saw.
@@ -141,7 +147,13 @@ def judge(
         seed: Seed of the samples and of the measures.
         rows: Most samples, and most held-out rows for the log-likelihood.
         log_likelihood: Whether to compute the held-out log-density, which takes the most time; a consistency model has none.
+            When None it is, but of images that a UNet was trained on, where it would take longer than the training.
         target: A column of data frames that trees are to predict after training on the samples; none when None.
+        labels: Classes of the training rows, of images. A model with classes is asked for those of some training rows, each as
+            often, and what a classifier reads is held against them.
+        held_out_labels: Classes of the held-out rows; with them and ``labels``, and no ``features``, a classifier is trained
+            whose features images are compared in (`train_classifier`).
+        features: What images are compared in, as in `compare`.
         **sampling: Passed to `Model.sample`.
 
     Returns:
@@ -152,20 +164,30 @@ def judge(
         return torch.Generator().manual_seed(seed)
 
     model.encoding.container.check_columns(held_out)
-    samples = model.sample(min(len(training), rows), generator=seeded(), **sampling)
+    n, asked = min(len(training), rows), None
+    images = not model.encoding.table and training.ndim > 2
+    if images and features is None and labels is not None and held_out_labels is not None:
+        features = train_classifier(training, labels, held_out, held_out_labels, seed=seed)
+    if images and labels is not None and model.encoding.classes is not None and "label" not in sampling:
+        asked = np.asarray(labels)[some_of(len(training), n, seeded())]
+    told: dict[str, Any] = {} if asked is None else {"label": asked}
+    samples = model.sample(n, generator=seeded(), **sampling, **told)
     comparison = compare(
         *(comparable(model.encoding, rows) for rows in (samples, held_out, training)),
         categorical=categories_of(model.encoding),
         leave_out=() if model.encoding.table else None,
         generator=seeded(),
+        features=features if images else None,
+        asked=asked,
     )
     density, standardised, n_impossible = None, None, 0
-    if log_likelihood and model.method.gives_score:
+    wanted = not model.plan.multipliers if log_likelihood is None else log_likelihood
+    if wanted and model.method.gives_score:
         how: dict[str, Any] = {"n_probes": JUDGED_PROBES, "tolerance": 1e-4, "generator": seeded()}
         density, standardised, n_impossible = mean_log_density(model, held_out[:rows], **how)
     trained_on = None
     if target is not None:
         trained_on = train_on_synthetic(samples, training, held_out, target, generator=seeded())
     options = ", ".join(f"{name}={value}" for name, value in sampling.items()) or "the method's own sampler"
-    drawn = f"{min(len(training), rows):,}, {options}"
+    drawn = f"{n:,}, {options}"
     return Evaluation(comparison, density, standardised, drawn, trained_on, n_impossible, model.is_bound)

@@ -62,9 +62,9 @@ def precision_recall_density_coverage(real: Values, fake: Values, k: int = 5) ->
     return PRDC(precise / len(made), recalled / len(genuine), inside / (k * len(made)), float(covered.mean()))
 
 
-def _own_quantile(points: Points, quantile: float) -> float:
-    """Return a quantile of the distances from (about 5,000 of the) points to their nearest other point."""
-    return float(np.quantile(_neighbour_distances(points[:: -(-len(points) // 5000)], points, 2), quantile))
+def _own_distances(points: Points) -> Points:
+    """Return the distances from (about 5,000 of the) points to their nearest other point."""
+    return _neighbour_distances(points[:: -(-len(points) // 5000)], points, 2)
 
 
 class ClosestRecord(NamedTuple):
@@ -106,7 +106,7 @@ def copied_fraction(samples: Values, training: Values, threshold: float | None =
     """
     made, known = pair(samples, training, ("samples", "training"))
     if threshold is None:
-        threshold = _own_quantile(known, 0.01)
+        threshold = float(np.quantile(_own_distances(known), 0.01))
     return float((_neighbour_distances(made, known, 1) <= threshold).mean())
 
 
@@ -124,5 +124,12 @@ def stray_fraction(samples: Values, training: Values, threshold: float | None = 
     """
     made, known = pair(samples, training, ("samples", "training"))
     if threshold is None:
-        threshold = _own_quantile(known, 0.99)
+        threshold = float(np.quantile(_own_distances(known), 0.99))
     return float((_neighbour_distances(made, known, 1) > threshold).mean())
+
+
+def copies_and_strays(samples: Points, training: Points) -> tuple[float, float]:
+    """Return `copied_fraction` and `stray_fraction` of rows, by one search for their neighbours."""
+    apart = _neighbour_distances(samples, training, 1)
+    own = _own_distances(training)
+    return float((apart <= np.quantile(own, 0.01)).mean()), float((apart > np.quantile(own, 0.99)).mean())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ncsn.data import Values, as_float64
 from ncsn.errors import DataError, SettingError, unknown_name
 from ncsn.evaluation.distances import Points, points, some_of
 from ncsn.evaluation.encoded import TableEncoding
+from ncsn.evaluation.features import ImageFeatures, as_images, features_of, limits_of, pixels
 from ncsn.evaluation.tables import Kinds
 
 
@@ -24,12 +25,14 @@ class ComparedSet:
     """Points to compare.
 
     Args:
-        rows: Them as numbers, ``(N, D)``.
+        rows: Them as numbers, ``(N, D)``; of images, their features.
         values: Them as they came: the data frame, or the rows in the shape of points or images.
+        labels: The class that each of the samples was asked for, where it was.
     """
 
     rows: Points
     values: Any
+    labels: NDArray[Any] | None = None
 
     def some(self, n: int, generator: Generator | None) -> ComparedSet:
         """Return at most ``n`` of the points, at random."""
@@ -37,7 +40,7 @@ class ComparedSet:
             return self
         chosen = some_of(len(self.rows), n, generator)
         values = self.values.iloc[chosen] if isinstance(self.values, pd.DataFrame) else self.values[chosen]
-        return ComparedSet(self.rows[chosen], values)
+        return ComparedSet(self.rows[chosen], values, None if self.labels is None else self.labels[chosen])
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Sets:
         n_non_finite: How many samples were not finite.
         scaling: How the rows are scaled: ``standard``, ``range`` or ``none``.
         kinds: What the columns are, of data frames.
+        features: What the rows are, of images.
     """
 
     made: ComparedSet
@@ -59,6 +63,7 @@ class Sets:
     n_non_finite: int
     scaling: str
     kinds: Kinds | None = None
+    features: ImageFeatures | None = None
 
 
 def sets_of(
@@ -68,8 +73,13 @@ def sets_of(
     scaling: str | None = None,
     categorical: Collection[Hashable] | None = None,
     leave_out: Collection[Hashable] | None = None,
+    features: Any = None,
+    asked: Any = None,
 ) -> Sets:
     """Make sets ready to be compared; the arguments are those of `compare`."""
+    images = not isinstance(training, pd.DataFrame) and training.ndim > 2
+    if not images and (features is not None or asked is not None):
+        raise SettingError("features and asked are for images, and training holds none")
     if isinstance(training, pd.DataFrame):
         if scaling not in (None, "standard"):
             raise SettingError(f"a data frame is compared in standard scaling, column by column, not in {scaling!r}")
@@ -77,7 +87,36 @@ def sets_of(
         return _tables(_frame(samples, training), _frame(held_out, training), training, kinds)
     if categorical is not None or leave_out is not None:
         raise SettingError("categorical and leave_out name columns of a data frame, and training is none")
+    if images:
+        return _images(samples, held_out, training, scaling, features, asked)
     return _arrays(samples, held_out, training, scaling)
+
+
+def _images(
+    samples: Values, held_out: Values, training: Values, scaling: str | None, features: Any, asked: Any
+) -> Sets:
+    if scaling not in (None, "range"):
+        raise SettingError(f"images are compared in features of pixels from black to white, not scaled by {scaling!r}")
+    made, kept, known = map(as_images, (samples, held_out, training))
+    for images in (made, kept):
+        if images.shape[1:] != known.shape[1:]:
+            raise DataError(
+                f"points of shape {tuple(images.shape[1:])} given; those trained on {tuple(known.shape[1:])}"
+            )
+    finite = [images.isfinite().flatten(1).all(1) for images in (made, kept, known)]
+    _check_left(len(made), int(finite[0].sum()))
+    for name, images, whole in (("held-out", kept, finite[1]), ("training", known, finite[2])):
+        if len(images) < 2 or not whole.all():
+            bad = int((~whole).sum())
+            raise DataError(f"{name}: {bad} of {len(images)} rows are not finite; two rows at least are to be, and all")
+    limits = limits_of(known)
+    used = pixels(known) if features is None else features_of(features)
+    labels = None if asked is None else np.asarray(asked).reshape(-1)
+    if labels is not None and len(labels) != len(made):
+        raise DataError(f"{len(labels)} classes asked for {len(made)} samples; one a sample is needed")
+    labels = None if labels is None else labels[finite[0].cpu().numpy()]
+    drawn, real, seen = (ComparedSet(used(images, limits), images) for images in (made[finite[0]], kept, known))
+    return Sets(replace(drawn, labels=labels), real, seen, int((~finite[0]).sum()), "range", features=used)
 
 
 def _frame(values: Values, training: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +160,7 @@ def _finite(table: pd.DataFrame, kinds: Kinds) -> NDArray[np.bool_]:
 
 def _arrays(samples: Values, held_out: Values, training: Values, scaling: str | None) -> Sets:
     made, kept, known = (x.reshape(-1, 1) if x.ndim < 2 else x for x in map(as_float64, (samples, held_out, training)))
-    scaling = scaling or ("standard" if known.ndim == 2 else "range")
+    scaling = scaling or "standard"
     finite = made.flatten(1).isfinite().all(1)
     _check_left(len(made), int(finite.sum()))
     points(known, "training")
