@@ -34,7 +34,7 @@ class DiffusersTimes(Preconditioning):
 
     >>> row = DiffusersTimes(betas=(0.0001, 0.01, 0.02))
     >>> row.sigmas, row.coefficients(row.sigmas[:2]).c_noise
-    (tensor([0.0100, 0.1010, 0.1764], dtype=torch.float64), tensor([0., 1.], dtype=torch.float64))
+    (tensor([0.0100, 0.1010, 0.1756], dtype=torch.float64), tensor([0., 1.], dtype=torch.float64))
     """
 
     betas: tuple[float, ...] = field(default=(), repr=False)
