@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 
 from ncsn import METHODS, NCSN
 from ncsn.errors import RunError, SettingError
+from ncsn.methods import name_of
 from ncsn.networks import (
     DiffusersNetwork,
+    DiffusersTimes,
     PreconditionedScore,
     ResidualMLP,
     ddim_of,
@@ -189,6 +192,24 @@ def test_a_fitted_model_of_classes_writes_the_class_that_is_called(tmp_path: Pat
     assert_same([found], [expected])
     with pytest.raises(SettingError, match="'c'"):
         to_diffusers(model, tmp_path, label="c")
+
+
+def test_a_unet_trained_in_the_times_of_diffusers_is_written_as_it_is(tmp_path: Path) -> None:
+    row = DiffusersTimes(tuple(diffusers.DDPMScheduler().betas.tolist()), "v_prediction")
+    method = replace(METHODS["ddpm"], precondition=row)
+    assert name_of(method) == "ddpm with precondition=DiffusersTimes(prediction='v_prediction')"
+    data = np.random.default_rng(0).random((20, *SHAPE))
+    network = DiffusersNetwork(random_unet().float(), time_scale=1.0)
+    fitted = NCSN(method=method, network=network, training_steps=2, batch_size=8, random_state=0).fit(data)
+    fitted.save(tmp_path / "run")
+    model = NCSN.load(tmp_path / "run", network=network)
+    to_diffusers(model, tmp_path / "pipeline")
+    again: Any = from_diffusers(tmp_path / "pipeline")
+    assert (again.preconditioning.betas, again.preconditioning.prediction) == (row.betas, row.prediction)
+    x = images().float()
+    with torch.no_grad():
+        for sigma in (0.01, 0.37, 150.0):
+            torch.testing.assert_close(again(x, torch.tensor(sigma)), model.score_model_(x, torch.tensor(sigma)))
 
 
 # What cannot be written

@@ -28,7 +28,8 @@ def from_diffusers(
     """Read a UNet of the library diffusers as a score model in sigma, in the units that it was trained in (mostly -1 to 1).
 
     Networks of DDPM (whole times, which are interpolated in log sigma), of EDM's schedulers and of the VE SDE (NCSN++: the
-    score at time sigma) are read. Nothing is downloaded, and no pickle is read.
+    score at time sigma) are read. A network with an embedding a time, as `to_diffusers` writes, answers between two as at the
+    nearer one. Nothing is downloaded, and no pickle is read.
 
     Args:
         model: A folder, of a ``UNet2DModel`` or of a pipeline; or the ``UNet2DModel`` itself, which is not copied.

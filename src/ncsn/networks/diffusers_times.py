@@ -66,7 +66,8 @@ class DiffusersTimes(Preconditioning):
 
     def time(self, sigma: Tensor) -> Tensor:
         """Return the time of noise levels."""
-        wanted, table = sigma.double().log().contiguous(), self.sigmas.log().to(sigma.device)
+        # in double precision, which not every device has: single would blur late times
+        wanted, table = sigma.detach().cpu().double().log().contiguous(), self.sigmas.log()
         above = torch.searchsorted(table, wanted).clamp(1, len(table) - 1)
         share = (wanted - table[above - 1]) / (table[above] - table[above - 1])
         return (above - 1 + share.clamp(0, 1)).to(sigma)
@@ -129,7 +130,7 @@ def levels_of(scheduler: Any, n: int) -> Tensor:
         n: Number of steps.
 
     Returns:
-        Levels, descending, without the end at 0, ``(n,)``, float64.
+        Levels, descending, ``(n,)``, float64, without the end at 0; an end above 0, which some schedulers have, is one more.
 
     Raises:
         SettingError: The scheduler is another kind (`row_of`), or does not walk finite levels that descend.
