@@ -118,6 +118,15 @@ def test_a_network_of_the_scaled_score_becomes_ncsnpps(tmp_path: Path) -> None:
         torch.testing.assert_close(score, model(x, torch.tensor(0.37)), rtol=1e-4, atol=1e-4)
 
 
+def test_a_learned_variance_is_left_out(tmp_path: Path) -> None:
+    model = trained("edm", out_channels=6)
+    to_diffusers(model, tmp_path, levels=Karras(**ENDS))
+    pipeline = in_double(diffusers.DDPMPipeline.from_pretrained(tmp_path))
+    sigmas, x = levels_of(pipeline.scheduler, 10), images()
+    expected = in_x(piped(pipeline.scheduler, pipeline.unet, x, 10), sigmas)
+    assert_same(walked("ancestral", model.double(), x / alpha(sigmas[0]), sigmas), expected)
+
+
 @pytest.mark.parametrize("label", [None, 1])
 def test_the_class_that_is_drawn_is_written_into_the_network(label: int | None, tmp_path: Path) -> None:
     model = trained("noise_vp", num_class_embeds=4)

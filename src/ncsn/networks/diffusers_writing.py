@@ -98,10 +98,8 @@ class _UNet:
     size: Any
     code: int | None
 
-    def changed(
-        self, config: Mapping[str, Any] | None = None, weights: Mapping[str, Tensor] | None = None
-    ) -> nn.Module:
-        """Return a copy with other settings and weights, without classes."""
+    def changed(self, config: Mapping[str, Any] | None = None, weights: Mapping[str, Tensor] | None = None) -> Any:
+        """Return a copy with other settings and weights, without classes and without a learned variance."""
         unet: Any = self.network.unet
         settings = {name: value for name, value in unet.config.items() if not name.startswith("_")}
         state = {name: tensor.detach().cpu().clone() for name, tensor in unet.state_dict().items()} | dict(
@@ -111,6 +109,11 @@ class _UNet:
             # it is added to the embedding of the time, whose last layer has a bias
             state["time_embedding.linear_2.bias"] += state.pop("class_embedding.weight")[self.code]
             settings["num_class_embeds"] = None
+        channels = settings["in_channels"]
+        if settings["out_channels"] != channels:
+            # a learned variance, which a network here leaves out too
+            state |= {name: state[name][:channels] for name in ("conv_out.weight", "conv_out.bias")}
+            settings["out_channels"] = channels
         with drawn_from(torch.Generator()):
             made: Any = type(unet)(**settings | {"sample_size": self.size} | dict(config or {}))
         # by torch's own `to`: that of diffusers warns
