@@ -25,7 +25,7 @@ from .common import Command
 
 def test_a_run_is_whole(finished: Path) -> None:
     assert {path.name for path in finished.iterdir()} == {
-        "model.safetensors", "config.json", "metrics.jsonl", "report.html", "figures"
+        "model.safetensors", "config.json", "metrics.jsonl", "report.html", "figures", "README.md"
     }  # fmt: skip
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert lines[0]["step"] == 40 and np.isfinite(lines[0]["loss"])

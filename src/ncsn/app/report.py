@@ -81,6 +81,11 @@ _MEASURES: dict[str, tuple[str, str]] = {
 }
 
 
+def words_of(measure: Measure) -> tuple[str, str]:
+    """Return what a measure is called, and what it means."""
+    return _MEASURES.get(measure.name, (measure.name.replace("_", " "), ""))
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """What a report tells of one run; what is empty or None is left out.
@@ -173,7 +178,7 @@ def _add_comparison(report: Report, comparison: Comparison) -> None:
     rows: list[dict[str, Any]] = []
     intervals = any(measure.low is not None for measure in comparison.measures)
     for measure in comparison.measures:
-        label, meaning = _MEASURES.get(measure.name, (measure.name.replace("_", " "), ""))
+        label, meaning = words_of(measure)
         rows.append(
             {
                 "measure": label,

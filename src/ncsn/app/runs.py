@@ -1,7 +1,7 @@
 """What a run folder is: trained, continued, sampled and judged by the commands.
 
-A run holds ``model.safetensors``, ``config.json``, ``metrics.jsonl``, ``report.html`` and ``figures/``; while it trains,
-also ``checkpoint.safetensors`` and ``settings.json``, from which ``--resume`` goes on.
+A run holds ``model.safetensors``, ``config.json``, ``metrics.jsonl``, ``report.html``, ``figures/`` and ``README.md``, the
+model card; while it trains, also ``checkpoint.safetensors`` and ``settings.json``, from which ``--resume`` goes on.
 """
 
 import json
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ncsn.app.card import model_card
 from ncsn.app.console import Shown, say_notes, silent
 from ncsn.app.report import write_run_report
 from ncsn.app.summary import facts_of, summarise
@@ -195,6 +196,8 @@ def _finish(
         seed=settings.seed,
     )
     write_run_report(folder, f"ncsn: {dataset.name}", [summary])
+    card = model_card(model, evaluation, dataset.name, len(parts.train), len(parts.held_out))
+    write_bytes(folder / "README.md", card.encode())
 
 
 def _claim(folder: Path, settings: RunSettings, resume: bool) -> None:

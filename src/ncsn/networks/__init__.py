@@ -1,6 +1,16 @@
 """Networks F, anything called as ``network(x, c_noise, **condition)``, and the rows that make score models of them."""
 
 from ncsn.networks.diffusers import DiffusersNetwork
+from ncsn.networks.diffusers_reading import from_diffusers
+from ncsn.networks.diffusers_times import (
+    DiffusersDDIM,
+    DiffusersTimes,
+    EDMVelocity,
+    ScoreAtSigma,
+    ddim_of,
+    levels_of,
+)
+from ncsn.networks.diffusers_writing import to_diffusers
 from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings
 from ncsn.networks.mlp import ResidualMLP
 from ncsn.networks.page import NCSNScoreNetwork
@@ -23,7 +33,10 @@ __all__ = [
     "PRECONDITIONINGS",
     "Coefficients",
     "ConsistencyModel",
+    "DiffusersDDIM",
     "DiffusersNetwork",
+    "DiffusersTimes",
+    "EDMVelocity",
     "FlowEnd",
     "FourierFeatures",
     "NCSNScoreNetwork",
@@ -33,7 +46,12 @@ __all__ = [
     "RawScore",
     "ResidualMLP",
     "ScaledScore",
+    "ScoreAtSigma",
     "SinusoidalPositionEmbeddings",
     "UNet",
     "UNetFactory",
+    "ddim_of",
+    "from_diffusers",
+    "levels_of",
+    "to_diffusers",
 ]
