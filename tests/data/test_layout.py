@@ -64,7 +64,8 @@ def test_images_with_channels_last_become_rows_with_channels_first_and_come_back
     data = convert(images)
     encoding = Encoding.fit(data)
     rows = encoding.encode(data)
-    assert encoding.shape == rows.shape[1:] == (3, 6, 7) and encoding.data_shape == (6, 7, 3)
+    assert encoding.shape == tuple(rows.shape[1:]) == (3, 6, 7)
+    assert encoding.data_shape == (6, 7, 3)
     standard = (images - images.mean()) / images.std()
     np.testing.assert_allclose(rows, standard.transpose(0, 3, 1, 2), rtol=1e-12)
     np.testing.assert_allclose(
@@ -72,7 +73,8 @@ def test_images_with_channels_last_become_rows_with_channels_first_and_come_back
     )
     for known in (encoding, Encoding.from_dict(json.loads(json.dumps(encoding.to_dict())))):
         back: Any = known.decode(rows)
-        assert isinstance(back, type(data)) and back.dtype == data.dtype
+        assert type(back) is type(data)
+        assert back.dtype == data.dtype
         np.testing.assert_array_equal(back, images)
     mask = torch.from_numpy(generator.random((20, 6, 7, 3)) < 0.5)
     np.testing.assert_array_equal(encoding.known(mask), mask.permute(0, 3, 1, 2))

@@ -32,7 +32,11 @@ RUN_FIGURES: dict[str, tuple[str, str]] = {
         "rows reach. The trend error is half the difference of two correlations, or with categories the distance of the "
         "tables of counts. The wider a box, the more rows.",
     ),
-    "image_grid": ("Samples", "Samples of the model, not selected."),
+    "image_grid": ("Samples", "Samples of the model, not selected; of each class in turn where there are classes."),
+    "training_samples": (
+        "Along the training",
+        "Samples of the same noise as training went on, a row every two minutes and the last one at its end.",
+    ),
     "annealing": (
         "Along the annealing",
         "The same samples on their way from noise to data; σ is the noise level that they have reached.",

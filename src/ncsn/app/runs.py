@@ -6,17 +6,19 @@ model card; while it trains, also ``checkpoint.safetensors`` and ``settings.json
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from ncsn.app.card import model_card
 from ncsn.app.console import Shown, say_notes, silent
 from ncsn.app.report import write_run_report
+from ncsn.app.snapshots import Snapshots
 from ncsn.app.summary import facts_of, summarise
 from ncsn.data import Dataset, Dialect, Encoding, Split, load, load_mask, save_samples, split
 from ncsn.data.formats import ending_of, has_labels
@@ -149,7 +151,8 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     )
     try:
         with shown(f"training on {dataset.name}") as advance:
-            how: dict[str, Any] = {"teacher": teacher, "callback": advance, "checkpoint": checkpoint}
+            snapshots = Snapshots(folder / "figures" / "training_samples.png", advance, settings.seed)
+            how: dict[str, Any] = {"teacher": teacher, "callback": snapshots, "checkpoint": checkpoint}
             estimator.fit(parts.train, parts.train_labels, **how, log=settings.log)
     except (DataError, SettingError):
         # nothing was trained: the folder is left as it was found
@@ -161,7 +164,7 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     known = _known_labels(settings, dataset, parts)
     evaluation = judge(estimator.model_, parts.train, parts.held_out, seed=settings.seed, **known)
     estimator.save(folder)
-    _finish(folder, settings, estimator.model_, evaluation, dataset, parts)
+    _finish(folder, settings, estimator.model_, evaluation, dataset, parts, snapshots.figures())
     for name in ("checkpoint.safetensors", "settings.json"):
         (folder / name).unlink(missing_ok=True)
     return evaluation
@@ -176,7 +179,13 @@ def _known_labels(settings: RunSettings, dataset: Dataset, parts: Split) -> dict
 
 
 def _finish(
-    folder: Path, settings: RunSettings, model: Model, evaluation: Evaluation, dataset: Dataset, parts: Split
+    folder: Path,
+    settings: RunSettings,
+    model: Model,
+    evaluation: Evaluation,
+    dataset: Dataset,
+    parts: Split,
+    more: dict[str, Figure],
 ) -> None:
     """Write what a run holds besides its model."""
     path = folder / "config.json"
@@ -195,6 +204,7 @@ def _finish(
         draw=dataset.draw,
         seed=settings.seed,
     )
+    summary = replace(summary, figures={**summary.figures, **more})
     write_run_report(folder, f"ncsn: {dataset.name}", [summary])
     card = model_card(model, evaluation, dataset.name, len(parts.train), len(parts.held_out))
     write_bytes(folder / "README.md", card.encode())

@@ -31,6 +31,12 @@ from ncsn.samplers import Recorder
 FIGURE_ROWS = 2000
 """Most rows that a figure or a loss is computed on."""
 
+FIGURE_IMAGES = 100
+"""Images that a figure shows or a loss is computed on."""
+
+FLOOR_IMAGES = 5000
+"""Most images that the floor of the loss is that of."""
+
 TRUTH_ROWS = 50_000
 """Fresh points that stand for the true distribution of a set that can be drawn from."""
 
@@ -86,9 +92,11 @@ def summarise(
     def seeded(more: int = 0) -> torch.Generator:
         return torch.Generator().manual_seed(seed + more)
 
-    seen, unseen = (model.known_rows(values[:FIGURE_ROWS], seeded()) for values in (training, held_out))
-    images, tables = seen.ndim > 2, dict(tables or {})
-    samples = model.sample(min(len(training), 5000), generator=seeded())
+    images, tables = model.encoding.images is not None, dict(tables or {})
+    rows = FIGURE_IMAGES if images else FIGURE_ROWS
+    seen, unseen = (model.known_rows(values[:rows], seeded()) for values in (training, held_out))
+    n = FIGURE_IMAGES if images else min(len(training), 5000)
+    samples = model.sample(n, generator=seeded(), label=_labels(model, n))
     figures: dict[str, Figure] = {}
     if model.encoding.table:
         tables["Columns, and how they are encoded"] = columns_table(model.encoding)
@@ -97,14 +105,14 @@ def summarise(
         if comparison.pairs:
             figures |= {"pairs": plot_pairs(real, drawn, comparison)}
     else:
-        shown = (_shown(model, training[:FIGURE_ROWS]), _shown(model, samples)) if images else (training, samples)
+        shown = (_shown(model, training[:FIGURE_IMAGES]), _shown(model, samples)) if images else (training, samples)
         figures["samples"] = plot_samples(*shown)
     if images:
         figures["image_grid"] = plot_image_grid(_shown(model, samples[:100]), value_range=model.encoding.value_range)
     if model.method.gives_score:
         walk = Recorder()
         n = 6 if images else FIGURE_ROWS
-        model.sample(n, sampler="annealed_langevin", generator=seeded(), callback=walk)
+        model.sample(n, sampler="annealed_langevin", generator=seeded(), callback=walk, label=_labels(model, n))
         if images:
             states = [replace(state, x=model.encoding.data_values(state.x)) for state in walk.states]
             figures["annealing"] = plot_annealing(states, value_range=model.encoding.value_range)
@@ -112,11 +120,18 @@ def summarise(
             figures["annealing"] = plot_annealing(walk.states)
         truth = None if draw is None else EmpiricalScore(model.rows(draw(TRUTH_ROWS, seeded(1))))
         _add_scores(model, seen, unseen, truth, figures, tables, seeded)
-        floor, levels = EmpiricalScore(model.known_rows(training, seeded())), _levels(model, seen)
+        floor = EmpiricalScore(model.known_rows(training[:FLOOR_IMAGES] if images else training, seeded()))
+        levels = _levels(model, seen)
         pairs = ((model.score_model, seen), (model.score_model, unseen), (floor, seen))
         losses = [loss_by_level(score_model, rows, levels, seeded()) for score_model, rows in pairs]
         figures["loss_by_level"] = plot_loss_by_level(levels, *losses)
     return RunSummary(name, facts, comparison, figures, model.loss_curve, model.plan, tables)
+
+
+def _labels(model: Model, n: int) -> Any:
+    """Return the classes of images that a figure shows, one after the other; None of other data, which show any."""
+    classes = model.encoding.classes
+    return None if model.encoding.images is None or classes is None else np.resize(classes, n)
 
 
 def _levels(model: Model, rows: Tensor) -> Tensor:

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ncsn.data import Encoding
+from ncsn.data.streams import Stream, as_data
 from ncsn.model.moments import Moments
 from ncsn.plan import Plan, make_plan
 from ncsn.randomness import seed_from
-from ncsn.training import Batches, device_type
+from ncsn.training import Batches, StreamBatches, device_type
 
 DRAWN_ROWS = 50_000
 """Rows up to which what is drawn for the atoms of a table is drawn again."""
@@ -58,7 +60,10 @@ class TrainingData:
             DataError: The data cannot be used, or the labels do not fit them.
             SettingError: ``columns`` do not fit.
         """
+        X = as_data(X)
         encoding = Encoding.fit(X, y, columns)
+        if isinstance(X, Stream):
+            return _streamed(X, encoding)
         codes = None if y is None else encoding.codes(y, len(X))
         parts = _images(encoding, X, codes) if encoding.images is not None else _vectors(encoding, X, codes, seed)
         return cls(encoding, *parts, len(X), codes)
@@ -91,7 +96,26 @@ def _vectors(encoding: Encoding, X: Any, codes: Tensor | None, seed: int) -> Par
 def _images(encoding: Encoding, X: Any, codes: Tensor | None) -> Parts:
     """Images stay as they are until a batch of them is drawn."""
     data: Any = X.detach().cpu() if isinstance(X, Tensor) else X if hasattr(X, "shape") else np.asarray(X)
-    batches = Batches(data, codes, encoding.image_rows)
+    return _parts_of(Batches(data, codes, encoding.image_rows), encoding)
+
+
+def _parts_of(batches: Batches, encoding: Encoding) -> Parts:
     n_classes = 0 if encoding.classes is None else len(encoding.classes)
     some = batches.some(max(100, PLANNED_VALUES // math.prod(encoding.shape)))
     return batches, some, Moments.of_chunks(batches.chunks(), n_classes)
+
+
+def _streamed(stream: Stream, encoding: Encoding) -> TrainingData:
+    """A pool of the first rows, in which training puts others, and by which all is measured."""
+
+    def ready(images: NDArray[Any], labels: NDArray[Any] | None) -> tuple[Tensor, Tensor | None]:
+        kept = images if images.dtype == np.uint8 else images.astype(np.float32)
+        codes = None if labels is None else encoding.codes(labels, len(images))
+        # of their own, as the pool is written into
+        return torch.from_numpy(np.array(kept)), None if codes is None else codes.clone()
+
+    pool, codes = ready(*stream.first())
+    batches = StreamBatches(
+        pool, codes, encoding.image_rows, stream=lambda: (ready(*each) for each in stream.batches())
+    )
+    return TrainingData(encoding, *_parts_of(batches, encoding), len(pool), codes)

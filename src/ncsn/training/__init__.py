@@ -1,7 +1,7 @@
 """Training: the loop, where its rows come from, the average of its weights, checkpoints and devices."""
 
 from ncsn.training.average import MovingAverage
-from ncsn.training.batches import Batches
+from ncsn.training.batches import Batches, StreamBatches
 from ncsn.training.checkpoint import steps_of
 from ncsn.training.devices import agreed, device_type, is_main_process, make_accelerator
 from ncsn.training.trainer import CHECKPOINT_EVERY, Progress, Recipe, Trainer
@@ -12,6 +12,7 @@ __all__ = [
     "MovingAverage",
     "Progress",
     "Recipe",
+    "StreamBatches",
     "Trainer",
     "agreed",
     "device_type",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ class Batches:
             # from there a batch is picked in no time
             data = _read(data, slice(None)).to(device)
         labels = None if self.labels is None else self.labels.to(device)
-        return Batches(data, labels, self.encode, device, dtype)
+        return replace(self, data=data, labels=labels, device=device, dtype=dtype)
 
     def __len__(self) -> int:
         return self.data.shape[0]
@@ -89,6 +89,37 @@ class Batches:
                 digest.update(np.ascontiguousarray(self.data[start : start + CHUNK]).data)
             data = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
         return {"data": data} | ({} if self.labels is None else {"labels": self.labels})
+
+
+@dataclass(frozen=True, eq=False)
+class StreamBatches(Batches):
+    """Batches of a stream, drawn from a pool of its rows, in which each draw puts a batch of the stream in others' places.
+
+    ``data`` and ``labels`` are the pool, which changes; a training that goes on after a break finds other rows in it.
+
+    Args:
+        stream: Yields batches, pairs of raw rows ``(n, *shape)`` and their class indices ``(n,)`` or None; called for each pass.
+    """
+
+    data: Tensor
+    stream: Callable[[], Iterator[tuple[Tensor, Tensor | None]]] = field(kw_only=True)
+    passes: list[Iterator[tuple[Tensor, Tensor | None]]] = field(default_factory=list, repr=False, kw_only=True)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Take a batch of the stream into the pool, and draw the positions of ``n`` rows of it."""
+        rows, labels = self._next()
+        places = torch.randint(len(self), (len(rows),), generator=generator, device=self.device).to(self.data.device)
+        self.data[places] = rows.to(self.data)
+        if self.labels is not None and labels is not None:
+            self.labels[places.to(self.labels.device)] = labels.to(self.labels)
+        return super().draw(n, generator)
+
+    def _next(self) -> tuple[Tensor, Tensor | None]:
+        batch = next(self.passes[0], None) if self.passes else None
+        if batch is None:
+            self.passes[:] = [self.stream()]
+            batch = next(self.passes[0])
+        return batch
 
 
 def _read(data: Tensor | Source, positions: Tensor | slice) -> Tensor:
