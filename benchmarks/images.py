@@ -41,7 +41,7 @@ from ncsn.networks import DiffusersNetwork, PreconditionedScore, UNet
 from ncsn.noise import LogNormal
 from ncsn.training import Batches, Recipe, Trainer, make_accelerator
 
-N_TRAINING, N_SAMPLES = 8000, 2000
+N_TRAINING = 8000
 LEAST_ACCURACY = 0.985
 
 Pixels = NDArray[np.uint8]
@@ -160,11 +160,11 @@ def quality(asked: argparse.Namespace, network: Any, seed: int, judge: Judge) ->
     model = make(steps).fit(x, y)
     figures = {"CPU s": time.process_time() - start, "steps": float(steps)}
     held, _ = judge.judged(x_test)
-    classes = y[np.random.default_rng(seed).permutation(len(y))[:N_SAMPLES]]
+    classes = y[np.random.default_rng(seed).permutation(len(y))[: asked.samples]]
     for name, how in asked.walks.items():
         start = time.process_time()
-        drawn = model.sample(N_SAMPLES, label=classes, random_state=seed, **how)
-        taken = 1000 * (time.process_time() - start) / N_SAMPLES
+        drawn = model.sample(len(classes), label=classes, random_state=seed, **how)
+        taken = 1000 * (time.process_time() - start) / len(classes)
         features, read = judge.judged(drawn)
         figures |= {
             f"{name}: Fréchet": frechet_distance(features, held),
@@ -187,9 +187,10 @@ def run_quality(asked: argparse.Namespace) -> None:
     judge = trained_judge(x, y, x_test, y_test)
     (known, read), (held, _) = judge.judged(x), judge.judged(x_test)
     for part in range(3):
-        some = known[part * N_SAMPLES : (part + 1) * N_SAMPLES]
+        some = known[part * asked.samples : (part + 1) * asked.samples]
         print(f"floor: {frechet_distance(some, held):.2f}; confident {(read.max(1) > 0.9).mean():.3f}")
-    networks = {"ncsn": None} | ({"diffusers' UNet": diffusers_unet} if asked.peer else {})
+    networks: dict[str, Any] = {} if asked.peer_alone else {"ncsn": None}
+    networks |= {"diffusers' UNet": diffusers_unet} if asked.peer or asked.peer_alone else {}
     runs = []
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         runs.append({name: quality(asked, network, seed, judge) for name, network in networks.items()})
@@ -300,11 +301,13 @@ def main() -> None:
     parser.add_argument("--data", help="an .npz file of x, y, x_test and y_test")
     parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--method", default="edm")
     parser.add_argument("--peer", action="store_true", help="diffusers' UNet too")
+    parser.add_argument("--peer-alone", action="store_true", help="diffusers' UNet and not ncsn's")
     parser.add_argument("--settings", type=json.loads, default={}, help="of NCSN, as JSON")
     parser.add_argument(
         "--walks",

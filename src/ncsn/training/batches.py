@@ -11,13 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncsn.data.picked import Source
+from ncsn.data.picked import CHUNK_VALUES, Source
 from ncsn.exact import EmpiricalScore
 
 CPU = torch.device("cpu")
-
-CHUNK = 4096
-"""Rows that are read at once where all are asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +64,13 @@ class Batches:
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield all rows with their labels, some at a time."""
-        for start in range(0, len(self), CHUNK):
-            part = slice(start, start + CHUNK)
+        for part in self._slices():
             yield self.rows(part), None if self.labels is None else self.labels[part]
+
+    def _slices(self) -> Iterator[slice]:
+        """Yield the places of some rows at a time, as many as fit into a little memory."""
+        step = max(1, CHUNK_VALUES // math.prod(self.data.shape[1:]))
+        yield from (slice(start, start + step) for start in range(0, len(self), step))
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw the positions of ``n`` rows."""
@@ -85,8 +86,8 @@ class Batches:
             data = self.data
         else:
             digest = hashlib.sha256()
-            for start in range(0, self.data.shape[0], CHUNK):
-                digest.update(np.ascontiguousarray(self.data[start : start + CHUNK]).data)
+            for part in self._slices():
+                digest.update(np.ascontiguousarray(self.data[part]).data)
             data = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
         return {"data": data} | ({} if self.labels is None else {"labels": self.labels})
 
