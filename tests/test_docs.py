@@ -14,7 +14,7 @@ import matplotlib
 import pytest
 import typer
 
-import ncsn.model.fitting
+import ncsn.model.training_data
 from ncsn.app.cli import app
 from ncsn.plan import Plan, make_plan
 
@@ -46,7 +46,7 @@ def quick_plan(rows: Any, **given: Any) -> Plan:
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "docs" / "penguins.csv", tmp_path)
-    monkeypatch.setattr(ncsn.model.fitting, "make_plan", quick_plan)
+    monkeypatch.setattr(ncsn.model.training_data, "make_plan", quick_plan)
     monkeypatch.setattr(matplotlib, "use", lambda backend: None)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for number, code in enumerate(blocks(page, "python"), 1):
