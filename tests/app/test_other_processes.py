@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ncsn import NCSN, Model
-from ncsn.app.runs import sample_run
+from ncsn.app.uses import sample_run
 from ncsn.samplers import State
 
 

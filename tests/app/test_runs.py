@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from ncsn.app.runs import RunSettings, evaluate_run, train_run
+from ncsn.app.runs import RunSettings, train_run
+from ncsn.app.uses import evaluate_run
 from ncsn.errors import DataError, RunError, SettingError
 from ncsn.training import Progress
 

@@ -19,7 +19,7 @@ from ncsn.exact import EmpiricalScore
 from ncsn.losses import Batch, Consistency, DenoisingScoreMatching, StableTarget, denoising_score_matching
 from ncsn.networks import ConsistencyModel, NCSNScoreNetwork, PreconditionedScore, ResidualMLP
 from ncsn.score import ScoreModel
-from ncsn.training import Progress, Trainer, make_accelerator
+from ncsn.training import Progress, Recipe, Trainer, make_accelerator
 
 from .common import RECIPE, interrupt_at, same, small_model, two_clusters
 
@@ -631,3 +631,26 @@ def test_a_weighting_must_return_a_weight_of_each_level() -> None:
     recipe = replace(RECIPE, objective=DenoisingScoreMatching(lambda sigma: sigma[:, None]))
     with pytest.raises(SettingError, match=r"the weighting must return \(32,\), as the levels, not \(32, 32\)"):
         Trainer(small_model(), two_clusters(), recipe).run()
+
+
+def weights_after(recipe: Recipe, steps: int = 5) -> list[Tensor]:
+    trainer = Trainer(small_model(2).double(), two_clusters(), recipe, torch.arange(200) % 2)
+    nn.init.normal_(
+        trainer.score_model.get_parameter("network.output.weight"), generator=torch.Generator().manual_seed(0)
+    )
+    for _ in range(steps):
+        trainer._train_step()
+        trainer.step += 1
+    return [weight.detach() for weight in trainer.score_model.parameters()]
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_a_batch_in_parts_is_the_batch(parts: int) -> None:
+    whole = weights_after(RECIPE)
+    for mine, theirs in zip(weights_after(replace(RECIPE, accumulation=parts)), whole, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-10)
+
+
+def test_a_batch_cannot_have_more_parts_than_rows() -> None:
+    with pytest.raises(SettingError, match="a batch of 32 rows cannot be taken in 33 parts"):
+        Trainer(small_model(), two_clusters(), replace(RECIPE, accumulation=33))

@@ -179,7 +179,7 @@ def sample(
 ) -> None:
     """Draw samples from a trained model, in the units and columns of its data; a .gif shows them on their way from noise."""
     from ncsn.app.console import say
-    from ncsn.app.runs import sample_run
+    from ncsn.app.uses import sample_run
     from ncsn.samplers import sampler_of
     from ncsn.training import is_main_process
 
@@ -227,7 +227,7 @@ def impute(
 ) -> None:
     """Fill missing values with draws from their distribution given the known ones."""
     from ncsn.app.console import say
-    from ncsn.app.runs import impute_run
+    from ncsn.app.uses import impute_run
 
     how: dict[str, Any] = {"size": size, "background": background, "channels": channels}
     how |= {"mask": mask, "label": label, "draws": draws, "seed": seed, "allow": allow or ()}
@@ -288,7 +288,7 @@ def evaluate(
     """Hold a model's samples against data that training never saw, each distance beside its floor."""
     import json
 
-    from ncsn.app.runs import evaluate_run
+    from ncsn.app.uses import evaluate_run
 
     images: dict[str, Any] = {"size": size, "background": background, "channels": channels}
     if data is None and any(images.values()):

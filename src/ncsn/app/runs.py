@@ -5,14 +5,12 @@ model card; while it trains, also ``checkpoint.safetensors`` and ``settings.json
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 
 from ncsn.app.card import model_card
@@ -20,18 +18,15 @@ from ncsn.app.console import Shown, say_notes, silent
 from ncsn.app.report import write_run_report
 from ncsn.app.snapshots import Snapshots
 from ncsn.app.summary import facts_of, summarise
-from ncsn.data import Dataset, Dialect, Encoding, Split, load, load_mask, save_samples, split
-from ncsn.data.formats import ending_of, has_labels
-from ncsn.errors import DataError, RunError, SettingError, unknown_name
+from ncsn.data import Dataset, Encoding, Split, load, split
+from ncsn.errors import DataError, RunError, SettingError
 from ncsn.estimator import NCSN
-from ncsn.evaluation import Evaluation, judge, train_classifier
+from ncsn.evaluation import Evaluation, judge
 from ncsn.files import read_json, write_bytes
 from ncsn.methods import Method, method_named
 from ncsn.model import Model, TrainingData, score_to_distil
 from ncsn.parts import object_at
 from ncsn.plan import Plan
-from ncsn.samplers import Recorder
-from ncsn.training import is_main_process, make_accelerator
 
 
 @dataclass(frozen=True)
@@ -130,7 +125,7 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     if dataset.dialect is None:
         # those of a table are said before anything slow is loaded
         say_notes(dataset.notes)
-    teacher = None if settings.teacher is None else _load_run(Path(settings.teacher))[0]
+    teacher = None if settings.teacher is None else load_run(Path(settings.teacher))[0]
     method = method_at(settings.method)
     # what the data or the teacher lack shows here, before anything is written
     ready = TrainingData.of(parts.train, parts.train_labels, settings.columns, settings.seed)
@@ -161,8 +156,9 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
             if new:
                 folder.rmdir()
         raise
-    known = _known_labels(settings, dataset, parts)
-    evaluation = judge(estimator.model_, parts.train, parts.held_out, seed=settings.seed, **known)
+    known = known_labels(settings, dataset, parts)
+    judged: dict[str, Any] = {"seed": settings.seed, "log_likelihood": has_quick_density(estimator.model_)}
+    evaluation = judge(estimator.model_, parts.train, parts.held_out, **judged, **known)
     estimator.save(folder)
     _finish(folder, settings, estimator.model_, evaluation, dataset, parts, snapshots.figures())
     for name in ("checkpoint.safetensors", "settings.json"):
@@ -170,7 +166,12 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     return evaluation
 
 
-def _known_labels(settings: RunSettings, dataset: Dataset, parts: Split) -> dict[str, Any]:
+def has_quick_density(model: Model) -> bool:
+    """Return whether log-densities take less time than training does, which those of a UNet do not."""
+    return not model.plan.multipliers
+
+
+def known_labels(settings: RunSettings, dataset: Dataset, parts: Split) -> dict[str, Any]:
     """Return labels as `judge` takes them, of images that a classifier can be trained on; none otherwise."""
     labels, held_out_labels = settings.labels(dataset, parts)
     if isinstance(parts.train, pd.DataFrame) or parts.train.ndim < 3 or labels is None:
@@ -237,195 +238,10 @@ def _claim(folder: Path, settings: RunSettings, resume: bool) -> None:
     write_bytes(marker, json.dumps(asdict(settings), indent=1).encode())
 
 
-def _load_run(folder: Path, allow: Sequence[str] = ()) -> tuple[Model, dict[str, Any]]:
+def load_run(folder: Path, allow: Sequence[str] = ()) -> tuple[Model, dict[str, Any]]:
     """Return a run's model and its configuration."""
     if not folder.is_dir():
         raise RunError(f"no such run folder: {folder}")
     if (folder / "settings.json").exists():
         raise RunError(f"{folder} holds a run that was stopped; finish it with `ncsn train ... --resume`")
     return Model.load(folder, allow=allow), read_json(folder / "config.json")
-
-
-def sample_run(
-    folder: Path,
-    n: int | None,
-    output: Path,
-    *,
-    sampler: Any = None,
-    steps: int | None = None,
-    label: str | None = None,
-    guidance: float | None = None,
-    given: Sequence[str] = (),
-    grid_columns: int | None = None,
-    seed: int = 0,
-    allow: Sequence[str] = (),
-) -> int:
-    """Draw samples of a run into a file, whose ending says the format; return how many.
-
-    Several processes, as ``torchrun`` or ``accelerate launch`` start them, share out the walk, and the main one writes.
-
-    Args:
-        folder: The run.
-        n: Number of samples; where ``given`` is a file, one a row of it when None.
-        output: The file.
-        sampler: As in `Model.sample`, like ``steps`` and ``guidance``.
-        steps: As in `Model.sample`.
-        label: The class, as text.
-        guidance: As in `Model.sample`.
-        given: What is known, ``COLUMN=VALUE`` each, or one table of such columns.
-        grid_columns: Images in a row of a picture; about as many as rows when None.
-        seed: Seed of the draws.
-        allow: Import paths that the run's own parts may be taken from.
-    """
-    moving = ending_of(output) == ".gif"
-    model, config = _load_run(folder, allow)
-    value = None if label is None else model.encoding.label_of(label)
-    known = _given(given)
-    n = n if n is not None else len(known) if isinstance(known, pd.DataFrame) else 1
-    how: dict[str, Any] = {"sampler": sampler, "steps": steps, "label": value, "guidance": guidance, "given": known}
-    walk, accelerator = Recorder(), make_accelerator()
-    how["device"] = accelerator.device
-    # states that are drawn are needed in one place, and what is given is not shared out
-    how["shared"] = accelerator.num_processes > 1 and known is None and not moving
-    if moving and known is None:
-        how["callback"] = walk
-    samples = model.sample(n, generator=torch.Generator().manual_seed(seed), **how)
-    if not is_main_process():
-        return n
-    # the class that was asked for is known, so that formats without a place for it can do without
-    labels = None if value is None or not has_labels(output) else np.full(n, value)
-    save_samples(
-        samples,
-        output,
-        labels=labels,
-        label_name=(config.get("run") or {}).get("label") or "label",
-        value_range=model.encoding.value_range,
-        n_columns=grid_columns,
-        walk=[model.encoding.decode(state.x) for state in walk.states],
-        dialect=_dialect(config),
-    )
-    return n
-
-
-def _given(given: Sequence[str]) -> Any:
-    """Return what samples are given: a mapping of columns to values, the table in a file, or None."""
-    if not given:
-        return None
-    pairs = [entry.partition("=") for entry in given]
-    if len(given) == 1 and not pairs[0][1]:
-        values = load(given[0], gaps=True).values
-        if not isinstance(values, pd.DataFrame):
-            raise DataError(f"{given[0]} is no table; give a .csv or .parquet file, or COLUMN=VALUE")
-        return values
-    named = {name.strip(): value for name, _, value in pairs}
-    if len(named) < len(pairs):
-        raise SettingError(f"give each column once, not {' '.join(given)}")
-    return named
-
-
-def _dialect(config: dict[str, Any]) -> Dialect | None:
-    """Return how the CSV file that a run was trained on was written."""
-    return None if config.get("dialect") is None else Dialect.from_dict(config["dialect"])
-
-
-def impute_run(
-    folder: Path,
-    data: str,
-    output: Path,
-    *,
-    mask: Path | None = None,
-    label: str | None = None,
-    draws: int = 1,
-    seed: int = 0,
-    allow: Sequence[str] = (),
-    **images: Any,
-) -> tuple[int, list[Path]]:
-    """Fill the missing values of data like the run's own by its model; return how many, and the files written.
-
-    Args:
-        folder: The run.
-        data: File or folder, with empty cells (or NaN) where values are missing.
-        output: The file; its ending says the format. Of several draws each has its number before the ending.
-        mask: An image or ``.npy`` file of one row's shape, white or 1 where values are known; the rest of every row is
-            filled. None where the data themselves have the gaps.
-        label: The class of all rows, as text, whatever the column of labels says; that column when None, of a
-            class-conditional model.
-        draws: Number of completed tables, for multiple imputation.
-        seed: Seed of the draws.
-        allow: Import paths that the run's own parts may be taken from.
-        **images: How images are read, as arguments of `load`; as the run's own where None.
-    """
-    ending_of(output)
-    model, config = _load_run(folder, allow)
-    run = config.get("run")
-    name = (run or {}).get("label")
-    as_trained = RunSettings(**run).images() if run else {}
-    dataset = load(data, label=name, gaps=True, **as_trained | _said(images))
-    labels = None if name is None else dataset.labels
-    if label is not None:
-        labels = np.full(len(dataset.values), model.encoding.label_of(label))
-    values = dataset.values
-    known = None if mask is None else load_mask(mask)
-    if known is not None:
-        # of a colour image one mask serves all channels
-        last = model.encoding.images is not None and model.encoding.images.channels_last
-        if known.shape not in (values.shape[1:], values.shape[1:3] if last else values.shape[-2:]):
-            raise DataError(f"{mask}: a mask of shape {known.shape} does not fit rows of shape {values.shape[1:]}")
-        known = np.broadcast_to(known[..., None] if last and known.ndim == 2 else known, values.shape[1:]).copy()
-    generator = torch.Generator().manual_seed(seed)
-    written = [output] if draws == 1 else [_numbered(output, draw) for draw in range(1, draws + 1)]
-    tables = [model.impute(values, mask=known, label=labels, generator=generator) for _ in written]
-    how: dict[str, Any] = {"label_name": name or "label", "dialect": dataset.dialect or _dialect(config)}
-    how["value_range"] = model.encoding.value_range
-    for path, filled in zip(written, tables, strict=True):
-        save_samples(filled, path, labels=labels if has_labels(output) else None, **how)
-    missing = model.encoding.values(values, gaps=True).isnan()
-    count = int(missing.sum()) if known is None else int((missing | ~torch.from_numpy(known)).sum())
-    return count, written
-
-
-def _said(images: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that are not None."""
-    return {name: value for name, value in images.items() if value is not None}
-
-
-def _numbered(path: Path, number: int) -> Path:
-    """Return a file's path with a number before its ending."""
-    ending = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    return path.with_name(f"{path.name.removesuffix(ending)}_{number}{ending}")
-
-
-def evaluate_run(
-    folder: Path,
-    *,
-    data: str | None = None,
-    target: str | None = None,
-    features: Any = None,
-    seed: int = 0,
-    allow: Sequence[str] = (),
-    **images: Any,
-) -> Evaluation:
-    """Judge a run on the rows held back in training, or on other data.
-
-    ``target`` is a column that trees are to predict after training on the samples, ``features`` what images are compared in: by
-    a classifier of the run's own labels when None, by pixels where there are none. It is a `RunError` where the run's own
-    data are gone or have changed. ``images`` is how those other data are read, as arguments of `load`, like the run's own where
-    None.
-    """
-    model, config = _load_run(folder, allow)
-    if "run" not in config:
-        raise RunError(f"{folder} was not written by `ncsn train`, so its data are not known")
-    settings = RunSettings(**config["run"])
-    dataset, parts = settings.split()
-    if len(parts.train) != model.plan.n_rows:
-        raise RunError(f"{settings.data} has changed since training; name the data to judge on with --data")
-    held_out = parts.held_out
-    if data is not None:
-        reading = settings.images() | _said(images)
-        held_out = load(data, n=settings.points, seed=settings.seed + 1, label=settings.label, **reading).values
-    if target is not None and target not in [column.name for column in model.encoding.table]:
-        raise unknown_name("column", target, [str(column.name) for column in model.encoding.table])
-    known = _known_labels(settings, dataset, parts)
-    if features is None and known:
-        features = train_classifier(parts.train, known["labels"], parts.held_out, known["held_out_labels"], seed=seed)
-    return judge(model, parts.train, held_out, seed=seed, target=target, features=features, labels=known.get("labels"))

@@ -22,6 +22,7 @@ def value_range_of(values: Any) -> tuple[float, float]:
     >>> value_range_of(np.array([[3]], dtype=np.uint8)), value_range_of(np.array([[3.0, 16.0]]))
     ((0.0, 255.0), (3.0, 16.0))
     """
+    values = np.asarray(values) if isinstance(values, list) else values
     if str(values.dtype).endswith("uint8"):
         return 0.0, 255.0
     ends = [(part.min(), part.max()) for part in chunks(values)]

@@ -131,7 +131,7 @@ def judge(
     *,
     seed: int = 0,
     rows: int = JUDGED_ROWS,
-    log_likelihood: bool | None = None,
+    log_likelihood: bool = True,
     target: Hashable = None,
     labels: Any = None,
     held_out_labels: Any = None,
@@ -147,7 +147,6 @@ def judge(
         seed: Seed of the samples and of the measures.
         rows: Most samples, and most held-out rows for the log-likelihood.
         log_likelihood: Whether to compute the held-out log-density, which takes the most time; a consistency model has none.
-            When None it is, but of images that a UNet was trained on, where it would take longer than the training.
         target: A column of data frames that trees are to predict after training on the samples; none when None.
         labels: Classes of the training rows, of images. A model with classes is asked for those of some training rows, each as
             often, and what a classifier reads is held against them.
@@ -181,8 +180,7 @@ def judge(
         asked=asked,
     )
     density, standardised, n_impossible = None, None, 0
-    wanted = not model.plan.multipliers if log_likelihood is None else log_likelihood
-    if wanted and model.method.gives_score:
+    if log_likelihood and model.method.gives_score:
         how: dict[str, Any] = {"n_probes": JUDGED_PROBES, "tolerance": 1e-4, "generator": seeded()}
         density, standardised, n_impossible = mean_log_density(model, held_out[:rows], **how)
     trained_on = None

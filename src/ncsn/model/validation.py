@@ -1,0 +1,58 @@
+"""What an estimator is given, as scikit-learn checks it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+from torch import Tensor
+
+from ncsn.data import Encoding, check_values
+from ncsn.data.container import Container
+from ncsn.data.frames import as_pandas
+from ncsn.data.streams import Stream, as_data
+
+
+def validated(estimator: BaseEstimator, X: Any, encoding: Encoding | None, *, gaps: bool = False) -> Any:
+    """Return data, once scikit-learn has set an estimator's attributes by them, or compared both.
+
+    Args:
+        estimator: The estimator, whose ``n_features_in_`` and ``feature_names_in_`` these are.
+        X: The data.
+        encoding: That of the data that were fitted; None where these are to be fitted.
+        gaps: Whether values may be missing.
+
+    Raises:
+        DataError: The data cannot be used, or do not fit those that were fitted.
+    """
+    X = as_data(as_pandas(X))
+    least, table = (2, False) if encoding is None else (1, bool(encoding.table))
+    reset = encoding is None
+    if encoding is not None:
+        encoding.container.check_columns(X)
+    if isinstance(X, pd.DataFrame):
+        check_values("X", X, min_rows=least, gaps=True)
+        if encoding is not None:
+            encoding.values(X, gaps=gaps, unseen=True)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return X
+    values = np.asarray(X) if isinstance(X, list | tuple) else X
+    rows = values.first().images if isinstance(values, Stream) else values
+    Container.of(rows)
+    axes = getattr(rows, "ndim", 2)
+    if axes < 2:  # before scikit-learn's own messages, which have several lines
+        Encoding.fit(rows)
+    if encoding is not None and (table or max(axes - 1, len(encoding.data_shape)) > 1):
+        encoding.values(rows, gaps=gaps)
+    if not table:
+        array = rows.detach().double().numpy(force=True) if axes == 2 and isinstance(rows, Tensor) else rows
+        # images stay in their own type: their features are counted on a stand-in that takes no memory
+        array = np.broadcast_to(0.0, (len(rows), math.prod(rows.shape[1:]))) if axes > 2 else array
+        options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": False, "ensure_min_samples": least}
+        array = validate_data(estimator, array, reset=reset, **options)
+        check_values("X", rows if axes > 2 else array, min_rows=1, gaps=gaps)
+    return values

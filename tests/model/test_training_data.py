@@ -1,0 +1,224 @@
+"""Data ready to train on: images stay as they came, streams fill a pool, and what is measured is that of all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from ncsn import NCSN
+from ncsn.data import Encoding
+from ncsn.data.picked import Rows
+from ncsn.data.streams import Stream
+from ncsn.errors import RunError, SettingError
+from ncsn.model import Model, Moments, TrainingData
+from ncsn.training import Progress, StreamBatches
+
+
+def bars(n: int = 60, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Draw images of 12 x 12 of a bright bar, upright (class 0) or level (class 1), on grey, somewhere."""
+    generator = np.random.default_rng(seed)
+    images = np.full((n, 12, 12), 60, dtype=np.uint8)
+    labels = np.arange(n) % 2
+    for image, label, place in zip(images, labels, generator.integers(1, 10, n), strict=True):
+        image[:, place : place + 2] = 220
+        image[:] = image.T if label else image
+    return images, labels
+
+
+def test_images_stay_bytes_and_their_moments_are_those_of_all_rows() -> None:
+    images, labels = bars(90)
+    data = TrainingData.of(images, labels)
+    assert data.batches.data is images
+    rows = (images - images.mean()) / images.std()
+    for group, chosen in enumerate((slice(None), labels == 0, labels == 1)):
+        np.testing.assert_allclose(data.moments.means[group], rows[chosen].mean(0), atol=1e-6)
+        np.testing.assert_allclose(data.moments.covariances[group], rows[chosen].var(0, ddof=1), atol=1e-6)
+    np.testing.assert_allclose(data.some, rows, atol=1e-5)
+    assert data.n_rows == 90
+    assert data.plan().n_rows == 90
+
+
+def test_a_class_of_one_image_has_no_spread() -> None:
+    rows = torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(0))
+    moments = Moments.of_chunks([(rows[:2], torch.tensor([0, 0])), (rows[2:], torch.tensor([1]))], 2)
+    assert not moments.covariances[2].any()
+    torch.testing.assert_close(moments.means[2], rows[2].double())
+    torch.testing.assert_close(moments.covariances[0], rows.double().var(0))
+
+
+@pytest.mark.parametrize("kind", ["tensor", "mapped", "rows", "channels last", "floats"])
+def test_images_train_the_same_wherever_they_lie(kind: str, tmp_path: Path) -> None:
+    images, labels = bars()
+    same: Any = images
+    if kind == "tensor":
+        same = torch.from_numpy(images)
+    elif kind in ("mapped", "rows"):
+        np.save(tmp_path / "x.npy", images)
+        same = np.load(tmp_path / "x.npy", mmap_mode="r")
+        same = Rows(same) if kind == "rows" else same
+    elif kind == "channels last":
+        same, images = images[..., None], images[:, None]
+    else:
+        same = images.astype(np.float64)
+    small: dict[str, Any] = {
+        "training_steps": 4,
+        "width": 8,
+        "batch_size": 16,
+        "random_state": 0,
+        "mixed_precision": "no",
+    }
+    one, other = (NCSN(**small).fit(x, labels) for x in (images, same))
+    for mine, theirs in zip(one.model_.score_model.parameters(), other.model_.score_model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+    drawn = np.asarray(other.sample(3, steps=3))
+    assert drawn.shape == (3, *same.shape[1:])
+    if kind != "floats":
+        assert drawn.dtype == np.uint8
+
+
+def test_a_unet_learns_which_bar_is_which() -> None:
+    images, labels = bars(200)
+    model = NCSN(training_steps=250, width=12, random_state=0).fit(images, labels)
+    drawn = model.sample(40, steps=12, label=labels[:40]).astype(float)
+    # a bar varies across itself alone
+    upright, level = drawn.mean(1).var(1), drawn.mean(2).var(1)
+    assert ((upright < level) == (labels[:40] == 1)).mean() > 0.9
+    assert 80 < drawn.mean() < 95
+
+
+def test_a_stream_trains_on_rows_that_come_after_the_first() -> None:
+    first, later = bars(40, seed=1)[0], 255 - bars(40, seed=2)[0]
+    stream = Stream([first, later])
+    data = TrainingData.of(stream)
+    assert isinstance(data.batches, StreamBatches)
+    assert data.n_rows == 80
+    pool = TrainingData.of(Stream([first[:20], later[:10], first[20:]])).batches
+    generator = torch.Generator().manual_seed(0)
+    assert isinstance(pool.data, torch.Tensor)
+    pool.data.zero_()
+    seen = set()
+    for _ in range(6):
+        pool.draw(4, generator)
+        seen |= {image.numpy().tobytes() for image in pool.data}
+    # two passes: every image was in the pool
+    assert {image.tobytes() for image in (*first, *later[:10])} <= seen
+    # what the stream keeps is its own
+    assert stream.first().images[:40].tolist() == first.tolist()
+
+
+def test_labels_of_a_stream_go_with_their_images() -> None:
+    images, labels = bars(60)
+    stream = Stream([(images[:30], labels[:30]), (images[30:], labels[30:])], labels=True)
+    data = TrainingData.of(stream)
+    batches, generator = data.batches, torch.Generator().manual_seed(0)
+    for _ in range(5):
+        positions = batches.draw(50, generator)
+        rows, codes = batches.rows(positions), batches.labels
+        assert codes is not None
+        assert torch.equal((rows.mean(1).var(1) < rows.mean(2).var(1)).long(), codes[positions])
+    model = NCSN(training_steps=3, width=8, random_state=0).fit(stream)
+    assert model.classes_ is not None
+    assert model.classes_.tolist() == [0, 1]
+
+
+def test_minutes_become_steps_that_a_checkpoint_keeps(tmp_path: Path) -> None:
+    images = bars()[0]
+    told: list[int] = []
+
+    def stop(progress: Progress) -> None:
+        told.append(progress.steps)
+        raise KeyboardInterrupt
+
+    how: dict[str, Any] = {"minutes": 0.02, "width": 8, "batch_size": 8, "random_state": 0}
+    checkpoint = tmp_path / "c.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ncsn.training.trainer.REPORT_EVERY", 5)
+        patch.setattr("ncsn.training.trainer.CHECKPOINT_EVERY", 5)
+        with pytest.raises(KeyboardInterrupt):
+            NCSN(**how).fit(images, callback=stop, checkpoint=checkpoint)
+        resumed = NCSN(**how).fit(images, checkpoint=checkpoint)
+    assert resumed.plan_.training_steps == told[0] > 5
+    assert {choice.name: choice.rule for choice in resumed.plan_.choices}["training_steps"] == "given"
+
+
+def test_minutes_and_steps_are_not_both_said() -> None:
+    images = bars()[0]
+    with pytest.raises(SettingError, match="give training_steps or minutes, not both"):
+        NCSN(minutes=1, training_steps=5).fit(images)
+    with pytest.raises(SettingError, match="minutes"):
+        NCSN(minutes=0).fit(images)
+
+
+def test_a_callback_can_draw_from_the_model_as_it_is_trained() -> None:
+    images = bars()[0]
+    drawn: list[Any] = []
+
+    def look(progress: Progress) -> None:
+        assert progress.model is not None
+        model = progress.model()
+        assert isinstance(model, Model)
+        drawn.append(model.sample(2, steps=2, generator=torch.Generator().manual_seed(0)))
+
+    how: dict[str, Any] = {"training_steps": 6, "width": 8, "batch_size": 8, "random_state": 0}
+    watched = NCSN(**how).fit(images, callback=look)
+    assert len(drawn) == 1
+    assert drawn[0].shape == (2, 12, 12)
+    # looking changes nothing
+    alone = NCSN(**how).fit(images)
+    for mine, theirs in zip(
+        watched.model_.score_model.parameters(), alone.model_.score_model.parameters(), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_tracker_is_told_of_the_loss() -> None:
+    from accelerate.tracking import GeneralTracker
+
+    class Kept(GeneralTracker):  # type: ignore[misc]  # Accelerate has no types
+        name = "kept"
+        requires_logging_directory = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.facts: dict[str, Any] = {}
+            self.told: list[tuple[int | None, dict[str, Any]]] = []
+
+        @property
+        def tracker(self) -> Any:
+            return self.told
+
+        def store_init_configuration(self, values: dict[str, Any]) -> None:
+            self.facts = values
+
+        def log(self, values: dict[str, Any], step: int | None = None, **more: Any) -> None:
+            self.told.append((step, values))
+
+    tracker = Kept()
+    model = NCSN(training_steps=60, width=8, batch_size=8, random_state=0).fit(bars()[0], log=tracker)
+    assert [(step, values["loss"]) for step, values in tracker.told] == model.loss_curve_
+    assert tracker.told[-1][1]["learning_rate"] < tracker.told[0][1]["learning_rate"]
+    assert tracker.facts["width"] == "8"
+
+
+def test_an_unknown_tracker_is_refused() -> None:
+    with pytest.raises(SettingError, match="log 'nobody'"):
+        NCSN(training_steps=2).fit(bars()[0], log="nobody")
+
+
+def test_a_checkpoint_that_is_none_says_so(tmp_path: Path) -> None:
+    (tmp_path / "c").write_bytes(b"none")
+    with pytest.raises(RunError, match="damaged"):
+        NCSN(minutes=0.01, random_state=0).fit(bars()[0], checkpoint=tmp_path / "c")
+
+
+def test_images_of_other_layouts_have_the_encodings_rows() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (30, 5, 6, 3), dtype=np.uint8)
+    data = TrainingData.of(images)
+    whole = Encoding.fit(images).encode(images)
+    torch.testing.assert_close(data.batches.rows(torch.tensor([4, 2])), whole[[4, 2]].float())
+    assert data.some.shape == (30, 3, 5, 6)
