@@ -89,6 +89,7 @@ def test_a_run_called_from_python_says_nothing_and_returns_its_judgement(
 ) -> None:
     settings = RunSettings("moons", "edm", steps=3, label="component", holdout=0.2, points=60, seed=0)
     evaluation = train_run(settings, tmp_path / "run")
+    assert evaluation is not None
     assert evaluation.comparison.n_held_out == 12
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["evaluation"] == json.loads(json.dumps(evaluation.to_dict())) and config["run"] == asdict(settings)
@@ -136,7 +137,7 @@ def test_a_stopped_run_goes_on_with_the_same_settings_alone(tmp_path: Path) -> N
     with pytest.raises(RunError, match="was started with seed 0, not 1; resume it with the same settings"):
         train_run(replace(settings, seed=1), tmp_path / "run", resume=True)
     resumed = train_run(settings, tmp_path / "run", resume=True)
-    assert resumed.to_dict() == train_run(settings, tmp_path / "whole").to_dict()
+    assert resumed == train_run(settings, tmp_path / "whole")
 
 
 def test_a_run_that_cannot_go_on_keeps_what_it_has(tmp_path: Path) -> None:

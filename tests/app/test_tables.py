@@ -167,4 +167,6 @@ def test_a_run_whose_held_out_rows_have_what_training_lacks_is_finished(tmp_path
     for seed in range(3):
         # two rows of three have a town of their own, of some seed also the first that is held back
         settings = RunSettings(str(tmp_path / "t.csv"), "edm", 2, None, 0.2, 5000, seed)
-        assert train_run(settings, tmp_path / f"run{seed}").n_impossible > 0
+        evaluation = train_run(settings, tmp_path / f"run{seed}")
+        assert evaluation is not None
+        assert evaluation.n_impossible > 0

@@ -143,8 +143,11 @@ def train(
     more: dict[str, Any] = {"teacher": folder, "network": network, "columns": said, "minutes": minutes, "log": log}
     more |= {"size": size, "background": background or "white", "channels": channels}
     settings = RunSettings(data, method, steps, label, holdout, points, seed, **more)
-    say(str(train_run(settings, out, resume=resume, shown=progress_bar)))
-    say(f"wrote {out}/report.html")
+    judged = train_run(settings, out, resume=resume, shown=progress_bar)
+    # of several processes the main one has judged and written
+    if judged is not None:
+        say(str(judged))
+        say(f"wrote {out}/report.html")
 
 
 @app.command()

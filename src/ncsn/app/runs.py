@@ -27,6 +27,7 @@ from ncsn.methods import Method, method_named
 from ncsn.model import Model, TrainingData, score_to_distil
 from ncsn.parts import object_at
 from ncsn.plan import Plan
+from ncsn.training import is_main_process, main_process_first
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,13 @@ def plan_for(
     return dataset, ready.encoding, ready.plan()
 
 
-def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, shown: Shown = silent) -> Evaluation:
+def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, shown: Shown = silent) -> Evaluation | None:
     """Fit a model, judge it on the rows held back, and write the run into a folder.
 
     The folder must be new or empty, unless ``resume`` goes on where a stopped run left off. Where the data, the method or the
     teacher cannot be used (`DataError`, `SettingError`), nothing is written; where the loss is not finite
-    (`DivergenceError`), the last good checkpoint stays. ``shown`` is how the training is shown.
+    (`DivergenceError`), the last good checkpoint stays. ``shown`` is how the training is shown. Of several processes all train;
+    the main one claims the folder, judges and writes, and the others return None.
     """
     dataset, parts = settings.split()
     if dataset.dialect is None:
@@ -134,7 +136,9 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         score_to_distil(teacher, method_named(method), ready.encoding)
     network = None if settings.network is None else object_at(settings.network)
     new = not folder.exists()
-    _claim(folder, settings, resume)
+    with main_process_first():
+        if is_main_process():
+            _claim(folder, settings, resume)
     checkpoint = folder / "checkpoint.safetensors"
     estimator = NCSN(
         method=method,
@@ -145,17 +149,19 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         random_state=settings.seed,
     )
     try:
-        with shown(f"training on {dataset.name}") as advance:
+        with (shown if is_main_process() else silent)(f"training on {dataset.name}") as advance:
             snapshots = Snapshots(folder / "figures" / "training_samples.png", advance, settings.seed)
             how: dict[str, Any] = {"teacher": teacher, "callback": snapshots, "checkpoint": checkpoint}
             estimator.fit(parts.train, parts.train_labels, **how, log=settings.log)
     except (DataError, SettingError):
         # nothing was trained: the folder is left as it was found
-        if not checkpoint.exists():
+        if is_main_process() and not checkpoint.exists():
             (folder / "settings.json").unlink()
             if new:
                 folder.rmdir()
         raise
+    if not is_main_process():
+        return None
     known = known_labels(settings, dataset, parts)
     judged: dict[str, Any] = {"seed": settings.seed, "log_likelihood": has_quick_density(estimator.model_)}
     evaluation = judge(estimator.model_, parts.train, parts.held_out, **judged, **known)

@@ -48,8 +48,18 @@ def agreed(seed: int, device: str | None) -> int:
     """Return the main process's seed: without one that was given, each of several processes has drawn its own."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return seed
-    PartialState(cpu=device == "cpu")
+    PartialState(cpu=device_type(device) == "cpu")
     return int(broadcast_object_list([seed])[0])
+
+
+@contextmanager
+def main_process_first() -> Iterator[None]:
+    """Let the main one of several processes do what is within before the others do."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    with PartialState(cpu=device_type() == "cpu").main_process_first():
+        yield
 
 
 def make_accelerator(
@@ -67,13 +77,14 @@ def make_accelerator(
         SettingError: The device or the precision is unknown or not there, this process is one of several, which keep what
             they began with, or another thread is training with others.
     """
-    device_type(device)
+    # Accelerate joins several processes on a CPU only where it is told that they are
+    cpu = device_type(device) == "cpu"
     if mixed_precision not in PRECISIONS:
         raise unknown_name("mixed precision", mixed_precision, PRECISIONS)
     with _ONE_AT_A_TIME:
         # Accelerate keeps the first device and precision of a process for all later Accelerators, of all threads
         kept = AcceleratorState._shared_state
-        same = (kept.get("_cpu"), kept.get("_mixed_precision")) == (device == "cpu", mixed_precision)
+        same = (kept.get("_cpu"), kept.get("_mixed_precision")) == (cpu, mixed_precision)
         if PartialState._shared_state and not same and PartialState().num_processes == 1:
             if _running:
                 raise SettingError(
@@ -81,9 +92,7 @@ def make_accelerator(
                 )
             AcceleratorState._reset_state(reset_partial_state=True)
         try:
-            accelerator = Accelerator(
-                cpu=device == "cpu", mixed_precision=mixed_precision, log_with=log, project_dir=folder or "."
-            )
+            accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision, log_with=log, project_dir=folder or ".")
         except ValueError as error:
             raise SettingError(f"log {log!r}: {error}") from error
     if log is not None and not accelerator.log_with:
