@@ -51,8 +51,8 @@ def squares_to_channels(facts: Facts) -> Answer:
 def resolutions(facts: Facts) -> Answer:
     """Halved until the coarsest is small."""
     finest = math.ceil(_side(facts) / facts.chosen["patch"])
-    halvings = max(0, math.ceil(math.log2(finest / COARSEST_SIDE)))
-    rule = f"a UNet from {LEAST_SIDE} pixels on, down to {COARSEST_SIDE}"
+    halvings = max(1, math.ceil(math.log2(finest / COARSEST_SIDE)))
+    rule = f"a UNet from {LEAST_SIDE} pixels on, halved to {COARSEST_SIDE}, once at least"
     return (
         (1, *[2] * halvings),
         rule,

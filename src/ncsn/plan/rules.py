@@ -44,7 +44,7 @@ class Regime(IntEnum):
 PLANE_FEATURES = 3
 """Most features of data that count as points in the plane."""
 
-LEAST_SIDE = 12
+LEAST_SIDE = 8
 """Pixels on the longer side of images from which on a UNet is better than a perceptron."""
 
 # What was measured to serve, for points in the plane, tables, small images and images; None where a rule follows the data.
