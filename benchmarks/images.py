@@ -107,10 +107,10 @@ def trained_judge(x: Pixels, y: NDArray[np.int64], x_test: Pixels, y_test: NDArr
     return judge
 
 
-def digits(path: str) -> tuple[Pixels, NDArray[np.int64], Pixels, NDArray[np.int64]]:
+def digits(path: str, n: int = N_TRAINING) -> tuple[Pixels, NDArray[np.int64], Pixels, NDArray[np.int64]]:
     """Return training and test digits with their classes."""
     with np.load(path) as file:
-        rows = np.sort(np.random.default_rng(0).choice(len(file["x"]), N_TRAINING, replace=False))
+        rows = np.sort(np.random.default_rng(0).choice(len(file["x"]), n, replace=False))
         labels = file["y"].astype(np.int64), file["y_test"].astype(np.int64)
         return file["x"][rows], labels[0][rows], file["x_test"], labels[1]
 

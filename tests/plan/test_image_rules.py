@@ -59,6 +59,7 @@ def test_levels_rise_with_the_pixels() -> None:
 @pytest.mark.parametrize(
     ("side", "device", "patch", "multipliers"),
     [
+        (8, "cpu", 1, (1, 2)),
         (16, "cpu", 1, (1, 2)),
         (28, "cpu", 1, (1, 2, 2)),
         (32, "cuda", 1, (1, 2, 2)),
@@ -86,7 +87,7 @@ def test_a_gpu_gets_a_larger_network_and_more_images_more() -> None:
 
 
 def test_a_perceptron_stays_where_images_are_small_or_are_none() -> None:
-    for shape in ((50, 8, 8), (50, 4), (50, 2), (20, 3, 4, 5, 16)):
+    for shape in ((50, 7, 7), (50, 4), (50, 2), (20, 3, 4, 5, 16)):
         plan = make_plan(np.random.default_rng(0).standard_normal(shape))
         assert plan.multipliers == ()
         assert plan.mixed_precision == "no"

@@ -12,6 +12,9 @@ from ncsn.plan.rules import LEAST_SIDE, SIGMA_MIN_BOUNDS, Answer, Facts
 
 COARSEST_SIDE = 8
 FINEST_SIDE_ON_CPU = 40
+EPOCHS = 250
+SMALL_SIDE = 16
+SMALL_STEPS, CPU_STEPS, GPU_STEPS = 5000, 3000, 20_000
 FEW_IMAGES, MANY_IMAGES = 5_000, 10_000
 SIGMA_MIN = 0.01
 LOG_SIGMA_MEAN, LOG_SIGMA_SPREAD = -0.3, 1.5
@@ -111,9 +114,9 @@ def batch_by_device(facts: Facts) -> Answer:
 
 def steps_by_images(facts: Facts) -> Answer:
     """As long as somebody waits, but no more than the images bear."""
-    most = 3000 if facts.device == "cpu" else 20_000
-    value = int(min(most, max(500, 200 * facts.n_rows / facts.chosen["batch_size"])))
-    return value, f"200 epochs, 500 to {most:,}", "more gains more where there are images enough: give minutes"
+    most = GPU_STEPS if facts.device != "cpu" else SMALL_STEPS if _side(facts) < SMALL_SIDE else CPU_STEPS
+    value = int(min(most, max(500, EPOCHS * facts.n_rows / facts.chosen["batch_size"])))
+    return value, f"{EPOCHS} epochs, 500 to {most:,}", "more gains more where there are images enough: give minutes"
 
 
 def rate_by_channels(facts: Facts) -> Answer:

@@ -1,0 +1,103 @@
+"""What runs on a GPU: images a second, trained and sampled, of the plan's UNet beside diffusers' of as many channels.
+
+    python benchmarks/gpu.py --images --data mnist.npz --seconds 120
+
+All of the training digits, in bf16 and compiled, as the plan has it for the device; then the Fréchet distance of samples in the
+features of the judge of `images.py`. Without ``--data`` there are random images, and no judge. ``--device cpu`` tries the script.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import common
+import numpy as np
+import torch
+from images import Judge, diffusers_unet, digits, trained_judge
+
+from ncsn import NCSN
+from ncsn.evaluation import frechet_distance
+from ncsn.training import Progress
+
+
+class Clock:
+    """A callback that measures a training from its first report on, after compilation."""
+
+    def __init__(self) -> None:
+        self.first: tuple[int, float] | None = None
+        self.last = (0, 0.0)
+
+    def __call__(self, progress: Progress) -> None:
+        """Note a step and its time."""
+        self.last = (progress.step, time.perf_counter())
+        self.first = self.first or self.last
+
+    @property
+    def steps_a_second(self) -> float:
+        """Steps a second between the first and the last report."""
+        (first, start), (last, end) = self.first or self.last, self.last
+        return (last - first) / (end - start) if end > start else float("nan")
+
+
+def images(asked: argparse.Namespace) -> None:
+    """Print images a second and the distance, of both networks."""
+    judge, held = None, None
+    if asked.data is None:
+        generator = np.random.default_rng(0)
+        x, y = generator.integers(0, 256, (asked.rows, 28, 28), dtype=np.uint8), generator.integers(0, 10, asked.rows)
+    else:
+        x, y, x_test, y_test = digits(asked.data, asked.rows)
+        judge = trained_judge(x[:8000], y[:8000], x_test, y_test)
+        held = judge.judged(x_test)[0]
+    rows = {
+        name: _measured(asked, network, x, y, judge, held)
+        for name, network in (("ncsn", None), ("diffusers' UNet", diffusers_unet))
+    }
+    where = torch.cuda.get_device_name() if asked.device == "cuda" else asked.device
+    common.spread(f"images on {where}", [rows])
+
+
+def _measured(
+    asked: argparse.Namespace, network: Any, x: Any, y: Any, judge: Judge | None, held: Any
+) -> common.Figures:
+    clock = Clock()
+    settings: dict[str, Any] = {
+        "minutes": asked.seconds / 60,
+        "device": asked.device,
+        "random_state": 0,
+        "width": asked.width,
+    }
+    model = NCSN(network=network, **settings).fit(x, y, callback=clock)
+    labels = np.arange(asked.samples) % 10
+    model.sample(min(64, asked.samples), label=0)
+    start = time.perf_counter()
+    drawn = model.sample(asked.samples, label=labels, random_state=0)
+    seconds = time.perf_counter() - start
+    figures = {
+        "weights": float(sum(weight.numel() for weight in model.score_model_.parameters())),
+        "steps": float(model.plan_.training_steps),
+        "trained a second": clock.steps_a_second * model.plan_.batch_size,
+        "sampled a second": asked.samples / seconds,
+    }
+    if judge is not None:
+        figures["Fréchet"] = frechet_distance(judge.judged(np.asarray(drawn))[0], held)
+    return figures
+
+
+def main() -> None:
+    """Run what is asked for and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", action="store_true", required=True)
+    parser.add_argument("--data", help="an .npz file of x, y, x_test and y_test")
+    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--samples", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--width", type=int, help="channels; the plan's when not given")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    images(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
