@@ -55,8 +55,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         lr: Highest learning rate.
         method: A name of `methods.METHODS`, or a `methods.Method`.
         network: A network F to precondition, called as ``network(x, c_noise)``, and with ``label=`` where there are labels:
-            a module, of which `fit` trains a copy, or what makes one, ``factory(shape, plan, n_classes)``. A residual
-            perceptron when None.
+            a module, of which `fit` trains a copy, or what makes one, ``factory(shape, plan, n_classes)``. When
+            None a `networks.UNet` for images, a residual perceptron for all else.
         training_steps: Optimiser steps.
         batch_size: Rows a step.
         width: Width of the network.

@@ -6,6 +6,7 @@ from typing import Any
 
 from ncsn.app.console import Shown, say, silent
 from ncsn.app.report import RunSummary, write_run_report
+from ncsn.app.runs import has_quick_density
 from ncsn.app.summary import facts_of, summarise
 from ncsn.data import load, split
 from ncsn.errors import RunError
@@ -56,7 +57,7 @@ def _summary(name: str, quick: bool, seed: int, shown: Shown) -> RunSummary:
     say(f"judging and drawing {name}")
     rows = QUICK_ROWS if quick else JUDGED_ROWS
     how: dict[str, Any] = {"seed": seed, "rows": rows, "features": features}
-    evaluation = judge(model, training, held_out, **how)
+    evaluation = judge(model, training, held_out, **how, log_likelihood=has_quick_density(model))
     annealed = judge(model, training, held_out, **how, sampler="annealed_langevin", log_likelihood=False)
     say(f"{name}\n{evaluation}")
     beside = [

@@ -214,6 +214,8 @@ class Trainer:
         """
         self.prepared.train()
         times: list[float] = []
+        # several processes take as many steps
+        seconds = seconds if self.accelerator.num_processes == 1 else 0.0
         while len(times) < least + WARMING_STEPS or sum(times) < seconds:
             start = perf_counter()
             loss = self._train_step()
