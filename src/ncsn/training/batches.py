@@ -109,10 +109,11 @@ class StreamBatches(Batches):
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Take a batch of the stream into the pool, and draw the positions of ``n`` rows of it."""
         rows, labels = self._next()
-        places = torch.randint(len(self), (len(rows),), generator=generator, device=self.device).to(self.data.device)
-        self.data[places] = rows.to(self.data)
+        # no place twice, where an image and a label of two rows could meet
+        places = torch.randperm(len(self), generator=generator, device=self.device)[: len(rows)].to(self.data.device)
+        self.data[places] = rows[: len(places)].to(self.data)
         if self.labels is not None and labels is not None:
-            self.labels[places.to(self.labels.device)] = labels.to(self.labels)
+            self.labels[places.to(self.labels.device)] = labels[: len(places)].to(self.labels)
         return super().draw(n, generator)
 
     def _next(self) -> tuple[Tensor, Tensor | None]:
