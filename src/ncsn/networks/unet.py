@@ -18,7 +18,7 @@ from ncsn.randomness import dropout
 from ncsn.score import NO_LABEL
 
 HEAD_WIDTH = 32
-"""Channels of an attention head, at most."""
+"""Channels of an attention head, or as few more as divide a layer's evenly."""
 
 
 def _normalised(x: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class _Attention(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.n_heads = max(1, width // HEAD_WIDTH)
+        self.n_heads = next(n for n in range(max(1, width // HEAD_WIDTH), 0, -1) if width % n == 0)
         self.before = _Convolution(width, 3 * width, 1)
         self.after = _Convolution(width, width, 1, zero=True)
 
