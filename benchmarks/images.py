@@ -205,7 +205,8 @@ def run_steps(asked: argparse.Namespace) -> None:
     rows = torch.randn(1000, 28, 28, generator=torch.Generator().manual_seed(0))
     shape = (28, 28)
     networks: dict[str, Callable[[], nn.Module]] = {
-        "ncsn": lambda: UNet(shape, 52, (1, 2, 2), 1),
+        "ncsn": lambda: UNet(shape, 48, (1, 2, 2), 1),
+        "ncsn, squares of 2 x 2": lambda: UNet(shape, 56, (1, 2), 2, patch=2),
         "diffusers": lambda: diffusers_like(UNet2DModel),
     }
     if find_spec("denoising_diffusion_pytorch") is None:
