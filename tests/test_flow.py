@@ -6,27 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mixtures import generator, mixture, points
 from scipy.integrate import solve_ivp
 from torch import Tensor, nn
 
 from ncsn.errors import DivergenceError, SettingError
-from ncsn.exact import EmpiricalScore, GaussianMixtureScore
+from ncsn.exact import EmpiricalScore
 from ncsn.flow import carry, slerp
 from ncsn.samplers import sample
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def points(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
-
-
-def mixture(dim: int) -> GaussianMixtureScore:
-    factors = points(3, dim, dim, seed=1)
-    covariances = factors @ factors.mT / dim + 0.02 * torch.eye(dim)
-    return GaussianMixtureScore([1.0, 2.0, 3.0], 2 * points(3, dim, seed=2), covariances)
 
 
 @pytest.mark.parametrize(("sigma", "following"), [(0.01, 30.0), (30.0, 0.01), (2.0, 2.0)])

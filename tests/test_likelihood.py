@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mixtures import generator, mixture, points
 from scipy.integrate import solve_ivp
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
@@ -15,22 +16,6 @@ from ncsn.exact import GaussianMixtureScore
 from ncsn.likelihood import EXACT_TRACE_UP_TO, log_density
 from ncsn.networks import NCSNScoreNetwork, PreconditionedScore, ResidualMLP
 from ncsn.score import ScoreModel
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def points(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
-
-
-def mixture(dim: int) -> GaussianMixtureScore:
-    """Return three correlated components, as narrow as 0.15 in some directions."""
-    factors = points(3, dim, dim, seed=1)
-    covariances = factors @ factors.mT / dim + 0.02 * torch.eye(dim)
-    return GaussianMixtureScore([1.0, 2.0, 3.0], 2 * points(3, dim, seed=2), covariances)
-
 
 CENTRE = torch.tensor([1.5, 0.5], dtype=torch.float64)
 

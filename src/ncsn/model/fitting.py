@@ -173,9 +173,11 @@ def fit_model(
     if compile or (compile is None and accelerator.device.type == "cuda" and plan.multipliers):
         getattr(untrained, "network", untrained).compile()
     trainer = trainer_by(plan, untrained)
+    # before a stream's training puts other rows in the place of those that the plan was made for
+    moments = data.moments
 
     def model() -> Model:
-        return Model(encoding, plan, method, trainer.averaged_model, data.moments, trainer.curve, networks.source)
+        return Model(encoding, plan, method, trainer.averaged_model, moments, trainer.curve, networks.source)
 
     if log is not None:
         accelerator.init_trackers("ncsn", {choice.name: str(choice.value) for choice in plan.choices})

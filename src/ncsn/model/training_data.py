@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,23 +29,17 @@ PLANNED_VALUES = 10_000_000
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Data ready to train on.
+    """Data ready to train on; what only training needs is made when it is asked for.
 
     Attributes:
         encoding: How data become rows.
-        batches: The rows, or images as they are, which become rows a batch at a time.
-        some: Rows that a plan is made for, in single precision.
-        moments: Means and covariances of the rows.
-        n_rows: Number of rows of the data.
-        codes: The code of each row's class, or None.
+        once: Each row once, or images as they are, which become rows a batch at a time.
+        again: Draws the rows anew, where parts of them are drawn; None elsewhere.
     """
 
     encoding: Encoding
-    batches: Batches
-    some: Tensor
-    moments: Moments
-    n_rows: int
-    codes: Tensor | None = None
+    once: Batches
+    again: Callable[[], Tensor] | None = None
 
     @classmethod
     def of(cls, X: Any, y: Any = None, columns: Mapping[str, Any] | None = None, seed: int = 0) -> TrainingData:
@@ -63,15 +58,58 @@ class TrainingData:
         X = as_data(X)
         encoding = Encoding.fit(X, y, columns)
         if isinstance(X, Stream):
-            return _streamed(X, encoding)
+            return cls(encoding, _pool(X, encoding))
         codes = None if y is None else encoding.codes(y, len(X))
-        parts = _images(encoding, X, codes) if encoding.images is not None else _vectors(encoding, X, codes, seed)
-        return cls(encoding, *parts, len(X), codes)
+        if encoding.images is not None:
+            data: Any = X.detach().cpu() if isinstance(X, Tensor) else X if hasattr(X, "shape") else np.asarray(X)
+            return cls(encoding, Batches(data, codes, encoding.image_rows))
+        values, generator = encoding.values(X), torch.Generator().manual_seed(seed_from(seed))
+
+        def drawn() -> Tensor:
+            return encoding.rows(values, generator)
+
+        return cls(encoding, Batches(drawn(), codes), drawn if encoding.draws else None)
 
     @property
     def n_classes(self) -> int:
         """Number of classes; 0 without labels."""
         return 0 if self.encoding.classes is None else len(self.encoding.classes)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the data."""
+        return len(self.once)
+
+    @property
+    def codes(self) -> Tensor | None:
+        """The code of each row's class, or None."""
+        return self.once.labels
+
+    @cached_property
+    def some(self) -> Tensor:
+        """Rows that a plan is made for, in single precision: all, but of images."""
+        if self.encoding.images is None:
+            return self.once.rows(slice(None))
+        return self.once.some(max(100, PLANNED_VALUES // math.prod(self.encoding.shape)))
+
+    @cached_property
+    def batches(self) -> Batches:
+        """The rows to train on."""
+        if self.again is None:
+            return self.once
+        # what is drawn for the atoms of a row is drawn often, so that training sees its distribution and not one draw
+        repeats = max(1, DRAWN_ROWS // len(self.once))
+        first: Any = self.once.data
+        rows = torch.cat([first, *(self.again() for _ in range(repeats - 1))])
+        return Batches(rows, None if self.codes is None else self.codes.repeat(repeats))
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Means and covariances of the rows; of a stream, of those that are in its pool."""
+        batches: Any = self.batches
+        if self.encoding.images is None:
+            return Moments.of(batches.data, batches.labels, self.n_classes)
+        return Moments.of_chunks(batches.chunks(), self.n_classes)
 
     def plan(self, device: str | None = None, **given: Any) -> Plan:
         """Choose the settings; arguments are those of `plan.make_plan`, the device as in `training.device_type`."""
@@ -79,34 +117,8 @@ class TrainingData:
         return make_plan(self.some, **where, device=device_type(device), **given)
 
 
-Parts = tuple[Batches, Tensor, Moments]
-
-
-def _vectors(encoding: Encoding, X: Any, codes: Tensor | None, seed: int) -> Parts:
-    values = encoding.values(X)
-    generator = torch.Generator().manual_seed(seed_from(seed))
-    # what is drawn for the atoms of a row is drawn often, so that training sees its distribution and not one draw
-    repeats = max(1, DRAWN_ROWS // len(values)) if encoding.draws else 1
-    rows = torch.cat([encoding.rows(values, generator) for _ in range(repeats)])
-    codes = None if codes is None else codes.repeat(repeats)
-    n_classes = 0 if encoding.classes is None else len(encoding.classes)
-    return Batches(rows, codes), rows[: len(values)].float(), Moments.of(rows, codes, n_classes)
-
-
-def _images(encoding: Encoding, X: Any, codes: Tensor | None) -> Parts:
-    """Images stay as they are until a batch of them is drawn."""
-    data: Any = X.detach().cpu() if isinstance(X, Tensor) else X if hasattr(X, "shape") else np.asarray(X)
-    return _parts_of(Batches(data, codes, encoding.image_rows), encoding)
-
-
-def _parts_of(batches: Batches, encoding: Encoding) -> Parts:
-    n_classes = 0 if encoding.classes is None else len(encoding.classes)
-    some = batches.some(max(100, PLANNED_VALUES // math.prod(encoding.shape)))
-    return batches, some, Moments.of_chunks(batches.chunks(), n_classes)
-
-
-def _streamed(stream: Stream, encoding: Encoding) -> TrainingData:
-    """A pool of the first rows, in which training puts others, and by which all is measured."""
+def _pool(stream: Stream, encoding: Encoding) -> StreamBatches:
+    """Return a pool of the first rows, in which training puts others."""
 
     def ready(images: NDArray[Any], labels: NDArray[Any] | None) -> tuple[Tensor, Tensor | None]:
         kept = images if images.dtype == np.uint8 else images.astype(np.float32)
@@ -115,7 +127,4 @@ def _streamed(stream: Stream, encoding: Encoding) -> TrainingData:
         return torch.from_numpy(np.array(kept)), None if codes is None else codes.clone()
 
     pool, codes = ready(*stream.first())
-    batches = StreamBatches(
-        pool, codes, encoding.image_rows, stream=lambda: (ready(*each) for each in stream.batches())
-    )
-    return TrainingData(encoding, *_parts_of(batches, encoding), len(pool), codes)
+    return StreamBatches(pool, codes, encoding.image_rows, stream=lambda: (ready(*each) for each in stream.batches()))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import SettingError
+from ncsn.score import NO_LABEL
 
 
 class SinusoidalPositionEmbeddings(nn.Module):
@@ -47,6 +48,25 @@ class SinusoidalPositionEmbeddings(nn.Module):
         coordinate = sigma.log() if self.log_input else sigma
         angles = coordinate.unsqueeze(-1) * self.frequencies.to(sigma.dtype)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def with_label(embedding: Tensor, labels: nn.Embedding | None, label: Tensor | None) -> Tensor:
+    """Add what a network is told of the class to the embedding of the noise level.
+
+    Args:
+        embedding: The noise level's embedding, ``(dim,)`` or ``(N, dim)``.
+        labels: Embeddings of no label and then of each class, ``(1 + n_classes, dim)``; None of a network without classes.
+        label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
+
+    Raises:
+        SettingError: There is a label, but the network has no classes.
+    """
+    if labels is None:
+        if label is not None:
+            raise SettingError("a label was given to a network without classes; make it with n_classes")
+        return embedding
+    told: Tensor = labels(1 + torch.as_tensor(NO_LABEL if label is None else label, device=embedding.device))
+    return embedding + told
 
 
 class FourierFeatures(nn.Module):

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncsn.errors import SettingError, check_count, check_number
-from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings
+from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings, with_label
 from ncsn.randomness import dropout
-from ncsn.score import NO_LABEL
 
 
 class ResidualMLP(nn.Module):
@@ -89,13 +88,7 @@ class ResidualMLP(nn.Module):
         """
         flat = x.flatten(1)
         features = flat if self.fourier is None else torch.cat([flat, self.fourier(flat)], dim=1)
-        embedding = self.embedding(noise)
-        if self.label_embedding is not None:
-            # row 0 of the embedding stands for no label
-            row = 1 + torch.as_tensor(NO_LABEL if label is None else label, device=x.device)
-            embedding = embedding + self.label_embedding(row)
-        elif label is not None:
-            raise SettingError("a label was given to a network without classes; make it with n_classes")
+        embedding = with_label(self.embedding(noise), self.label_embedding, label)
         scales_and_shifts = self.modulation(embedding).chunk(2 * len(self.hidden), dim=-1)
         h = self.input(features)
         for i, (hidden, residual) in enumerate(zip(self.hidden, self.residual, strict=True)):

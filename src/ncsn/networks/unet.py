@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncsn.errors import SettingError, check_count, check_number
-from ncsn.networks.embeddings import SinusoidalPositionEmbeddings
+from ncsn.networks.embeddings import SinusoidalPositionEmbeddings, with_label
 from ncsn.parts import Part, filled
 from ncsn.randomness import dropout
-from ncsn.score import NO_LABEL
 
 HEAD_WIDTH = 32
 """Channels of an attention head, or as few more as divide a layer's evenly."""
@@ -194,13 +193,7 @@ class UNet(nn.Module):
         return answer.to(x.dtype)
 
     def _told(self, noise: Tensor, label: Tensor | None) -> Tensor:
-        embedding = self.embedding(self.level(noise))
-        if self.label_embedding is not None:
-            # row 0 of the embedding stands for no label
-            row = 1 + torch.as_tensor(NO_LABEL if label is None else label, device=noise.device)
-            embedding = embedding + self.label_embedding(row)
-        elif label is not None:
-            raise SettingError("a label was given to a network without classes; make it with n_classes")
+        embedding = with_label(self.embedding(self.level(noise)), self.label_embedding, label)
         told: Tensor = self.modulation(functional.silu(embedding))
         return told
 
