@@ -163,16 +163,19 @@ def fit_model(
         lesson = None if distilled is None else digest_of(distilled.state_dict())
         return Trainer(model, data.batches, recipe, None, accelerator, settings=[plan.to_dict(), lesson])
 
+    def made_faster(model: nn.Module) -> nn.Module:
+        if compile or (compile is None and accelerator.device.type == "cuda" and plan.multipliers):
+            getattr(model, "network", model).compile()
+        return model
+
     if minutes is not None:
         if checkpoint is not None and checkpoint.exists():
             steps = steps_of(checkpoint)
         else:
-            seconds = trainer_by(plan, copy.deepcopy(untrained)).seconds_a_step()
+            seconds = trainer_by(plan, made_faster(copy.deepcopy(untrained))).seconds_a_step()
             steps = max(1, agreed(round(60 * minutes / seconds), device))
         plan = data.plan(device, **settings | {"training_steps": steps})
-    if compile or (compile is None and accelerator.device.type == "cuda" and plan.multipliers):
-        getattr(untrained, "network", untrained).compile()
-    trainer = trainer_by(plan, untrained)
+    trainer = trainer_by(plan, made_faster(untrained))
     # before a stream's training puts other rows in the place of those that the plan was made for
     moments = data.moments
 
