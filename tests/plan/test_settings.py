@@ -249,7 +249,7 @@ def test_few_rows_get_dropout_and_images_none() -> None:
 
 def test_width_grows_with_the_features_and_the_learning_rate_falls_with_it() -> None:
     plans = [make_plan(normal(50, dim)) for dim in (1, 16, 32, 64, 200)]
-    assert [plan.width for plan in plans] == [128, 128, 256, 512, 512]
+    assert [plan.width for plan in plans] == [128, 128, 256, 256, 256]
     assert len({round(plan.width * plan.learning_rate, 9) for plan in plans}) == 1
     assert make_plan(normal(50, 2), width=64).learning_rate == 2 * plans[0].learning_rate
 

@@ -66,6 +66,7 @@ CONSTANTS: dict[str, tuple[float | None, float | None, float | None, float | Non
 
 FINEST_TO_SIGMA_MIN = 5.0
 SIGMA_MIN_BOUNDS = (0.002, 0.1)
+STEPS_A_ROW, STEPS_A_FEATURE, LEAST_STEPS = 3, 32, 400
 LANGEVIN_BUDGET = 300
 LANGEVIN_STEPS_BOUNDS = (5, 100)
 
@@ -211,19 +212,28 @@ def share_of_range(facts: Facts) -> Answer:
 
 def units_by_columns(facts: Facts) -> Answer:
     """Eight units a column, however many values of a row it takes."""
-    value = int(2 ** min(9, max(7, round(math.log2(8 * facts.n_columns)))))
-    return value, "8 units a column", "a power of 2 between 128 and 512, what a CPU trains in minutes"
+    most = 8 if facts.regime is Regime.TABLE and facts.n_rows < 1000 else 9
+    value = int(2 ** min(most, max(7, round(math.log2(8 * facts.n_columns)))))
+    reason = f"a power of 2 between 128 and {2**most}, what a CPU trains in minutes"
+    return value, "8 units a column", reason
 
 
 def dropout_by_rows(facts: Facts) -> Answer:
-    """Less for more rows."""
-    value = round(min(0.5, max(0.0, 0.5 * (3.5 - math.log10(facts.n_rows)) / 1.5)), 2)
+    """Less for more rows, and for rows that are wide for their number."""
+    by_rows = min(0.5, max(0.0, 0.5 * (3.5 - math.log10(facts.n_rows)) / 1.5))
+    wide = STEPS_A_FEATURE * facts.rows.shape[1] / max(LEAST_STEPS, STEPS_A_ROW * facts.n_rows)
+    value = round(by_rows * min(1.0, max(0.4, 1 / wide)), 2)
+    if wide > 1:
+        return value, "from the number of rows and features", "many features lose their shape with half of the units"
     return value, "from the number of rows", "half of the units at 100 rows, none from 3,200 on: few rows overfit"
 
 
 def steps_by_rows(facts: Facts) -> Answer:
-    """Three a row."""
-    value = int(min(3200, max(400, 3 * facts.n_rows)))
+    """Three a row, more where rows are wide for their number."""
+    by_rows, by_features = STEPS_A_ROW * facts.n_rows, STEPS_A_FEATURE * facts.rows.shape[1]
+    value = int(min(3200, max(LEAST_STEPS, by_rows, by_features)))
+    if by_features > max(LEAST_STEPS, by_rows):
+        return value, "32 a feature, up to 3,200", "many features take steps to learn, however few the rows"
     return value, "3 a row, 400 to 3,200", "few rows overfit when trained long; more gains little"
 
 
