@@ -213,7 +213,7 @@ def run_steps(asked: argparse.Namespace) -> None:
         print("denoising-diffusion-pytorch is not installed, so it is left out")
     else:
         unet = import_module("denoising_diffusion_pytorch").Unet
-        networks["denoising-diffusion-pytorch"] = lambda: _Timed(unet(dim=32, dim_mults=(1, 2, 2), channels=1))
+        networks["denoising-diffusion-pytorch"] = lambda: _Timed(unet(dim=28, dim_mults=(1, 2, 2), channels=1))
     for precision in ("no", "bf16"):
         accelerator = make_accelerator("cpu", precision)
         trainers = {}
