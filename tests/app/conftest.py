@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,17 @@ import pytest
 from ncsn.app.cli import main
 
 from .common import TABLE, Command
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_reports() -> Iterator[None]:
+    """Draw and judge few rows: that there is a figure does not depend on their number."""
+    few = {"app.summary.FIGURE_ROWS": 50, "app.summary.FIGURE_IMAGES": 12, "app.summary.TRUTH_ROWS": 500}
+    few |= {"app.compare.HELD_OUT_POINTS": 1000, "app.compare.DENSITY_ROWS": 50}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, number in few.items():
+            patch.setattr(f"ncsn.{name}", number)
+        yield
 
 
 @pytest.fixture
@@ -27,7 +39,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run trained by the command on a table with labels."""
     folder = tmp_path_factory.mktemp("finished")

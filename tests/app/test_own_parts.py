@@ -31,30 +31,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
     shutil.copy(OWN_PARTS, folder / "own_code.py")
     parts = ["--method", "own_code:OWN", "--network", "own_code:make_network"]
-    _ncsn(folder, *TRAINED, "--label", "component", "--out", "run", *parts)
+    line = [sys.executable, "-m", "ncsn", *TRAINED, "--label", "component", "--out", "run", *parts]
+    subprocess.run(line, cwd=folder, check=True, capture_output=True)
     return folder
 
 
-def _ncsn(folder: Path, *arguments: str, code: int = 0) -> str:
-    """Run a command in a folder, and return what it wrote on standard error."""
-    line = [sys.executable, "-m", "ncsn", *arguments]
-    done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == code, done.stderr
-    return done.stderr
+def test_a_run_with_parts_of_one_s_own_is_trained_sampled_and_judged(
+    folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
 
+    def as_anew(*arguments: object) -> int:
+        """Run a command as a process would that has not met the module."""
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(folder))])
+            patch.delitem(sys.modules, "own_code", raising=False)
+            code = command(*arguments)
+            sys.modules.pop("own_code", None)
+        return code
 
-def test_a_run_with_parts_of_one_s_own_is_trained_sampled_and_judged(folder: Path) -> None:
     config = json.loads((folder / "run" / "config.json").read_text())
     assert config["run"]["method"] == "own_code:OWN" and config["run"]["network"] == "own_code:make_network"
     assert config["method"]["sampler"] == {"part": "own_code:Euler", "share": 0.0}
     assert config["network"] == {"path": "own_code:make_network"}
-    error = _ncsn(folder, "sample", "run", "-n", "3", "-o", "out.npy", code=1)
+    assert as_anew("sample", "run", "-n", 3, "-o", "out.npy") == 1
+    error = capsys.readouterr().err
     assert len(error.strip().splitlines()) == 1 and "if you trust it, allow it by allow=['own_code']" in error
     assert not (folder / "out.npy").exists()
-    _ncsn(folder, "sample", "run", "-n", "3", "-o", "out.npy", "--label", "1", "--allow", "own_code")
+    allowed = ["--allow", "own_code"]
+    assert as_anew("sample", "run", "-n", 3, "-o", "out.npy", "--label", 1, *allowed) == 0
     assert np.load(folder / "out.npy").shape == (3, 2)
-    _ncsn(folder, "sample", "run", "-n", "3", "-o", "b.npy", "--sampler", "own_code:euler_steps", "--allow", "own_code")
-    _ncsn(folder, "evaluate", "run", "--json", "--allow", "own_code")
+    assert as_anew("sample", "run", "-n", 3, "-o", "b.npy", "--sampler", "own_code:euler_steps", *allowed) == 0
+    assert as_anew("evaluate", "run", "--json", *allowed) == 0
 
 
 @pytest.mark.parametrize(

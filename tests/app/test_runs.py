@@ -1,7 +1,6 @@
 """Runs: whole, resumed as if never stopped, distilled, judged."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -36,23 +35,20 @@ def test_a_run_is_whole(finished: Path) -> None:
     assert b"pickle" not in (finished / "model.safetensors").read_bytes()
 
 
-def test_killed_and_resumed_ends_as_if_never_stopped(command: Command) -> None:
-    arguments = ["train", "moons", "--points", "300", "--steps", "1100", "--seed", "5"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-
-    def start(folder: str, *more: str) -> subprocess.Popen[bytes]:
-        line = [sys.executable, "-m", "ncsn", *arguments, "--out", folder, *more]
-        return subprocess.Popen(line, stderr=subprocess.DEVNULL, env=environment)
-
-    assert start("whole").wait() == 0
-    process = start("stopped")
+def test_killed_and_resumed_ends_as_if_never_stopped(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["train", "moons", "--points", "300", "--steps", "250", "--seed", "5", "--out"]
+    often = "from ncsn.training import trainer; trainer.CHECKPOINT_EVERY = 50; from ncsn.app.cli import main; main()"
+    line = [sys.executable, "-c", often, *arguments, "stopped"]
+    process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
     checkpoint = Path("stopped/checkpoint.safetensors")
     while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert checkpoint.exists(), "the run ended before it could be killed"
-    assert start("stopped", "--resume").wait() == 0
+    monkeypatch.setattr("ncsn.training.trainer.CHECKPOINT_EVERY", 50)
+    assert command(*arguments, "stopped", "--resume") == 0
+    assert command(*arguments, "whole") == 0
     whole, resumed = (load_file(f"{folder}/model.safetensors") for folder in ("whole", "stopped"))
     assert whole.keys() == resumed.keys()
     for name in whole:
