@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ncsn.data import Encoding, check_values
 from ncsn.data.container import Container
 from ncsn.data.frames import as_pandas
 from ncsn.data.streams import Stream, as_data
+from ncsn.errors import RunError, SettingError
 
 
 def validated(estimator: BaseEstimator, X: Any, encoding: Encoding | None, *, gaps: bool = False) -> Any:
@@ -56,3 +58,18 @@ def validated(estimator: BaseEstimator, X: Any, encoding: Encoding | None, *, ga
         array = validate_data(estimator, array, reset=reset, **options)
         check_values("X", rows if axes > 2 else array, min_rows=1, gaps=gaps)
     return values
+
+
+def checkpoint_path(checkpoint: str | Path, random_state: Any) -> Path:
+    """Return the file to which a training's state is written.
+
+    Raises:
+        SettingError: There is no random state, so that no later fit could go on from it.
+        RunError: It is a folder, or in none.
+    """
+    if random_state is None:
+        raise SettingError("a checkpoint needs a random_state, such as 0, so that a later fit can go on from it")
+    path = Path(checkpoint)
+    if path.is_dir() or not path.parent.is_dir():
+        raise RunError(f"cannot write checkpoint {path}: name a file in a folder that exists")
+    return path

@@ -84,6 +84,7 @@ class Facts:
         n_columns: Number of columns that a row comes from.
         n_rows: Number of all rows.
         device: Where training will run: ``cpu``, ``cuda``, ``mps``.
+        context_dim: Numbers in the context of each row; 0 without contexts.
     """
 
     rows: Tensor
@@ -93,6 +94,7 @@ class Facts:
     n_columns: int
     n_rows: int
     device: str
+    context_dim: int = 0
 
     @property
     def ratio(self) -> float:
@@ -131,6 +133,21 @@ def share_of_spread(name: str) -> Rule:
         return share * facts.chosen["sigma_data"], f"{share:g} sigma_data", CONSTANTS[name][-1]
 
     return rule
+
+
+def without_contexts(name: str) -> Rule:
+    """Return the rule of a setting that counts only where there are no contexts."""
+
+    def rule(facts: Facts) -> Answer:
+        value, _, _ = share_of_spread(name)(facts)
+        return value, "not used with contexts", "the mean over all rows is not that of one context"
+
+    return rule
+
+
+def numbers_of_contexts(facts: Facts) -> Answer:
+    """As encoded."""
+    return facts.context_dim, "the contexts, encoded", "numbers that the network is told of each row besides"
 
 
 def standard_deviation(facts: Facts) -> Answer:
