@@ -145,7 +145,7 @@ class TrainingData:
     def plan(self, device: str | None = None, **given: Any) -> Plan:
         """Choose the settings; arguments are those of `plan.make_plan`, the device as in `training.device_type`."""
         where: dict[str, Any] = {"n_columns": self.encoding.n_columns, "n_rows": self.n_rows}
-        where["context_dim"] = 0 if self.told is None else self.told.shape[1]
+        where["contexts"] = self.told
         return make_plan(self.some, **where, device=device_type(device), **given)
 
 

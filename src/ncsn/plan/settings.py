@@ -246,7 +246,7 @@ def make_plan(
     n_columns: int | None = None,
     n_rows: int | None = None,
     device: str = "cpu",
-    context_dim: int = 0,
+    contexts: Tensor | None = None,
     **given: Any,
 ) -> Plan:
     """Choose the settings for a data set, each by its rule.
@@ -256,7 +256,7 @@ def make_plan(
         n_columns: Number of columns that the rows come from, of a table; that of their values when None.
         n_rows: Number of all rows, where ``x`` are some of them at random.
         device: Where training will run: ``cpu``, ``cuda`` or ``mps``. Of images it decides how large a network is.
-        context_dim: Numbers in the context of each row; 0 without contexts.
+        contexts: What the network is told of each row besides, ``(N, C)``; None without contexts.
         **given: Settings to take as they are, by their names in `Plan`; None means that the data choose.
 
     Returns:
@@ -279,10 +279,10 @@ def make_plan(
     rows, chosen, choices = as_rows(x), dict[str, Any](), []
     shape = tuple(np.shape(x))[1:] or (1,)
     regime, n_rows = Regime.of(shape), n_rows or len(rows)
-    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device, context_dim)
+    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device, contexts)
     for name, (check, rule, of_images, of_contexts) in _SETTINGS.items():
         chooses = of_images if regime is Regime.IMAGES else rule
-        chooses = of_contexts if context_dim and of_contexts is not None else chooses
+        chooses = of_contexts if contexts is not None and of_contexts is not None else chooses
         if given.get(name) is not None:
             value, by, reason = given[name], "given", "set by the caller"
         elif chooses is None:
