@@ -65,7 +65,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         n_blocks: Number of its residual blocks.
         dropout: Share of hidden units that training leaves out.
         columns: What columns of a data frame are said to be, by name: one of `data.tables.KINDS`, such as ``category`` or
-            ``drop``, or a mapping of ``kind`` and ``bounds``.
+            ``drop``, or a mapping of ``kind`` and ``bounds``; those of contexts among them.
         device: ``cpu``, ``cuda``, ``mps``; the fastest there when None.
         mixed_precision: ``no``, ``bf16`` or ``fp16``, as Accelerate understands them; chosen by the device when None.
         accumulation: Parts that a batch is taken in, one after the other, so that a large one fits the memory.

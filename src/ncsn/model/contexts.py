@@ -34,21 +34,23 @@ def context_of(y: Any, context: Any) -> tuple[Any, Any]:
     return None, values
 
 
-def fit_contexts(context: Any, n: int) -> tuple[Encoding, Tensor]:
+def fit_contexts(context: Any, n: int, columns: Mapping[str, Any] | None = None) -> tuple[Encoding, Tensor]:
     """Return how contexts are encoded, and what the network is told of each, ``(n, context_dim)``, in single precision.
 
     Args:
         context: Array, tensor or data frame; one axis is one column.
         n: Number of rows that they are of.
+        columns: What columns of a data frame are said to be, as in `data.tables.describe`.
 
     Raises:
         DataError: The contexts cannot be used, or there are too many or too few.
+        SettingError: ``columns`` do not fit.
     """
     context = _as_rows(as_pandas(context))
     if len(context) != n:
         raise DataError(f"{len(context)} contexts for {n} rows; one for each is needed")
     try:
-        encoding = Encoding.fit(context)
+        encoding = Encoding.fit(context, columns=columns)
     except DataError as error:
         raise DataError(f"context: {str(error).removeprefix('X: ')}") from error
     if encoding.images is not None:
@@ -58,6 +60,15 @@ def fit_contexts(context: Any, n: int) -> tuple[Encoding, Tensor]:
 
 def context_rows(encoding: Encoding | None, context: Any, n: int) -> Tensor | None:
     """Return what the network is told of the contexts of ``n`` rows, ``(n, context_dim)``; None for no context.
+
+    Arguments and errors are those of `context_values`.
+    """
+    values = context_values(encoding, context, n)
+    return None if values is None or encoding is None else encoding.rows(values).float().expand(n, -1)
+
+
+def context_values(encoding: Encoding | None, context: Any, n: int) -> Tensor | None:
+    """Return contexts as values, ``(n, C)`` or ``(1, C)`` of one for all rows; None for no context.
 
     Args:
         encoding: How contexts are encoded; None of a model without.
@@ -82,7 +93,7 @@ def context_rows(encoding: Encoding | None, context: Any, n: int) -> Tensor | No
         values = encoding.values(context, name="context")
     if len(values) not in (1, n):
         raise SettingError(f"{len(values)} contexts for {n} rows; give one, or one for each")
-    return encoding.rows(values).float().expand(n, -1)
+    return values
 
 
 def _as_rows(context: Any, width: int = 1) -> Any:
@@ -119,6 +130,17 @@ def _named(encoding: Encoding, context: Mapping[Any, Any]) -> Tensor:
         except SettingError as error:
             raise SettingError(f"context, column {name!r}: {error}") from error
     return torch.tensor([numbers], dtype=torch.float64)
+
+
+def columns_of_both(
+    columns: Mapping[str, Any] | None, context: Any
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return what columns are said to be, of the data and of contexts: of these those that a data frame of contexts has."""
+    if columns is None or context is None:
+        return None if columns is None else dict(columns), None
+    known = getattr(as_pandas(context), "columns", ())
+    of_contexts = {name: said for name, said in columns.items() if name in known}
+    return {name: said for name, said in columns.items() if name not in of_contexts} or None, of_contexts or None
 
 
 def checked_weights(weights: Any, n: int) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ncsn.data import Encoding
 from ncsn.data.streams import Stream, as_data
 from ncsn.errors import SettingError
-from ncsn.model.contexts import checked_weights, context_of, fit_contexts, picked
+from ncsn.model.contexts import checked_weights, columns_of_both, context_of, fit_contexts, picked
 from ncsn.model.moments import Moments
 from ncsn.plan import Plan, make_plan
 from ncsn.randomness import seed_from
@@ -60,7 +60,7 @@ class TrainingData:
         Args:
             X: Data in their own units: array, tensor or data frame, or images.
             y: Class label of each row, or None; a quantity, of which some are fractions, is a context.
-            columns: What columns of a data frame are said to be.
+            columns: What columns of a data frame are said to be, those of contexts among them.
             seed: Seed of what is drawn for their atoms.
             context: What is known of each row: array, tensor or data frame, or None.
             weights: How much each row counts, ``(N,)``, or None for all alike. Rows of weight 0 are left out.
@@ -80,8 +80,9 @@ class TrainingData:
             kept = drawn_by.nonzero()[:, 0]
             X, y, context = (None if each is None else picked(each, kept) for each in (X, y, context))
             drawn_by = drawn_by[kept]
+        columns, of_contexts = columns_of_both(columns, context)
         encoding = Encoding.fit(X, y, columns)
-        contexts, told = (None, None) if context is None else fit_contexts(context, len(X))
+        contexts, told = (None, None) if context is None else fit_contexts(context, len(X), of_contexts)
         codes = None if y is None else encoding.codes(y, len(X))
         besides: dict[str, Any] = {"contexts": told, "weights": drawn_by}
         if encoding.images is not None:
