@@ -14,11 +14,12 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from ncsn.errors import RunError, SettingError, check_number
+from ncsn.errors import RunError, SettingError
 from ncsn.files import plain_value
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
-from ncsn.model.validation import validated
+from ncsn.model.distribution import FittedDistribution
+from ncsn.model.validation import as_given, checked_minutes, checkpoint_path, validated
 from ncsn.plan import PageSettings, Plan
 from ncsn.randomness import generator_of, seed_of
 from ncsn.training import Progress, is_main_process
@@ -47,23 +48,25 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     are, and `sample` then draws by annealed Langevin dynamics.
 
     Args:
-        score_net: A score model to train as it is, called as ``score_net(x, sigma)``, and with ``label=`` (-1 for none) where
-            there are labels; `fit` trains a copy. For a network F, which the method preconditions, give ``network`` instead.
+        score_net: A score model to train as it is, called as ``score_net(x, sigma)``, and with ``label=`` (-1 for none) and
+            ``context=`` (rows of NaN for none) where there are labels and contexts; `fit` trains a copy. For a network F,
+            which the method preconditions, give ``network`` instead.
         sigma_min: Smallest noise level.
         sigma_max: Largest noise level.
         n_sigmas: Number of discrete noise levels.
         lr: Highest learning rate.
         method: A name of `methods.METHODS`, or a `methods.Method`.
-        network: A network F to precondition, called as ``network(x, c_noise)``, and with ``label=`` where there are labels:
-            a module, of which `fit` trains a copy, or what makes one, ``factory(shape, plan, n_classes)``. When
-            None a `networks.UNet` for images, a residual perceptron for all else.
+        network: A network F to precondition, called as ``network(x, c_noise)``, with ``label=`` where there are labels, and
+            with ``context=``, ``(N, context_dim)``, where there are contexts, a row of NaN for none: a module, of which
+            `fit` trains a copy, or what makes one, ``factory(shape, plan, n_classes)``, where ``plan.context_dim`` is 0
+            without contexts. When None a `networks.UNet` for images, a residual perceptron for all else.
         training_steps: Optimiser steps.
         batch_size: Rows a step.
         width: Width of the network.
         n_blocks: Number of its residual blocks.
         dropout: Share of hidden units that training leaves out.
         columns: What columns of a data frame are said to be, by name: one of `data.tables.KINDS`, such as ``category`` or
-            ``drop``, or a mapping of ``kind`` and ``bounds``.
+            ``drop``, or a mapping of ``kind`` and ``bounds``; those of contexts among them.
         device: ``cpu``, ``cuda``, ``mps``; the fastest there when None.
         mixed_precision: ``no``, ``bf16`` or ``fp16``, as Accelerate understands them; chosen by the device when None.
         accumulation: Parts that a batch is taken in, one after the other, so that a large one fits the memory.
@@ -127,6 +130,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         X: Any,
         y: Any = None,
         *,
+        context: Any = None,
+        sample_weight: Any = None,
         teacher: NCSN | Model | None = None,
         callback: Callable[[Progress], None] | None = None,
         checkpoint: str | Path | None = None,
@@ -136,7 +141,12 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: Array, tensor or data frame, ``(N, D)``, or images in any form that `data.Encoding.fit` takes.
-            y: Class label of each row, for a class-conditional model; None for none.
+            y: Class label of each row, for a class-conditional model; None for none. A quantity, of which some are fractions, is
+                a context of one column.
+            context: What is known of each row, for a conditional model: array, tensor or data frame, ``(N, C)``, of any kinds of
+                columns; None for nothing. Together with ``y`` the model is told both, and it knows the data given either or
+                none of them too.
+            sample_weight: How much each row counts, ``(N,)``: a weight of 2 is the row twice, of 0 no row. All alike when None.
             teacher: A model fitted on the same data, which the method ``consistency`` distils; None to train from scratch.
             callback: Called with a `training.Progress` every 50 steps and after the last one.
             checkpoint: A file to which the training's state is written every 500 steps, and from which training goes on
@@ -145,15 +155,15 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 object, or several; its files go beside the checkpoint.
 
         Raises:
-            DataError: The data are not finite, not numeric, too few or all equal, the labels do not fit them, or the teacher
-                was fitted on others.
+            DataError: The data are not finite, not numeric, too few or all equal, labels, contexts or weights do not fit them, or
+                the teacher was fitted on others.
             SettingError: A setting is out of range or unknown, or the method cannot distil the teacher.
             DivergenceError: The loss is not finite; the last good checkpoint stays.
             RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
         """
         seen = NCSN()
         validated(seen, X, None)
-        path = None if checkpoint is None else self._checkpoint_path(checkpoint)
+        path = None if checkpoint is None else checkpoint_path(checkpoint, self.random_state)
         model = fit_model(
             X,
             y,
@@ -165,12 +175,14 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             device=self.device,
             mixed_precision=self.mixed_precision,
             accumulation=self.accumulation,
-            minutes=self._minutes(),
+            minutes=checked_minutes(self.minutes, self.training_steps),
             compile=self.compile,
             log=log,
             callback=callback,
             checkpoint=path,
             columns=self.columns,
+            context=context,
+            sample_weight=sample_weight,
         )
         # only now: what fails above leaves an earlier fit whole
         for name in ("_stepper", *_SEEN):
@@ -183,21 +195,6 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Return the settings that the page's loop has too, by the plan's names."""
         names = ("sigma_min", "sigma_max", "n_sigmas")
         return {name: getattr(self, name) for name in names} | {"learning_rate": self.lr}
-
-    def _minutes(self) -> float | None:
-        if self.minutes is not None:
-            check_number("minutes", self.minutes, above=0)
-            if self.training_steps is not None:
-                raise SettingError("give training_steps or minutes, not both")
-        return self.minutes
-
-    def _checkpoint_path(self, checkpoint: str | Path) -> Path:
-        if self.random_state is None:
-            raise SettingError("a checkpoint needs a random_state, such as 0, so that a later fit can go on from it")
-        path = Path(checkpoint)
-        if path.is_dir() or not path.parent.is_dir():
-            raise RunError(f"cannot write checkpoint {path}: name a file in a folder that exists")
-        return path
 
     def _validated(self, X: Any, *, gaps: bool = False) -> Any:
         return validated(self, X, self.model_.encoding, gaps=gaps)
@@ -236,11 +233,12 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             step_size: Langevin's epsilon, of alpha_i = epsilon (sigma_i / sigma_min)^2; by technique 4 when None.
             device: Where to sample; where the model is when None.
             random_state: As in the class; the estimator's own when None.
-            **how: ``sampler``, ``steps``, ``levels``, ``label``, ``guidance``, ``generator``, ``x_init``, ``dtype``,
+            **how: ``sampler``, ``steps``, ``levels``, ``label``, ``context``, ``guidance``, ``generator``, ``x_init``, ``dtype``,
                 ``denoise_last``, ``chunk_size``, ``callback`` of `Model.sample`; and options of the sampler.
 
         Returns:
-            Samples of shape ``(n_samples, *shape)``; after `train_step` a tensor.
+            Samples of shape ``(n_samples, *shape)``; after `train_step` a tensor. With ``return_log_density=True`` also their
+            log-densities, as `score_samples` returns them.
 
         Raises:
             NotFittedError: Neither `fit` nor `train_step` was called. Other errors are those of `Model.sample`.
@@ -250,7 +248,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if given:
             how.setdefault("sampler", "annealed_langevin")
         model = self._stepper.model if "_stepper" in vars(self) else self._fitted()
-        return model.sample(n_samples, device=device, **given, **self._seeded(how, random_state))
+        drawn = model.sample(n_samples, device=device, **given, **self._seeded(how, random_state))
+        return (drawn[0], as_given(*drawn)) if how.get("return_log_density") else drawn
 
     def impute(self, X: Any, *, random_state: Any = None, **how: Any) -> Any:
         """Fill missing values by draws from their distribution given the known ones: `Model.impute`, with its arguments.
@@ -258,7 +257,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: Rows like those that were fitted, NaN (in a data frame also NA) where a value is missing; of images, pixels.
             random_state: As in the class; the estimator's own when None.
-            **how: ``mask``, ``label``, ``steps``, ``n_particles``, ``n_sweeps`` and the like.
+            **how: ``mask``, ``label``, ``context``, ``steps``, ``n_particles``, ``n_sweeps`` and the like.
 
         Returns:
             The rows in the container of ``X``, known values as given; of a data frame, in the types that were fitted.
@@ -268,23 +267,26 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self._validated(X, gaps=True)
         return model.impute(X, **self._seeded(how, random_state))
 
-    def score_samples(self, X: Any, *, random_state: Any = None, **how: Any) -> NDArray[Any]:
+    def score_samples(self, X: Any, *, random_state: Any = None, **how: Any) -> Any:
         """Return the log-density of each row in nats, in the data's own units: `Model.log_density`, with its arguments.
+
+        It is a tensor for a tensor, on its device, else an array.
 
         Args:
             X: Rows like those that were fitted.
             random_state: As in the class; the estimator's own when None.
-            **how: ``label``, and options of `likelihood.log_density`, such as ``trace``, ``n_probes`` and ``tolerance``.
+            **how: ``label``, ``context``, and options of `likelihood.log_density`, such as ``trace``, ``n_probes`` and
+                ``tolerance``.
         """
         model = self._fitted()
         model.check_gives_score("log-density")
-        return model.log_density(self._validated(X), **self._seeded(how, random_state)).numpy()
+        return as_given(X, model.log_density(self._validated(X), **self._seeded(how, random_state)))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood of the rows in nats, the mean of `score_samples`; ``y`` is not used."""
         return float(self.score_samples(X).mean())
 
-    def score_function(self, X: Any, sigma: float, *, label: Any = None) -> Any:
+    def score_function(self, X: Any, sigma: float, *, label: Any = None, context: Any = None) -> Any:
         """Return the gradient of log p_sigma at each row, in the data's own units: `Model.score`.
 
         p_sigma is the density of the data with noise of ``sigma`` standard deviations added to each column.
@@ -293,16 +295,18 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             X: Rows like those that were fitted.
             sigma: Noise level in standardised units, > 0.
             label: The class, or one for each row; None for all.
+            context: The context, or one for each row, like those that were fitted; None for all.
 
         Returns:
             Scores in the shape of ``X``, 0 in constant columns: a tensor for a tensor, else an array.
         """
         model = self._fitted()
         model.check_gives_score("score")
-        scores = model.score(self._validated(X), sigma, label=label)
-        if isinstance(X, Tensor):
-            return scores.to(X.device, X.dtype if X.is_floating_point() else torch.get_default_dtype())
-        return scores.numpy()
+        return as_given(X, model.score(self._validated(X), sigma, label=label, context=context))
+
+    def distribution(self, context: Any = None, *, label: Any = None) -> FittedDistribution:
+        """Return what was learned as one of `torch.distributions`; arguments and errors are those of `Model.distribution`."""
+        return self._fitted().distribution(context, label=label)
 
     def _seeded(self, how: dict[str, Any], random_state: Any) -> dict[str, Any]:
         """Return arguments with a generator, if they have none, of the random state or of the estimator's own."""

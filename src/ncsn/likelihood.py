@@ -50,7 +50,7 @@ def log_density(
         x: Rows, ``(N, *shape)``.
         sigma_min: The level whose density is asked for; small, so that it is the data's.
         sigma_max: The level where the density is taken as N(mean, covariance + sigma_max^2 I).
-        mean: Mean of the data, broadcastable to a row.
+        mean: Mean of the data, broadcastable to a row, or one for each row, ``(N, *shape)``.
         covariance: Covariance of the data's flattened rows, ``(D, D)``, or a variance, broadcastable to a row.
         trace: ``exact`` (one Jacobian product a dimension), ``hutchinson`` (random probes; unbiased), or ``auto``: exact up
             to 32 dimensions.
@@ -99,6 +99,7 @@ def log_density(
                 partial(evaluate, score_model, condition=told), rows, probes, sigma_min, sigma_max, tolerance
             )
         centre, spread = torch.as_tensor(mean).to(x), torch.as_tensor(covariance).to(x)
+        centre = centre[start : start + chunk_size] if centre.ndim == x.ndim and len(centre) == len(x) else centre
         results.append(_gaussian(carried - centre, spread, sigma_max) + gained)
     return torch.cat(results)
 

@@ -28,7 +28,8 @@ from ncsn.score import ScoreModel
 __all__ = ["METHODS", "Method", "NetworkFactory", "method_named", "name_of"]
 
 NetworkFactory = Callable[[Sequence[int], Plan, int], nn.Module]
-"""Makes a network F: called as ``factory(shape, plan, n_classes)``; n_classes is 0 without labels."""
+"""Makes a network F: called as ``factory(shape, plan, n_classes)``; n_classes is 0 without labels, ``plan.context_dim`` without
+contexts."""
 
 FINE_LEVELS = 100
 """Least number of levels of NCSNv2, whose technique 2 asks for hundreds in many dimensions and for none in few."""
@@ -147,6 +148,7 @@ class Method(Part):
         # Fourier features draw the detail: with few rows of many features it costs likelihood.
         gain = not self._row.skips or plan.n_fourier > 0
         sizes: dict[str, Any] = {"n_fourier": plan.n_fourier, "dropout": plan.dropout, "n_classes": n_classes}
+        sizes["context_dim"] = plan.context_dim
         return ResidualMLP(shape, plan.width, plan.n_blocks, gain=gain, **sizes)
 
 

@@ -123,8 +123,8 @@ class DroppingMore(ResidualMLP):
         super().__init__(shape, width, 1, n_classes=n_classes, **options)
         self.more = nn.Dropout(0.3)
 
-    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
-        return super().forward(self.more(x), noise, label)
+    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+        return super().forward(self.more(x), noise, label, context)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])

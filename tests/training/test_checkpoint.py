@@ -321,7 +321,7 @@ def test_another_recipe_has_another_identity() -> None:
         replace(RECIPE, warm_up=11),
         replace(RECIPE, ema_decay=0.99),
         replace(RECIPE, clip_norm=9.0),
-        replace(RECIPE, label_dropout=0.2),
+        replace(RECIPE, condition_dropout=0.2),
         replace(RECIPE, levels=Geometric(sigma_min=0.05, sigma_max=6.0)),
         replace(RECIPE, levels=Karras(3.0, sigma_min=0.05, sigma_max=5.0)),
         replace(RECIPE, levels=Karras(4.0, sigma_min=0.05, sigma_max=5.0)),

@@ -126,7 +126,7 @@ def test_labels_are_given_and_sometimes_left_out() -> None:
     # rows of class k lie at 100 k, so that a given label can be told from its row
     labels = torch.arange(3).repeat(50)
     data = 100.0 * labels[:, None].expand(-1, 2)
-    Trainer(Recording(), data, replace(RECIPE, batch_size=100, label_dropout=0.1), labels).run()
+    Trainer(Recording(), data, replace(RECIPE, batch_size=100, condition_dropout=0.1), labels).run()
     label, position = torch.cat(seen, dim=1)
     given = label >= 0
     assert torch.equal(label[given], (position[given] / 100).round())
@@ -495,8 +495,8 @@ class Dropping(ResidualMLP):
         super().__init__(shape, 16, 1, **options)
         self.drop = nn.Dropout(0.3)
 
-    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
-        return self.drop(super().forward(x, noise, label))
+    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+        return self.drop(super().forward(x, noise, label, context))
 
 
 class Shaken(PreconditionedScore):

@@ -90,6 +90,8 @@ def _what_it_is(model: Model, name: str, n_training: int) -> str:
     )
     weights = sum(weight.numel() for weight in model.score_model.parameters())
     paper = f" ({model.method.paper})" if model.method.paper else ""
+    if model.contexts is not None and model.contexts.container.columns is not None:
+        what += f", given {', '.join(f'`{name}`' for name in model.contexts.container.columns)}"
     return (
         f"A score-based generative model of {what}, trained on {n_training:,} rows of `{name}` by the library `ncsn` "
         f"{VERSION}.{known}\n\n"
@@ -110,17 +112,25 @@ def _use(model: Model) -> str:
         f'model = NCSN.load("."{allowed})  # the folder that this file lies in',
         "samples = model.sample(16)",
     ]
+    told = ""
+    if model.contexts is not None and model.contexts.container.columns is not None:
+        names = [str(name) for name in model.contexts.container.columns]
+        told = "".join(f" --given {name}=..." for name in names)
+        lines[-1:] = [
+            f"given = {{{', '.join(f'{name!r}: ...' for name in names)}}}",
+            "samples = model.sample(16, context=given)",
+        ]
     if model.encoding.classes is not None:
         lines.append(f"of_one_class = model.sample(16, label={model.encoding.classes.tolist()[0]!r})")
     if model.method.gives_score:
-        lines.append("log_densities = model.score_samples(samples)")
+        lines.append(f"log_densities = model.score_samples(samples{', context=given' if told else ''})")
     code = "\n".join(["```python", *lines, "```"])
     own = (
         "" if not modules else f"\n\nIt uses code of its own, of {', '.join(modules)}, which has to be there to import."
     )
     ending = "png" if len(model.encoding.data_shape) > 1 else "csv"
     allow = "".join(f" --allow {module}" for module in modules)
-    return f"{code}\n\nOr on the command line: `ncsn sample . -n 16 -o samples.{ending}{allow}`.{own}"
+    return f"{code}\n\nOr on the command line: `ncsn sample . -n 16 -o samples.{ending}{told}{allow}`.{own}"
 
 
 def _own_paths(plain: Any) -> Iterator[str]:

@@ -14,6 +14,7 @@ from ncsn.app.options import (
     ChannelsOption,
     ColumnsOption,
     DataArgument,
+    GivenColumnsOption,
     LabelOption,
     LabelOutOption,
     OutputOption,
@@ -69,6 +70,7 @@ def plan(
     data: DataArgument,
     label: LabelOutOption = None,
     columns: ColumnsOption = None,
+    given: GivenColumnsOption = None,
     points: PointsOption = 5000,
     seed: SeedOption = 0,
     size: SizeOption = None,
@@ -82,7 +84,7 @@ def plan(
     from ncsn.app.runs import plan_for
 
     images = {"size": size, "background": background or "white", "channels": channels}
-    planned = plan_for(data, label=label, points=points, seed=seed, columns=said, **images)
+    planned = plan_for(data, label=label, points=points, seed=seed, columns=said, given=given, **images)
     if planned[0].dialect is None:
         say_notes(planned[0].notes)
     # a table is read by machines too: no wrapping, no markup
@@ -102,6 +104,7 @@ def train(
         typer.Option(min=0.01, help="Time to train for, in place of --steps: a few steps are timed at first."),
     ] = None,
     label: LabelOption = None,
+    given: GivenColumnsOption = None,
     holdout: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Share of the rows kept back to judge the model by.")
     ] = 0.2,
@@ -141,7 +144,7 @@ def train(
         _object(network, "--network")
     folder = None if teacher is None else str(teacher)
     more: dict[str, Any] = {"teacher": folder, "network": network, "columns": said, "minutes": minutes, "log": log}
-    more |= {"size": size, "background": background or "white", "channels": channels}
+    more |= {"size": size, "background": background or "white", "channels": channels, "given": given or None}
     settings = RunSettings(data, method, steps, label, holdout, points, seed, **more)
     judged = train_run(settings, out, resume=resume, shown=progress_bar)
     # of several processes the main one has judged and written
@@ -160,7 +163,8 @@ def sample(
     given: Annotated[
         list[str] | None,
         typer.Option(
-            help="What is known: COLUMN=VALUE, which may be repeated, or a table of such columns, a sample a row."
+            help="What is known: COLUMN=VALUE, which may be repeated, or a table of such columns, a sample a row. "
+            "Of a run trained with --given all of those columns."
         ),
     ] = None,
     sampler: Annotated[
@@ -172,7 +176,7 @@ def sample(
     ] = None,
     label: Annotated[str | None, typer.Option(help="The class to draw, of a model trained with --label.")] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="Strength of the guidance to --label; 1 is none, 2 is strong.")
+        float | None, typer.Option(help="Strength of the guidance to --label and contexts; 1 is none, 2 is strong.")
     ] = None,
     grid_columns: Annotated[
         int | None, typer.Option(min=1, help="Images in a row of a .png or .gif; about as many as rows when not given.")
@@ -192,7 +196,7 @@ def sample(
             sampler_of(walker)
     except SettingError as error:
         raise typer.BadParameter(str(error), param_hint="--sampler") from error
-    if guidance is not None and label is None:
+    if guidance is not None and label is None and not given:
         raise typer.BadParameter("guidance needs a --label to guide to", param_hint="--guidance")
     files = [entry for entry in given or () if "=" not in entry]
     if files and (len(given or ()) > 1 or not Path(files[0]).is_file()):

@@ -27,6 +27,12 @@ LabelOption = Annotated[
         "file's; makes the model class-conditional."
     ),
 ]
+GivenColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN", help="A column that is always known: the others are learned given it; may be repeated."
+    ),
+]
 LabelOutOption = Annotated[str | None, typer.Option(help="The column of class labels, which is left out of the data.")]
 SizeOption = Annotated[
     str | None,

@@ -18,8 +18,8 @@ from ncsn.app.console import Shown, say_notes, silent
 from ncsn.app.report import write_run_report
 from ncsn.app.snapshots import Snapshots
 from ncsn.app.summary import facts_of, summarise
-from ncsn.data import Dataset, Encoding, Split, load, split
-from ncsn.errors import DataError, RunError, SettingError
+from ncsn.data import Dataset, Split, load, split
+from ncsn.errors import DataError, RunError, SettingError, unknown_name
 from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
 from ncsn.files import read_json, write_bytes
@@ -50,6 +50,7 @@ class RunSettings:
         size: Size that images are cropped and resized to, or None.
         background: The colour that their transparent pixels are laid on.
         channels: Where an array of images has its channels, or None where its shape says it.
+        given: Columns of a table that are contexts, which the others are learned given; None for none.
     """
 
     data: str
@@ -67,19 +68,31 @@ class RunSettings:
     size: str | None = None
     background: str = "white"
     channels: str | None = None
+    given: list[str] | None = None
 
     def images(self) -> dict[str, Any]:
         """Return how images are read, as arguments of `load`."""
         return {"size": self.size, "background": self.background, "channels": self.channels}
 
     def split(self) -> tuple[Dataset, Split]:
-        """Load the data and hold rows back; labels only where they were asked for."""
+        """Load the data and hold rows back, without the columns that are contexts; labels only where they were asked for."""
         dataset = load(self.data, n=self.points, seed=self.seed, label=self.label, **self.images())
+        values, _ = without_given(dataset, self.given)
         labels = dataset.labels if self.label is not None else None
-        parts = split(dataset.values, labels, self.holdout, self.seed)
+        parts = split(values, labels, self.holdout, self.seed)
         if len(parts.train) < 2:
             raise DataError(f"{dataset.name}: only {len(parts.train)} row is left for training; lower --holdout")
         return dataset, parts
+
+    def contexts(self, dataset: Dataset) -> tuple[Any, Any]:
+        """Return the contexts of both parts of a data set that `split` returned; None of both without."""
+        _, contexts = without_given(dataset, self.given)
+        if contexts is None:
+            return None, None
+        # the same rows, as the seed, their number and the labels are
+        labels = dataset.labels if self.label is not None else None
+        known = split(contexts, labels, self.holdout, self.seed)
+        return known.train, known.held_out
 
     def labels(self, dataset: Dataset, parts: Split) -> tuple[Any, Any]:
         """Return the labels of both parts, to judge by, whether or not the model is told of them."""
@@ -88,6 +101,26 @@ class RunSettings:
         # the same rows, as the seed and their number are
         known = split(dataset.labels, None, self.holdout, self.seed)
         return known.train, known.held_out
+
+
+def without_given(dataset: Dataset, given: Sequence[str] | None) -> tuple[Any, Any]:
+    """Return the values of a data set without the columns that are given, and these, or None.
+
+    Raises:
+        DataError: The data are no table, or no column is left.
+        SettingError: A column is unknown.
+    """
+    values = dataset.values
+    if not given:
+        return values, None
+    if not isinstance(values, pd.DataFrame):
+        raise DataError(f"{dataset.name}: --given names columns of a table, and these are none")
+    for name in given:
+        if name not in values.columns:
+            raise unknown_name("column", name, map(str, values.columns))
+    if len(set(given)) == values.shape[1]:
+        raise DataError(f"{dataset.name}: every column is given, and none is left to learn")
+    return values.drop(columns=list(given)), values[[name for name in values.columns if name in given]]
 
 
 def method_at(name: str) -> str | Method:
@@ -104,15 +137,17 @@ def plan_for(
     points: int = 5000,
     seed: int = 0,
     columns: dict[str, Any] | None = None,
+    given: Sequence[str] | None = None,
     **images: Any,
-) -> tuple[Dataset, Encoding, Plan]:
+) -> tuple[Dataset, TrainingData, Plan]:
     """Return the data, without the column of labels, how they are encoded, and the settings that they lead to.
 
-    ``images`` is how images are read, as arguments of `load`.
+    ``given`` are columns that are contexts, ``images`` is how images are read, as arguments of `load`.
     """
     dataset = load(data, n=points, seed=seed, label=label, **images)
-    ready = TrainingData.of(dataset.values, columns=columns, seed=seed)
-    return dataset, ready.encoding, ready.plan()
+    values, context = without_given(dataset, given)
+    ready = TrainingData.of(values, columns=columns, seed=seed, context=context)
+    return replace(dataset, values=values), ready, ready.plan()
 
 
 def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, shown: Shown = silent) -> Evaluation | None:
@@ -130,10 +165,11 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     teacher = None if settings.teacher is None else load_run(Path(settings.teacher))[0]
     method = method_at(settings.method)
     # what the data or the teacher lack shows here, before anything is written
-    ready = TrainingData.of(parts.train, parts.train_labels, settings.columns, settings.seed)
+    context, held_out_context = settings.contexts(dataset)
+    ready = TrainingData.of(parts.train, parts.train_labels, settings.columns, settings.seed, context)
     ready.plan()
     if teacher is not None:
-        score_to_distil(teacher, method_named(method), ready.encoding)
+        score_to_distil(teacher, method_named(method), ready.encoding, ready.contexts)
     network = None if settings.network is None else object_at(settings.network)
     new = not folder.exists()
     with main_process_first():
@@ -152,7 +188,7 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         with (shown if is_main_process() else silent)(f"training on {dataset.name}") as advance:
             snapshots = Snapshots(folder / "figures" / "training_samples.png", advance, settings.seed)
             how: dict[str, Any] = {"teacher": teacher, "callback": snapshots, "checkpoint": checkpoint}
-            estimator.fit(parts.train, parts.train_labels, **how, log=settings.log)
+            estimator.fit(parts.train, parts.train_labels, context=context, **how, log=settings.log)
     except (DataError, SettingError):
         # nothing was trained: the folder is left as it was found
         if is_main_process() and not checkpoint.exists():
@@ -164,6 +200,7 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         return None
     known = known_labels(settings, dataset, parts)
     judged: dict[str, Any] = {"seed": settings.seed, "log_likelihood": has_quick_density(estimator.model_)}
+    judged |= {"contexts": context, "held_out_contexts": held_out_context}
     evaluation = judge(estimator.model_, parts.train, parts.held_out, **judged, **known)
     estimator.save(folder)
     _finish(folder, settings, estimator.model_, evaluation, dataset, parts, snapshots.figures())
@@ -209,6 +246,7 @@ def _finish(
         facts=facts_of(model, evaluation, len(parts.train), len(parts.held_out)),
         comparison=evaluation.comparison,
         draw=dataset.draw,
+        contexts=settings.contexts(dataset)[1],
         seed=settings.seed,
     )
     summary = replace(summary, figures={**summary.figures, **more})

@@ -12,7 +12,7 @@ from torch import Tensor
 from ncsn.app.describing import columns_table
 from ncsn.app.report import RunSummary
 from ncsn.evaluation import Comparison, Evaluation, loss_by_level, score_error_by_level
-from ncsn.evaluation.judging import BOUND, comparable
+from ncsn.evaluation.judging import BOUND, jointly
 from ncsn.exact import EmpiricalScore
 from ncsn.model import Model
 from ncsn.noise import create_noise_schedule
@@ -70,6 +70,7 @@ def summarise(
     comparison: Comparison,
     draw: Callable[[int, torch.Generator | None], Any] | None = None,
     tables: dict[str, Any] | None = None,
+    contexts: Any = None,
     seed: int = 0,
 ) -> RunSummary:
     """Collect what a report tells of a model.
@@ -83,6 +84,7 @@ def summarise(
         comparison: The samples held against held-out data.
         draw: ``draw(n, generator)`` for fresh points of the true distribution, where there is such a thing.
         tables: Further tables, rows by heading.
+        contexts: Contexts of the held-out rows, of a model with contexts: samples that are shown are drawn given them.
         seed: Seed of the samples and of the noise.
 
     Returns:
@@ -95,12 +97,13 @@ def summarise(
     images, tables = model.encoding.images is not None, dict(tables or {})
     rows = FIGURE_IMAGES if images else FIGURE_ROWS
     seen, unseen = (model.known_rows(values[:rows], seeded()) for values in (training, held_out))
-    n = FIGURE_IMAGES if images else min(len(training), 5000)
-    samples = model.sample(n, generator=seeded(), label=_labels(model, n))
+    n = FIGURE_IMAGES if images else min(len(training if contexts is None else contexts), 5000)
+    given = None if contexts is None else contexts[:n]
+    samples = model.sample(n, generator=seeded(), label=_labels(model, n), context=given)
     figures: dict[str, Figure] = {}
     if model.encoding.table:
-        tables["Columns, and how they are encoded"] = columns_table(model.encoding)
-        real, drawn = (comparable(model.encoding, rows) for rows in (held_out, samples))
+        tables["Columns, and how they are encoded"] = columns_table(model.encoding, model.contexts)
+        real, drawn = jointly(model, contexts, held_out), jointly(model, given, samples)
         figures |= {"columns": plot_columns(real, drawn, comparison)}
         if comparison.pairs:
             figures |= {"pairs": plot_pairs(real, drawn, comparison)}

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ncsn.app.runs import RunSettings, has_quick_density, known_labels, load_run
-from ncsn.data import Dialect, load, load_mask, save_samples
+from ncsn.app.runs import RunSettings, has_quick_density, known_labels, load_run, without_given
+from ncsn.data import Dialect, Encoding, load, load_mask, save_samples
 from ncsn.data.formats import ending_of, has_labels
 from ncsn.errors import DataError, RunError, SettingError, unknown_name
 from ncsn.evaluation import Evaluation, judge, train_classifier
+from ncsn.model import Model, context_values
 from ncsn.samplers import Recorder
 from ncsn.training import is_main_process, make_accelerator
 
@@ -51,9 +52,10 @@ def sample_run(
     moving = ending_of(output) == ".gif"
     model, config = load_run(folder, allow)
     value = None if label is None else model.encoding.label_of(label)
-    known = _given(given)
-    n = n if n is not None else len(known) if isinstance(known, pd.DataFrame) else 1
+    context, known = _told(model, _given(given))
+    n = n if n is not None else next((len(each) for each in (context, known) if isinstance(each, pd.DataFrame)), 1)
     how: dict[str, Any] = {"sampler": sampler, "steps": steps, "label": value, "guidance": guidance, "given": known}
+    how["context"] = context
     walk, accelerator = Recorder(), make_accelerator()
     how["device"] = accelerator.device
     # states that are drawn are needed in one place, and what is given is not shared out
@@ -66,7 +68,7 @@ def sample_run(
     # the class that was asked for is known, so that formats without a place for it can do without
     labels = None if value is None or not has_labels(output) else np.full(n, value)
     save_samples(
-        samples,
+        beside(model.contexts, context, samples),
         output,
         labels=labels,
         label_name=(config.get("run") or {}).get("label") or "label",
@@ -92,6 +94,35 @@ def _given(given: Sequence[str]) -> Any:
     if len(named) < len(pairs):
         raise SettingError(f"give each column once, not {' '.join(given)}")
     return named
+
+
+def _told(model: Model, given: Any) -> tuple[Any, Any]:
+    """Return the contexts among what samples are given, and the rest, each None where there is none of it.
+
+    Raises:
+        SettingError: The run was trained with contexts, and not all of them are given.
+    """
+    if model.contexts is None or model.contexts.container.columns is None:
+        return None, given
+    needed = [str(name) for name in model.contexts.container.columns]
+    missing = [name for name in needed if given is None or name not in given]
+    if missing:
+        raise SettingError(
+            f"the run was trained with --given {' --given '.join(needed)}: give {', '.join(missing)} too"
+        )
+    if isinstance(given, pd.DataFrame):
+        rest = given.drop(columns=needed)
+        return given[needed], None if rest.shape[1] == 0 else rest
+    return {name: given[name] for name in needed}, {name: given[name] for name in given if name not in needed} or None
+
+
+def beside(contexts: Encoding | None, context: Any, samples: Any) -> Any:
+    """Return a table of samples with the contexts that they were drawn given, in columns before theirs."""
+    if contexts is None or not isinstance(samples, pd.DataFrame):
+        return samples
+    values: Any = context_values(contexts, context, len(samples))
+    told = contexts.container.restore(values.expand(len(samples), -1))
+    return pd.concat([told.set_axis(samples.index), samples], axis=1)
 
 
 def _dialect(config: dict[str, Any]) -> Dialect | None:
@@ -135,7 +166,7 @@ def impute_run(
     labels = None if name is None else dataset.labels
     if label is not None:
         labels = np.full(len(dataset.values), model.encoding.label_of(label))
-    values = dataset.values
+    values, context = without_given(dataset, (run or {}).get("given"))
     known = None if mask is None else load_mask(mask)
     if known is not None:
         # of a colour image one mask serves all channels
@@ -145,11 +176,14 @@ def impute_run(
         known = np.broadcast_to(known[..., None] if last and known.ndim == 2 else known, values.shape[1:]).copy()
     generator = torch.Generator().manual_seed(seed)
     written = [output] if draws == 1 else [_numbered(output, draw) for draw in range(1, draws + 1)]
-    tables = [model.impute(values, mask=known, label=labels, generator=generator) for _ in written]
-    how: dict[str, Any] = {"label_name": name or "label", "dialect": dataset.dialect or _dialect(config)}
-    how["value_range"] = model.encoding.value_range
+    how = {"mask": known, "label": labels, "context": context, "generator": generator}
+    tables = [model.impute(values, **how) for _ in written]
+    if context is not None:
+        tables = [pd.concat([context, filled], axis=1)[list(dataset.values.columns)] for filled in tables]
+    form: dict[str, Any] = {"label_name": name or "label", "dialect": dataset.dialect or _dialect(config)}
+    form["value_range"] = model.encoding.value_range
     for path, filled in zip(written, tables, strict=True):
-        save_samples(filled, path, labels=labels if has_labels(output) else None, **how)
+        save_samples(filled, path, labels=labels if has_labels(output) else None, **form)
     missing = model.encoding.values(values, gaps=True).isnan()
     count = int(missing.sum()) if known is None else int((missing | ~torch.from_numpy(known)).sum())
     return count, written
@@ -190,14 +224,16 @@ def evaluate_run(
     dataset, parts = settings.split()
     if len(parts.train) != model.plan.n_rows:
         raise RunError(f"{settings.data} has changed since training; name the data to judge on with --data")
-    held_out = parts.held_out
+    held_out, (context, held_out_context) = parts.held_out, settings.contexts(dataset)
     if data is not None:
         reading = settings.images() | _said(images)
-        held_out = load(data, n=settings.points, seed=settings.seed + 1, label=settings.label, **reading).values
+        others = load(data, n=settings.points, seed=settings.seed + 1, label=settings.label, **reading)
+        held_out, held_out_context = without_given(others, settings.given)
     if target is not None and target not in [column.name for column in model.encoding.table]:
         raise unknown_name("column", target, [str(column.name) for column in model.encoding.table])
     known = known_labels(settings, dataset, parts)
     if features is None and known:
         features = train_classifier(parts.train, known["labels"], parts.held_out, known["held_out_labels"], seed=seed)
     how: dict[str, Any] = {"target": target, "features": features, "log_likelihood": has_quick_density(model)}
+    how |= {"contexts": context, "held_out_contexts": held_out_context}
     return judge(model, parts.train, held_out, seed=seed, labels=known.get("labels"), **how)

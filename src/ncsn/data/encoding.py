@@ -133,13 +133,14 @@ class Encoding:
         """How images become rows; None of other data."""
         return next((column for column in self.columns if isinstance(column, Pixels)), None)
 
-    def values(self, X: Any, *, gaps: bool = False, unseen: bool = False) -> Tensor:
+    def values(self, X: Any, *, gaps: bool = False, unseen: bool = False, name: str = "X") -> Tensor:
         """Return data like those that were fitted as float64 values, ``(N, *data_shape)``.
 
         Args:
             X: The data.
             gaps: Whether values may be missing that never were in training; they are NaN.
             unseen: Whether there may be categories that training never saw.
+            name: What the data are called in messages.
 
         Raises:
             DataError: The data do not fit.
@@ -147,25 +148,25 @@ class Encoding:
         X = as_data(as_pandas(X))
         self.container.check_columns(X)
         if self.container.columns is None:
-            values = as_float64(_checked(X, gaps=gaps)).cpu()
+            values = as_float64(_checked(X, gaps=gaps, name=name)).cpu()
         else:
-            frame = X if isinstance(X, pd.DataFrame) else self._framed(X)
+            frame = X if isinstance(X, pd.DataFrame) else self._framed(X, name)
             values = torch.from_numpy(self.container.numbers(frame))
-            self._check(frame, values, gaps, unseen)
+            self._check(frame, values, gaps, unseen, name)
         if tuple(values.shape[1:]) != self.data_shape:
             raise DataError(f"rows of shape {tuple(values.shape[1:])} given; the model was fitted on {self.data_shape}")
         return values
 
-    def _framed(self, X: Any) -> pd.DataFrame:
+    def _framed(self, X: Any, name: str) -> pd.DataFrame:
         """Return an array as a frame of the columns that were fitted."""
         array = X.numpy(force=True) if isinstance(X, Tensor) else np.asarray(X)
         if array.shape[1:] != self.data_shape:
             raise DataError(f"rows of shape {array.shape[1:]} given; the model was fitted on {self.data_shape}")
         frame = pd.DataFrame(array, columns=self.container.columns)
-        check_values("X", frame, min_rows=1)
+        check_values(name, frame, min_rows=1)
         return frame
 
-    def _check(self, frame: pd.DataFrame, values: Tensor, gaps: bool, unseen: bool) -> None:
+    def _check(self, frame: pd.DataFrame, values: Tensor, gaps: bool, unseen: bool, called: str) -> None:
         """Refuse cells of a table that its columns cannot hold."""
         parts = zip(self.container.columns, self.container.types, self.columns, strict=True)  # type: ignore[arg-type]
         for i, (name, type_, column) in enumerate(parts):
@@ -174,13 +175,14 @@ class Encoding:
             if missing.any() and not gaps and not isinstance(column, WithGaps) and column.width:
                 row = int(np.argmax(missing))
                 raise DataError(
-                    f"X: a missing cell in row {row + 1}, column {name!r}, where training had none; fill it, or drop the row"
+                    f"{called}: a missing cell in row {row + 1}, column {name!r}, where training had none; fill it, or drop "
+                    "the row"
                 )
             wrong = ~missing & ~(np.isfinite(cells) if unseen else type_.holds(cells))
             if wrong.any():
                 row = int(np.argmax(wrong))
                 cell = str(frame[name].iloc[row])
-                raise DataError(f"X: row {row + 1}, column {name!r} holds {cell!r}, none of its {type_.words}")
+                raise DataError(f"{called}: row {row + 1}, column {name!r} holds {cell!r}, none of its {type_.words}")
 
     def encode(self, X: Any, *, gaps: bool = False, generator: torch.Generator | None = None) -> Tensor:
         """Return data as rows, ``(N, *shape)``, float64; see `rows`.
@@ -353,7 +355,7 @@ class Encoding:
         )
 
 
-def _checked(X: Any, *, gaps: bool = False) -> Any:
+def _checked(X: Any, *, gaps: bool = False, name: str = "X") -> Any:
     """Return data, a list as an array, checked to be rows of finite numbers, or missing where there may be gaps."""
     values = X if isinstance(X, Tensor | Rows | pd.DataFrame) else np.asarray(X)
     if values.ndim < 2:
@@ -363,7 +365,7 @@ def _checked(X: Any, *, gaps: bool = False) -> Any:
         )
     if not isinstance(X, pd.DataFrame):
         Container.of(values)
-    check_values("X", values, min_rows=1, gaps=gaps)
+    check_values(name, values, min_rows=1, gaps=gaps)
     return values
 
 

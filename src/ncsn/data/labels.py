@@ -39,6 +39,12 @@ def encode_labels(y: Any, n_rows: int) -> tuple[NDArray[Any], Tensor]:
     return classes, torch.from_numpy(codes)
 
 
+def is_continuous(y: Any) -> bool:
+    """Return whether what is told of each row is a quantity, as of a regression, and no class: whether there are fractions."""
+    values = y.numpy(force=True) if isinstance(y, Tensor) else np.asarray(y)
+    return values.dtype.kind == "f" and bool((values[np.isfinite(values)] % 1 != 0).any())
+
+
 def label_codes(classes: NDArray[Any] | None, label: Any, n_rows: int) -> Tensor | None:
     """Return the index of each row's label, or None for no label.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ncsn.data import Encoding
+from ncsn.data import Encoding, split
 from ncsn.data.column_types import Categories, Dates, Identifiers
 from ncsn.evaluation.classifier import train_classifier
 from ncsn.evaluation.comparison import Comparison, compare
@@ -92,10 +92,27 @@ def comparable(encoding: Encoding, X: Any) -> Any:
     return pd.DataFrame(columns)
 
 
-def categories_of(encoding: Encoding) -> list[Any] | None:
-    """Return the columns of a table that are categories; None of other data."""
-    named = [column.name for column in encoding.table if isinstance(column.type, Categories)]
-    return named if encoding.table else None
+def jointly(model: Model, context: Any, X: Any) -> Any:
+    """Return data as they are compared, with their contexts before them where there are some; of images the data alone."""
+    rows = comparable(model.encoding, X)
+    if context is None or model.contexts is None or model.encoding.images is not None:
+        return rows
+    told = comparable(model.contexts, context)
+    if isinstance(told, pd.DataFrame) or isinstance(rows, pd.DataFrame):
+        # of an array the columns have numbers, which both could have
+        told, rows = (
+            each if isinstance(each, pd.DataFrame) else pd.DataFrame(np.asarray(each)).add_prefix(name)
+            for each, name in ((told, "c"), (rows, "x"))
+        )
+        return pd.concat([told.reset_index(drop=True), rows.reset_index(drop=True)], axis=1)
+    return np.hstack([np.asarray(told).reshape(len(rows), -1), np.asarray(rows)])
+
+
+def categories_of(encoding: Encoding, contexts: Encoding | None = None) -> list[Any] | None:
+    """Return the columns of a table that are categories, and those of contexts; None of other data."""
+    table = (*(() if contexts is None else contexts.table), *encoding.table)
+    named = [column.name for column in table if isinstance(column.type, Categories)]
+    return named if table else None
 
 
 def mean_log_density(model: Model, X: Any, **options: Any) -> tuple[float | None, float | None, int]:
@@ -136,6 +153,8 @@ def judge(
     labels: Any = None,
     held_out_labels: Any = None,
     features: Any = None,
+    contexts: Any = None,
+    held_out_contexts: Any = None,
     **sampling: Any,
 ) -> Evaluation:
     """Draw samples and hold them against data that training never saw.
@@ -153,6 +172,9 @@ def judge(
         held_out_labels: Classes of the held-out rows; with them and ``labels``, and no ``features``, a classifier is trained
             whose features images are compared in (`train_classifier`).
         features: What images are compared in, as in `compare`.
+        contexts: Contexts of the training rows, of a model with contexts. Samples are drawn given those of one half of the
+            held-out rows, and both together are held against the other half; of images the samples alone.
+        held_out_contexts: Contexts of the held-out rows.
         **sampling: Passed to `Model.sample`.
 
     Returns:
@@ -170,11 +192,18 @@ def judge(
     if images and labels is not None and model.encoding.classes is not None and "label" not in sampling:
         asked = np.asarray(labels)[some_of(len(training), n, seeded())]
     told: dict[str, Any] = {} if asked is None else {"label": asked}
+    of_samples, other_half, other_contexts = None, held_out, held_out_contexts
+    if contexts is not None:
+        halves = split(held_out, holdout=0.5, seed=seed)
+        of_halves = split(held_out_contexts, holdout=0.5, seed=seed)
+        of_samples, other_half, other_contexts = of_halves.train[:n], halves.held_out, of_halves.held_out
+        n, told["context"] = len(of_samples), of_samples
     samples = model.sample(n, generator=seeded(), **sampling, **told)
+    every = ((of_samples, samples), (other_contexts, other_half), (contexts, training))
     comparison = compare(
-        *(comparable(model.encoding, rows) for rows in (samples, held_out, training)),
-        categorical=categories_of(model.encoding),
-        leave_out=() if model.encoding.table else None,
+        *(jointly(model, each, rows) for each, rows in every),
+        categorical=categories_of(model.encoding, model.contexts),
+        leave_out=() if model.encoding.table or (model.contexts is not None and model.contexts.table) else None,
         generator=seeded(),
         features=features if images else None,
         asked=asked,
@@ -182,10 +211,11 @@ def judge(
     density, standardised, n_impossible = None, None, 0
     if log_likelihood and model.method.gives_score:
         how: dict[str, Any] = {"n_probes": JUDGED_PROBES, "tolerance": 1e-4, "generator": seeded()}
+        how["context"] = None if held_out_contexts is None else held_out_contexts[:rows]
         density, standardised, n_impossible = mean_log_density(model, held_out[:rows], **how)
     trained_on = None
     if target is not None:
         trained_on = train_on_synthetic(samples, training, held_out, target, generator=seeded())
     options = ", ".join(f"{name}={value}" for name, value in sampling.items()) or "the method's own sampler"
-    drawn = f"{n:,}, {options}"
+    drawn = f"{n:,}, {options}" + ", given the contexts of held-out rows" * (contexts is not None)
     return Evaluation(comparison, density, standardised, drawn, trained_on, n_impossible, model.is_bound)

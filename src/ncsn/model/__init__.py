@@ -1,10 +1,21 @@
 """The fitted model, how it is fitted, and how it is saved."""
 
 from ncsn.model.adopting import adopt
+from ncsn.model.contexts import context_values
 from ncsn.model.fitting import Networks, fit_model, score_to_distil
 from ncsn.model.model import Model
 from ncsn.model.moments import Moments
 from ncsn.model.stepwise import Stepper
 from ncsn.model.training_data import TrainingData
 
-__all__ = ["Model", "Moments", "Networks", "Stepper", "TrainingData", "adopt", "fit_model", "score_to_distil"]
+__all__ = [
+    "Model",
+    "Moments",
+    "Networks",
+    "Stepper",
+    "TrainingData",
+    "adopt",
+    "context_values",
+    "fit_model",
+    "score_to_distil",
+]

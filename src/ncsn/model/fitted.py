@@ -1,5 +1,6 @@
 """What a fitted model keeps, and what follows from it at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,11 +10,12 @@ from torch import Tensor, nn
 from ncsn.data import Encoding
 from ncsn.errors import SettingError
 from ncsn.methods import Method, NetworkFactory, name_of
+from ncsn.model.contexts import context_rows
 from ncsn.model.moments import Moments
 from ncsn.model.walk import steps_of
 from ncsn.parts import filled
 from ncsn.plan import Plan
-from ncsn.score import NO_LABEL, weight_dtype
+from ncsn.score import NO_LABEL, ScoreModel, denoised_from_score, evaluate, evaluation_mode, weight_dtype
 
 
 @dataclass(eq=False)
@@ -27,6 +29,7 @@ class Fitted:
     moments: Moments
     loss_curve: list[tuple[int, float]] = field(default_factory=list)
     network: NetworkFactory | str | None = None
+    contexts: Encoding | None = None
 
     @property
     def name(self) -> str:
@@ -67,11 +70,38 @@ class Fitted:
     def _cast(self, rows: Tensor) -> Tensor:
         return rows.to(self.device, weight_dtype(self.score_model, torch.float32))
 
-    def _told(self, codes: Tensor | None, n: int, where: torch.device | None = None) -> dict[str, Tensor] | None:
-        """Return what the score model is told of ``n`` rows; a network of one's own with classes always of a label."""
-        if codes is None and self.encoding.classes is not None and self.network is not None:
+    def told(
+        self, codes: Tensor | None, n: int, where: torch.device | None = None, context: Any = None
+    ) -> dict[str, Tensor] | None:
+        """Return what the score model is told of ``n`` rows; a network of one's own always of each that it knows.
+
+        Raises:
+            DataError: A context is not like those that were fitted.
+            SettingError: There are no contexts, or too many or too few.
+        """
+        told, own = context_rows(self.contexts, context, n), self.network is not None
+        if own and codes is None and self.encoding.classes is not None:
             codes = torch.full((n,), NO_LABEL)
-        return None if codes is None else {"label": codes.to(where or self.device)}
+        if own and told is None and self.contexts is not None:
+            told = torch.full((n, self.plan.context_dim), torch.nan)
+        said = {"label": codes, "context": told}
+        return {name: each.to(where or self.device) for name, each in said.items() if each is not None} or None
+
+    def mean_given(self, model: ScoreModel, sigma: float, told: Mapping[str, Any]) -> Tensor:
+        """Return the mean of the rows given what the score model is told of each, ``(N, *shape)``, by the score at a large level.
+
+        Where noise is far above the spread of the data, the denoised point hardly depends on the noisy one.
+
+        Args:
+            model: The score model of rows, perhaps guided.
+            sigma: The level.
+            told: Keyword arguments of the score model, ``context`` among them.
+        """
+        mean = self._cast(self.moments.means[0]).to(told["context"].device)
+        points = mean.expand(len(told["context"]), *mean.shape)
+        level = mean.new_tensor(sigma)
+        with evaluation_mode(model):
+            return denoised_from_score(points, level, evaluate(model, points, level, told))
 
     def check_gives_score(self, wanted: str) -> None:
         """Refuse what only a score model has.

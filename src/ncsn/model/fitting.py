@@ -14,13 +14,17 @@ from ncsn.errors import DataError, SettingError
 from ncsn.files import digest_of
 from ncsn.methods import Method, NetworkFactory, name_of
 from ncsn.model.model import Model
+from ncsn.model.moments import Moments
 from ncsn.model.training_data import TrainingData
 from ncsn.networks import PreconditionedScore
 from ncsn.networks.contract import check_call, say_what_is_trained, trainable
 from ncsn.plan import Plan
 from ncsn.randomness import drawn_from, seed_from
 from ncsn.score import NO_LABEL, weight_dtype
-from ncsn.training import Progress, Recipe, Trainer, agreed, make_accelerator, steps_of
+from ncsn.training import Batches, Progress, Recipe, Trainer, agreed, make_accelerator, steps_of
+
+RESIDUAL_ROWS = 10_000
+"""Most rows that the spread about the means that contexts tell is taken of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +66,26 @@ class Networks:
             raise SettingError(f"network={name}, called as {name}(shape, plan, n_classes), fails: {error}") from error
         return trainable(made, "network")
 
-    def untrained(self, method: Method, plan: Plan, rows: Tensor, labels: Tensor | None, n_classes: int) -> nn.Module:
-        """Return the model to train, a copy of what was given, once it answered on a few rows.
+    def untrained(
+        self,
+        method: Method,
+        plan: Plan,
+        rows: Tensor,
+        labels: Tensor | None,
+        n_classes: int,
+        contexts: Tensor | None = None,
+    ) -> nn.Module:
+        """Return the model to train, a copy of what was given, once it answered on two rows.
 
         Raises:
             SettingError: It cannot be trained, or does not keep its contract.
         """
         # no label and the last one, which an embedding of too few lacks
         condition = {} if labels is None else {"label": torch.tensor([NO_LABEL, n_classes - 1])}
+        if contexts is not None:
+            # and none, which a row of NaN stands for
+            condition["context"] = contexts.clone()
+            condition["context"][1:] = torch.nan
         if self.score_net is not None:
             if not method.gives_score:
                 raise SettingError(
@@ -110,6 +126,8 @@ def fit_model(
     callback: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
     columns: Mapping[str, Any] | None = None,
+    context: Any = None,
+    sample_weight: Any = None,
 ) -> Model:
     """Fit a model to data.
 
@@ -130,6 +148,8 @@ def fit_model(
         callback: As in `training.Trainer.run`.
         checkpoint: As in `training.Trainer.run`.
         columns: What columns of a data frame are said to be, as in `data.Encoding.fit`.
+        context: What is known of each row: array, tensor or data frame, or None.
+        sample_weight: How much each row counts, ``(N,)``, or None for all alike.
 
     Raises:
         DataError: The data cannot be used, or the teacher was fitted on others.
@@ -138,15 +158,19 @@ def fit_model(
         RunError: The checkpoint cannot be written, is damaged, or of other data or settings.
     """
     seed = agreed(seed, device)
-    data = TrainingData.of(X, y, columns, seed)
+    data = TrainingData.of(X, y, columns, seed, context, sample_weight)
     encoding, codes, n_classes = data.encoding, data.codes, data.n_classes
+    told = None if data.told is None else data.told[:2]
     settings = {**given, "mixed_precision": mixed_precision}
     plan = data.plan(device, **settings)
     accelerator = make_accelerator(device, plan.mixed_precision, log, None if checkpoint is None else checkpoint.parent)
-    distilled = None if teacher is None else score_to_distil(teacher, method, encoding).to(accelerator.device)
+    distilled = None
+    if teacher is not None:
+        distilled = score_to_distil(teacher, method, encoding, data.contexts).to(accelerator.device)
     # weights and buffers in single precision, whatever torch's default is, from a generator of their own
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
-        untrained = networks.untrained(method, plan, data.some[:2], None if codes is None else codes[:2], n_classes)
+        labels = None if codes is None else codes[:2]
+        untrained = networks.untrained(method, plan, data.some[:2], labels, n_classes, told)
 
     def trainer_by(plan: Plan, model: nn.Module) -> Trainer:
         recipe = Recipe(
@@ -180,7 +204,8 @@ def fit_model(
     moments = data.moments
 
     def model() -> Model:
-        return Model(encoding, plan, method, trainer.averaged_model, moments, trainer.curve, networks.source)
+        parts = plan, method, trainer.averaged_model, moments, trainer.curve, networks.source, data.contexts
+        return with_residual(Model(encoding, *parts), trainer.batches)
 
     if log is not None:
         accelerator.init_trackers("ncsn", {choice.name: str(choice.value) for choice in plan.choices})
@@ -190,13 +215,33 @@ def fit_model(
     return model()
 
 
-def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Module:
+def with_residual(model: Model, batches: Batches) -> Model:
+    """Return a model that knows how far rows lie from the mean that their contexts tell, where it has contexts.
+
+    Args:
+        model: The model.
+        batches: What it was trained on, on its device.
+    """
+    if batches.contexts is None or not model.method.gives_score:
+        return model
+    rows = torch.arange(len(batches), device=batches.device)
+    if len(rows) > RESIDUAL_ROWS or batches.weights is not None:
+        rows = batches.draw(RESIDUAL_ROWS, torch.Generator(batches.device).manual_seed(0))
+    told = {"context": batches.contexts[rows]} | ({} if batches.labels is None else {"label": batches.labels[rows]})
+    with torch.no_grad():
+        centre = model.mean_given(model.score_model, model.plan.sigma_max, told)
+    residual = Moments.of((batches.rows(rows) - centre).cpu().double()).covariances[0]
+    return replace(model, moments=replace(model.moments, residual=residual))
+
+
+def score_to_distil(teacher: Model, method: Method, encoding: Encoding, contexts: Encoding | None = None) -> nn.Module:
     """Return a copy of a teacher's score model, once it is known to be of these data and of use.
 
     Args:
         teacher: A fitted model.
         method: The method that distils it.
         encoding: The encoding of the rows to train on.
+        contexts: That of their contexts.
 
     Raises:
         SettingError: The method distils no teacher.
@@ -212,4 +257,8 @@ def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Mo
         raise DataError("the teacher was fitted on other data: fit both on the same rows")
     if not teacher.encoding.fits(encoding):
         raise DataError("the teacher has other classes: fit both with the same labels, or both without")
+    if (teacher.contexts is None) != (contexts is None) or (
+        contexts is not None and teacher.contexts is not None and not teacher.contexts.same_data(contexts)
+    ):
+        raise DataError("the teacher has other contexts: fit both with the same, or both without")
     return copy.deepcopy(teacher.score_model).eval()

@@ -11,6 +11,7 @@ from ncsn.errors import DataError, SettingError, check_count
 from ncsn.flow import carry, slerp
 from ncsn.likelihood import log_density
 from ncsn.model.fitted import Fitted
+from ncsn.score import condition_rows
 
 
 @dataclass(eq=False)
@@ -27,6 +28,7 @@ class FlowModel(Fitted):
         X: Any,
         *,
         label: Any = None,
+        context: Any = None,
         draws: int = 8,
         generator: torch.Generator | None = None,
         **options: Any,
@@ -44,6 +46,7 @@ class FlowModel(Fitted):
         Args:
             X: Rows like those that were fitted.
             label: The class whose density is asked for, or one for each row; None for all.
+            context: The context given which the density is asked for, or one for each row, as in `Model.sample`; None for all.
             draws: Draws that a bound is the mean of; more make it tighter.
             generator: Source of what is drawn; torch's default when None.
             **options: Options of `likelihood.log_density`, such as ``trace``, ``n_probes`` and ``tolerance``.
@@ -52,22 +55,22 @@ class FlowModel(Fitted):
             Log-densities of shape ``(N,)``, float64.
 
         Raises:
-            DataError: The rows do not fit the model.
+            DataError: The rows or the contexts do not fit the model.
             SettingError: The label or an option is unknown, or the method gives no score.
             DivergenceError: A log-density is not finite.
         """
         self.check_gives_score("log-density")
         check_count("draws", draws)
         values = self.encoding.values(X, gaps=self.is_bound, unseen=True)
-        codes = self.encoding.codes(label, len(values))
         draws = draws if self.is_bound else 1
-        return self._log_density(values, codes, draws, generator, options, cell=0.0)
+        return self._log_density(values, label, context, draws, generator, options, cell=0.0)
 
     def bits_per_dimension(
         self,
         X: Any,
         *,
         label: Any = None,
+        context: Any = None,
         draws: int = 1,
         generator: torch.Generator | None = None,
         **options: Any,
@@ -83,6 +86,7 @@ class FlowModel(Fitted):
         Args:
             X: Images like those that were fitted, of whole numbers.
             label: The class, or one for each image; None for all.
+            context: The context, or one for each image, as in `Model.sample`; None for all.
             draws: Draws of u for each image.
             generator: Source of u and of the trace's probes; torch's default when None.
             **options: Options of `likelihood.log_density`, such as ``trace``, ``n_probes`` and ``tolerance``.
@@ -110,13 +114,14 @@ class FlowModel(Fitted):
                 f"bits per dimension are of whole grey levels, and X holds {float(values[between][0]):.6g}: fit and ask with "
                 "levels, 0 to 255 as uint8"
             )
-        codes = self.encoding.codes(label, len(values))
-        return -self._log_density(values, codes, draws, generator, options, cell=1.0) / (dim * math.log(2))
+        total = self._log_density(values, label, context, draws, generator, options, cell=1.0)
+        return -total / (dim * math.log(2))
 
     def _log_density(
         self,
         values: Tensor,
-        codes: Tensor | None,
+        label: Any,
+        context: Any,
         draws: int,
         generator: torch.Generator | None,
         options: dict[str, Any],
@@ -124,6 +129,10 @@ class FlowModel(Fitted):
         cell: float,
     ) -> Tensor:
         """Return the logarithm of the mean, over draws, of the density at values, each drawn from a cell around it."""
+        codes = self.encoding.codes(label, len(values))
+        told, sigma_max = self.told(codes, len(values), context=context), self.plan.sigma_max
+        with torch.no_grad():
+            centre = None if context is None else self.mean_given(self.score_model, sigma_max, told or {})
         bounds = []
         for _ in range(draws):
             at = values
@@ -137,25 +146,26 @@ class FlowModel(Fitted):
             rows = self._cast(encoded)
             # what no row can hold needs no path
             possible = total > -torch.inf
-            for group, mean, covariance in self.moments.groups(codes, len(rows)):
+            groups = self.moments.groups(codes, len(rows)) if centre is None else [self.moments.about(centre)]
+            for group, mean, covariance in groups:
                 some = group[possible[group]]
                 if not len(some):
                     continue
                 total[some] += log_density(
                     self.score_model,
                     rows[some.to(rows.device)],
-                    mean=mean,
+                    mean=mean if centre is None else mean[some.to(mean.device)],
                     covariance=covariance,
                     generator=generator,
-                    condition=self._told(None if codes is None else codes[some], len(some)),
-                    **options | {"sigma_min": self.lowest, "sigma_max": self.plan.sigma_max},
+                    condition=condition_rows(told, len(rows), some),
+                    **options | {"sigma_min": self.lowest, "sigma_max": sigma_max},
                 ).to(total)
             bounds.append(total)
         return torch.stack(bounds).logsumexp(0) - math.log(len(bounds))
 
     # Latents
 
-    def encode(self, X: Any, *, label: Any = None, **options: Any) -> Tensor:
+    def encode(self, X: Any, *, label: Any = None, context: Any = None, **options: Any) -> Tensor:
         """Return the latents of rows: where the flow carries them at the largest level, almost all noise.
 
         They are in standardised units, and a start for `Model.sample` (``x_init``); `decode` leads back.
@@ -163,6 +173,7 @@ class FlowModel(Fitted):
         Args:
             X: Rows like those that were fitted.
             label: The class of the rows, or one for each; None for any.
+            context: The context of the rows, or one for each, as in `Model.sample`; None for any.
             **options: ``tolerance`` and ``chunk_size`` of `flow.carry`.
 
         Returns:
@@ -176,9 +187,10 @@ class FlowModel(Fitted):
         self.check_gives_score("latents")
         rows = self.rows(X)
         ends = self.lowest, self.plan.sigma_max
-        return self._carried(rows, ends, self.encoding.codes(label, len(rows)), options)
+        told = self.told(self.encoding.codes(label, len(rows)), len(rows), context=context)
+        return carry(self.score_model, rows, *ends, condition=told, **options)
 
-    def decode(self, latents: Tensor, *, label: Any = None, **options: Any) -> Any:
+    def decode(self, latents: Tensor, *, label: Any = None, context: Any = None, **options: Any) -> Any:
         """Return the data that latents are of, in their own units and container; arguments and errors are those of `encode`."""
         self.check_gives_score("latents")
         if tuple(latents.shape[1:]) != self.encoding.shape:
@@ -186,15 +198,10 @@ class FlowModel(Fitted):
                 f"latents of shape {tuple(latents.shape[1:])} given; those of the model have {self.encoding.shape}"
             )
         ends = self.plan.sigma_max, self.lowest
-        codes = self.encoding.codes(label, len(latents))
-        return self.encoding.decode(self._carried(self._cast(latents), ends, codes, options))
+        told = self.told(self.encoding.codes(label, len(latents)), len(latents), context=context)
+        return self.encoding.decode(carry(self.score_model, self._cast(latents), *ends, condition=told, **options))
 
-    def _carried(
-        self, rows: Tensor, ends: tuple[float, float], codes: Tensor | None, options: dict[str, Any]
-    ) -> Tensor:
-        return carry(self.score_model, rows, *ends, condition=self._told(codes, len(rows)), **options)
-
-    def interpolate(self, a: Any, b: Any, n: int = 8, *, label: Any = None, **options: Any) -> Any:
+    def interpolate(self, a: Any, b: Any, n: int = 8, *, label: Any = None, context: Any = None, **options: Any) -> Any:
         """Return the way from some data to others along the flow: their latents, points between these by the angle, decoded.
 
         Args:
@@ -202,6 +209,7 @@ class FlowModel(Fitted):
             b: As many rows, where they end.
             n: Points on each way, both ends included.
             label: The class of the rows, or one for each pair; None for any.
+            context: The context of the rows, or one for each pair, as in `Model.sample`; None for any.
             **options: As in `encode`.
 
         Returns:
@@ -213,9 +221,10 @@ class FlowModel(Fitted):
             DivergenceError: The score is not finite, or too steep to follow.
         """
         check_count("n", n, least=2)
-        first, last = (self.encode(rows, label=label, **options) for rows in (a, b))
+        first, last = (self.encode(rows, label=label, context=context, **options) for rows in (a, b))
         way = slerp(first, last, torch.linspace(0, 1, n))
-        codes = self.encoding.codes(label, len(way))
+        told = self.told(self.encoding.codes(label, len(way)), len(way), context=context)
+        each = torch.arange(len(way)).repeat_interleave(n)
+        told = condition_rows(told, len(way), each)
         ends = self.plan.sigma_max, self.lowest
-        each = None if codes is None else codes.repeat_interleave(n)
-        return self.encoding.decode(self._carried(way.flatten(0, 1), ends, each, options))
+        return self.encoding.decode(carry(self.score_model, way.flatten(0, 1), *ends, condition=told, **options))

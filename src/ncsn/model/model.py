@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ncsn.errors import RunError, SettingError, check_count
 from ncsn.guidance import ClassGuidance
+from ncsn.model.distribution import FittedDistribution
 from ncsn.model.flow import FlowModel
 from ncsn.model.given import draw_given, known_cells, put_into, values_given
 from ncsn.model.saving import read_parts, write_model
@@ -20,7 +21,7 @@ from ncsn.model.walk import AnyLevels, walk_of
 from ncsn.noise import Geometric
 from ncsn.parts import to_plain
 from ncsn.samplers import AnySampler, State, sample
-from ncsn.score import evaluate, evaluation_mode
+from ncsn.score import condition_rows, evaluate, evaluation_mode
 
 IMPUTATION_STEPS = 50
 """Noise levels that draws given known values walk unless told."""
@@ -39,6 +40,7 @@ class Model(FlowModel):
         loss_curve: Pairs of step and mean loss.
         network: Where the network came from: None for the library's, what makes it, or ``"network"`` or ``"score_net"``
             for an object that `load` must be given.
+        contexts: How contexts become what the network is told; None of a model without.
     """
 
     # Sampling
@@ -51,6 +53,7 @@ class Model(FlowModel):
         steps: int | None = None,
         levels: AnyLevels | None = None,
         label: Any = None,
+        context: Any = None,
         guidance: float | None = None,
         given: Any = None,
         x_init: Tensor | None = None,
@@ -61,6 +64,7 @@ class Model(FlowModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         shared: bool = False,
+        return_log_density: bool = False,
         **options: Any,
     ) -> Any:
         """Draw samples, in the units and the container of the data that were fitted.
@@ -75,8 +79,10 @@ class Model(FlowModel):
             levels: The levels walked: a name of `noise.SCHEDULES`, a family of `noise.Levels`, or the levels themselves,
                 descending, in standardised units; the method's own when None.
             label: The class to draw, or one for each sample; None for any.
+            context: The context to draw given, or one for each sample, like those that were fitted, or a value for each of their
+                columns, ``{"age": 40}``; None for any.
             guidance: Strength of classifier-free guidance, `guidance.ClassGuidance`: 1 is none, more keeps closer to what
-                tells the class apart.
+                tells the class and the context apart.
             given: What is known of the samples, of a table: a value for each of some columns, ``{"origin": "USA"}``; or a
                 data frame of such columns, one row a sample, with gaps perhaps. The rest is drawn from its distribution
                 given that, as `impute` does, whose options and ``steps`` are taken in place of a sampler's.
@@ -91,36 +97,50 @@ class Model(FlowModel):
             shared: Whether several processes, as ``torchrun`` or ``accelerate launch`` start them, share out the walk. Each has
                 to call this with a generator of the same seed (without one the main process's is everyone's); each returns
                 all samples, those of one process, and its callback sees its own. Not with ``given``.
+            return_log_density: Whether to return the log-density of each sample besides, given its class and context, by
+                `log_density`, which takes longer than the samples.
             **options: Options of the sampler, such as ``churn``.
 
         Returns:
-            Samples of shape ``(n_samples, *shape)``.
+            Samples of shape ``(n_samples, *shape)``; with their log-densities a pair of both.
 
         Raises:
-            SettingError: A name, label, count or option does not fit, guidance has no label, or no row is as given.
+            DataError: A context is not like those that were fitted.
+            SettingError: A name, label, count or option does not fit, guidance has nothing to guide to, or no row is as given.
             TypeError: The sampler has no such option.
             DivergenceError: The samples left the finite numbers.
         """
         check_count("n_samples", n_samples)
         n_samples = int(n_samples)
+        if return_log_density:
+            self._check_has_density(guidance)
         if given is not None:
             asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
-            asked |= {"shared": shared or None}
-            how = {"label": label, "steps": steps, "denoise_last": denoise_last, "chunk_size": chunk_size}
+            asked |= {"shared": shared or None, "return_log_density": return_log_density or None}
+            how = {
+                "label": label,
+                "context": context,
+                "steps": steps,
+                "denoise_last": denoise_last,
+                "chunk_size": chunk_size,
+            }
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
-        codes = self.encoding.codes(label, n_samples)
         where = self.device if device is None else torch.device(device)
+        codes = self.encoding.codes(label, n_samples)
+        told = self.told(codes, n_samples, where, context)
         model = self.score_model if where == self.device else copy.deepcopy(self.score_model).to(where)
         if guidance is not None:
-            self.check_gives_score("score to guide")
-            if codes is None:
-                raise SettingError("guidance needs a label to guide to: give label")
-            model = ClassGuidance(model, guidance)
+            model = self._guided(model, guidance, codes is not None or context is not None)
 
         def start(noise: Tensor, rows: Tensor) -> Tensor:
-            return self.moments.place(noise, float(sigmas[0]), None if codes is None else codes[rows])
+            sigma, some = float(sigmas[0]), condition_rows(told, n_samples, rows)
+            # only a score tells the mean
+            tells = context is not None and self.method.gives_score
+            with torch.no_grad():
+                centre = self.mean_given(model, sigma, some) if tells else None
+            return self.moments.place(noise, sigma, None if codes is None else codes[rows], centre)
 
         # as it was trained: a perceptron's layers gain nothing from less precision
         less = self.plan.multipliers and self.plan.mixed_precision == "bf16" and where.type != "mps"
@@ -138,23 +158,56 @@ class Model(FlowModel):
                 callback=callback,
                 device=where,
                 dtype=dtype,
-                condition=self._told(codes, n_samples, where),
+                condition=told,
                 part=part_of_process() if shared else (0, 1),
             )
-        return self.encoding.decode(gathered(rows) if shared else rows, device)
+        drawn = self.encoding.decode(gathered(rows) if shared else rows, device)
+        if not return_log_density:
+            return drawn
+        return drawn, self.log_density(drawn, label=label, context=context, generator=generator)
+
+    def _guided(self, model: nn.Module, weight: float, is_told: bool) -> nn.Module:
+        """Return a score model that is guided to what it is told, once there is something."""
+        self.check_gives_score("score to guide")
+        known = ["label"] if self.contexts is None else ["label", "context"]
+        if not is_told:
+            needed = " or ".join(f"a {name}" for name in known)
+            raise SettingError(f"guidance needs {needed} to guide to: give {' or '.join(known)}")
+        return ClassGuidance(model, weight)
+
+    def _check_has_density(self, guidance: float | None) -> None:
+        self.check_gives_score("log-density")
+        if guidance is not None and guidance != 1:
+            raise SettingError(
+                "guided samples have no log-density that is known: leave guidance or return_log_density out"
+            )
+
+    def distribution(self, context: Any = None, *, label: Any = None) -> FittedDistribution:
+        """Return what the model learned as one of `torch.distributions`, with ``sample``, ``rsample`` and ``log_prob``.
+
+        Args:
+            context: One context, or several, which are a batch, as in `sample`; None for all data.
+            label: The class; None for all.
+
+        Raises:
+            DataError: The data were a table, or the contexts are not like those that were fitted.
+            SettingError: The label is unknown, there are no contexts, or the method gives no score.
+        """
+        return FittedDistribution(self, context, label=label)
 
     # Scores and gaps
 
-    def score(self, X: Any, sigma: float, *, label: Any = None) -> Tensor:
+    def score(self, X: Any, sigma: float, *, label: Any = None, context: Any = None) -> Tensor:
         """Return the gradient of log p_sigma at each row, in the data's own units, float64.
 
         Args:
             X: Rows like those that were fitted.
             sigma: Noise level in standardised units, > 0.
             label: The class, or one for each row; None for all.
+            context: The context, or one for each row, as in `sample`; None for all.
 
         Raises:
-            DataError: The rows do not fit the model.
+            DataError: The rows or the contexts do not fit the model.
             SettingError: ``sigma`` is not positive and finite, the label is unknown, or the method gives no score.
         """
         self.check_gives_score("score")
@@ -162,7 +215,7 @@ class Model(FlowModel):
             raise SettingError(f"sigma must be positive and finite, not {sigma}")
         values = self.encoding.values(X)
         rows = self._cast(self.encoding.rows(values))
-        condition = self._told(self.encoding.codes(label, len(rows)), len(rows))
+        condition = self.told(self.encoding.codes(label, len(rows)), len(rows), context=context)
         with torch.no_grad(), evaluation_mode(self.score_model):
             scores = evaluate(self.score_model, rows, rows.new_tensor(float(sigma)), condition)
         return self.encoding.gradient(values, scores)
@@ -173,6 +226,7 @@ class Model(FlowModel):
         *,
         mask: Any = None,
         label: Any = None,
+        context: Any = None,
         steps: int | None = None,
         generator: torch.Generator | None = None,
         **options: Any,
@@ -187,6 +241,7 @@ class Model(FlowModel):
             mask: True where a value is known, of the shape of ``X`` or of one row; the rest is filled.
                 Where X is not NaN, when None. What it hides may be any finite number.
             label: The class of the rows, or one for each; None for any.
+            context: The context of the rows, or one for each, as in `sample`; None for any.
             steps: Number of noise levels walked, from the largest to the smallest; 50 when None.
             generator: Source of randomness; torch's default when None.
             **options: Options of `guidance.impute`: ``n_particles``, ``n_sweeps``, ``denoise_last``, ``chunk_size`` and
@@ -196,14 +251,14 @@ class Model(FlowModel):
             The rows in the container of ``X``, known values as given; of a data frame, in the types that were fitted.
 
         Raises:
-            DataError: The rows or the mask do not fit the model.
+            DataError: The rows, the mask or the contexts do not fit the model.
             SettingError: The label is unknown, a count is not positive, or the method gives no score.
             DivergenceError: A score led out of the finite numbers.
         """
         self.check_gives_score("conditional distribution")
         values = self.encoding.values(X, gaps=True)
         known = known_cells(X, values, mask)
-        how = {"label": label, "steps": steps, "generator": generator}
+        how = {"label": label, "context": context, "steps": steps, "generator": generator}
         drawn = self._drawn(values, known, complete=True, **how, **options)
         return put_into(X, self.encoding, drawn, known)
 
@@ -215,12 +270,14 @@ class Model(FlowModel):
         self.check_gives_score("conditional distribution")
         return self._drawn(*values_given(self.encoding, given, n), complete=False, **how)
 
-    def _drawn(self, values: Tensor, known: Tensor, *, label: Any, steps: int | None, **how: Any) -> Tensor:
+    def _drawn(
+        self, values: Tensor, known: Tensor, *, label: Any, context: Any, steps: int | None, **how: Any
+    ) -> Tensor:
         """Return values of the data, the unknown ones drawn; `draw_given` has the other arguments."""
         steps = IMPUTATION_STEPS if steps is None else steps
         check_count("steps", steps)
         sigmas = Geometric(sigma_min=self.lowest, sigma_max=self.plan.sigma_max).grid(steps).to(self._cast(values[:0]))
-        told = self._told(self.encoding.codes(label, len(values)), len(values))
+        told = self.told(self.encoding.codes(label, len(values)), len(values), context=context)
         return draw_given(self.score_model, self.encoding, values, known, sigmas, condition=told, **how)
 
     # Files
@@ -243,6 +300,7 @@ class Model(FlowModel):
         config = parts | {
             "plan": self.plan.to_dict(),
             "encoding": self.encoding.to_dict(),
+            "contexts": None if self.contexts is None else self.contexts.to_dict(),
             "loss_curve": self.loss_curve,
             "estimator": dict(estimator or {}),
         }

@@ -19,24 +19,38 @@ class Moments:
     Attributes:
         means: ``(1 + K, *shape)`` for K classes.
         covariances: ``(1 + K, D, D)``; or variances of each value, ``(1 + K, *shape)``.
+        residual: The covariance, or the variances, that rows have about the mean that their contexts tell; None without.
     """
 
     means: Tensor
     covariances: Tensor
+    residual: Tensor | None = None
 
     @classmethod
-    def of(cls, rows: Tensor, codes: Tensor | None = None, n_classes: int = 0) -> Moments:
-        """Measure them on rows ``(N, D)`` whose classes have the codes ``(N,)``; a class of one row has no spread."""
-        groups = [rows, *(rows[codes == k] for k in range(n_classes) if codes is not None)]
+    def of(
+        cls, rows: Tensor, codes: Tensor | None = None, n_classes: int = 0, weights: Tensor | None = None
+    ) -> Moments:
+        """Measure them on rows ``(N, D)`` whose classes have the codes ``(N,)``; a class of one row has no spread.
+
+        Weights ``(N,)`` say how much each row counts, in proportion.
+        """
+        every = torch.ones(len(rows), dtype=torch.bool)
+        groups = [every, *(codes == k for k in range(n_classes) if codes is not None)]
         whole = rows.ndim == 2 and len(groups) * rows.shape[1] ** 2 <= WHOLE_UP_TO
-
-        def spread(group: Tensor) -> Tensor:
-            correction = min(1, len(group) - 1)
-            if not whole:
-                return group.var(0, correction=correction)
-            return group.T.cov(correction=correction).reshape(rows.shape[1], -1)
-
-        return cls(torch.stack([group.mean(0) for group in groups]), torch.stack([spread(group) for group in groups]))
+        means, spreads = [], []
+        for group in groups:
+            some, shares = rows[group], None if weights is None else weights[group] / weights[group].mean()
+            correction = min(1, len(some) - 1)
+            mean = some.mean(0) if shares is None else (some.T @ shares.to(some)).T / len(some)
+            if whole:
+                spread = some.T.cov(correction=correction, aweights=shares).reshape(rows.shape[1], -1)
+            elif shares is None:
+                spread = some.var(0, correction=correction)
+            else:
+                spread = ((some - mean).square().T @ shares.to(some)).T / (len(some) - correction)
+            means.append(mean)
+            spreads.append(spread)
+        return cls(torch.stack(means), torch.stack(spreads))
 
     @classmethod
     def of_chunks(cls, chunks: Iterable[tuple[Tensor, Tensor | None]], n_classes: int = 0) -> Moments:
@@ -60,8 +74,14 @@ class Moments:
         return cls(means.reshape(-1, *rows.shape[1:]), variances.reshape(-1, *rows.shape[1:]))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return both, by name."""
-        return {"means": self.means, "covariances": self.covariances}
+        """Return them by name."""
+        residual = {} if self.residual is None else {"residual": self.residual}
+        return {"means": self.means, "covariances": self.covariances} | residual
+
+    @classmethod
+    def taken_from(cls, tensors: dict[str, Tensor]) -> Moments:
+        """Take out of named tensors what `tensors` put there."""
+        return cls(tensors.pop("means"), tensors.pop("covariances"), tensors.pop("residual", None))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,11 +101,24 @@ class Moments:
         """Return those of nothing known: samples start from the noise alone."""
         return cls(torch.zeros(1, *shape, dtype=torch.float64), torch.zeros(1, *shape, dtype=torch.float64))
 
-    def place(self, noise: Tensor, sigma: float, codes: Tensor | None) -> Tensor:
-        """Return rows of the Gaussians of these moments with noise of ``sigma``, made of standard normal noise; float64."""
+    def about(self, centre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return one group of all rows about means of their own, ``(n, *shape)``, which their contexts tell."""
+        residual = self.covariances[0] if self.residual is None else self.residual
+        return torch.arange(len(centre)), centre, residual
+
+    def place(self, noise: Tensor, sigma: float, codes: Tensor | None, centre: Tensor | None = None) -> Tensor:
+        """Return rows of the Gaussians of these moments with noise of ``sigma``, made of standard normal noise; float64.
+
+        Args:
+            noise: Standard normal noise, ``(n, *shape)``.
+            sigma: The noise level.
+            codes: The class of each row, ``(n,)``, or None.
+            centre: The mean that the context of each row tells, ``(n, *shape)``, or None.
+        """
         drawn = noise.cpu().double().clone()
-        for rows, mean, covariance in self.groups(codes, len(drawn)):
-            if covariance.shape != mean.shape:
+        groups = self.groups(codes, len(drawn)) if centre is None else [self.about(centre.cpu().double())]
+        for rows, mean, covariance in groups:
+            if covariance.shape != self.shape:
                 total = covariance + sigma**2 * torch.eye(len(covariance), dtype=torch.float64)
                 scaled = drawn[rows] @ torch.linalg.cholesky(total).T
             else:

@@ -84,7 +84,8 @@ def read_parts(
     try:
         method, source = from_plain(config["method"], allow), from_plain(config["network"], allow)
         plan, encoding = Plan.from_dict(config["plan"]), Encoding.from_dict(config["encoding"])
-        moments = Moments(tensors.pop("means"), tensors.pop("covariances"))
+        contexts = Encoding.from_dict(config["contexts"]) if config.get("contexts") else None
+        moments = Moments.taken_from(tensors)
         curve = [(int(step), float(loss)) for step, loss in config["loss_curve"]]
         given: dict[str, Any] = {"score_net": score_net, "network": network}
         unasked = [name for name, value in given.items() if value is not None and name != source]
@@ -108,4 +109,4 @@ def read_parts(
         what = "the network given is not the one" if source else "this version has another network than the one"
         raise RunError(f"{what} that {folder} was trained with: {differs}") from error
     parts = {"encoding": encoding, "plan": plan, "method": method, "score_model": built.eval(), "moments": moments}
-    return parts | {"loss_curve": curve, "network": source}, config.get("estimator", {})
+    return parts | {"loss_curve": curve, "network": source, "contexts": contexts}, config.get("estimator", {})

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from ncsn.data import Encoding
 from ncsn.data.streams import Stream, as_data
+from ncsn.errors import SettingError
+from ncsn.model.contexts import checked_weights, columns_of_both, context_of, fit_contexts, picked
 from ncsn.model.moments import Moments
 from ncsn.plan import Plan, make_plan
 from ncsn.randomness import seed_from
@@ -35,40 +37,63 @@ class TrainingData:
         encoding: How data become rows.
         once: Each row once, or images as they are, which become rows a batch at a time.
         again: Draws the rows anew, where parts of them are drawn; None elsewhere.
+        contexts: How contexts become what the network is told; None without.
     """
 
     encoding: Encoding
     once: Batches
     again: Callable[[], Tensor] | None = None
+    contexts: Encoding | None = None
 
     @classmethod
-    def of(cls, X: Any, y: Any = None, columns: Mapping[str, Any] | None = None, seed: int = 0) -> TrainingData:
+    def of(
+        cls,
+        X: Any,
+        y: Any = None,
+        columns: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        context: Any = None,
+        weights: Any = None,
+    ) -> TrainingData:
         """Encode data.
 
         Args:
             X: Data in their own units: array, tensor or data frame, or images.
-            y: Class label of each row, or None.
-            columns: What columns of a data frame are said to be.
+            y: Class label of each row, or None; a quantity, of which some are fractions, is a context.
+            columns: What columns of a data frame are said to be, those of contexts among them.
             seed: Seed of what is drawn for their atoms.
+            context: What is known of each row: array, tensor or data frame, or None.
+            weights: How much each row counts, ``(N,)``, or None for all alike. Rows of weight 0 are left out.
 
         Raises:
-            DataError: The data cannot be used, or the labels do not fit them.
-            SettingError: ``columns`` do not fit.
+            DataError: The data cannot be used, or labels, contexts or weights do not fit them.
+            SettingError: ``columns`` do not fit, or a stream has contexts or weights.
         """
-        X = as_data(X)
-        encoding = Encoding.fit(X, y, columns)
+        X, y, context = as_data(X), *context_of(y, context)
         if isinstance(X, Stream):
+            if context is not None or weights is not None:
+                raise SettingError("a stream has neither contexts nor weights: give the images as an array")
+            encoding = Encoding.fit(X, y, columns)
             return cls(encoding, _pool(X, encoding))
+        drawn_by = None if weights is None else checked_weights(weights, len(X))
+        if drawn_by is not None and not bool(drawn_by.all()):
+            kept = drawn_by.nonzero()[:, 0]
+            X, y, context = (None if each is None else picked(each, kept) for each in (X, y, context))
+            drawn_by = drawn_by[kept]
+        columns, of_contexts = columns_of_both(columns, context)
+        encoding = Encoding.fit(X, y, columns)
+        contexts, told = (None, None) if context is None else fit_contexts(context, len(X), of_contexts)
         codes = None if y is None else encoding.codes(y, len(X))
+        besides: dict[str, Any] = {"contexts": told, "weights": drawn_by}
         if encoding.images is not None:
             data: Any = X.detach().cpu() if isinstance(X, Tensor) else X if hasattr(X, "shape") else np.asarray(X)
-            return cls(encoding, Batches(data, codes, encoding.image_rows))
+            return cls(encoding, Batches(data, codes, encoding.image_rows, **besides), contexts=contexts)
         values, generator = encoding.values(X), torch.Generator().manual_seed(seed_from(seed))
 
         def drawn() -> Tensor:
             return encoding.rows(values, generator)
 
-        return cls(encoding, Batches(drawn(), codes), drawn if encoding.draws else None)
+        return cls(encoding, Batches(drawn(), codes, **besides), drawn if encoding.draws else None, contexts)
 
     @property
     def n_classes(self) -> int:
@@ -84,6 +109,11 @@ class TrainingData:
     def codes(self) -> Tensor | None:
         """The code of each row's class, or None."""
         return self.once.labels
+
+    @property
+    def told(self) -> Tensor | None:
+        """What the network is told of each row's context, ``(N, context_dim)``, or None."""
+        return self.once.contexts
 
     @cached_property
     def some(self) -> Tensor:
@@ -101,19 +131,22 @@ class TrainingData:
         repeats = max(1, DRAWN_ROWS // len(self.once))
         first: Any = self.once.data
         rows = torch.cat([first, *(self.again() for _ in range(repeats - 1))])
-        return Batches(rows, None if self.codes is None else self.codes.repeat(repeats))
+        codes, weights = (None if each is None else each.repeat(repeats) for each in (self.codes, self.once.weights))
+        told = None if self.told is None else self.told.repeat(repeats, 1)
+        return Batches(rows, codes, contexts=told, weights=weights)
 
     @cached_property
     def moments(self) -> Moments:
         """Means and covariances of the rows; of a stream, of those that are in its pool."""
         batches: Any = self.batches
         if self.encoding.images is None:
-            return Moments.of(batches.data, batches.labels, self.n_classes)
+            return Moments.of(batches.data, batches.labels, self.n_classes, batches.weights)
         return Moments.of_chunks(batches.chunks(), self.n_classes)
 
     def plan(self, device: str | None = None, **given: Any) -> Plan:
         """Choose the settings; arguments are those of `plan.make_plan`, the device as in `training.device_type`."""
         where: dict[str, Any] = {"n_columns": self.encoding.n_columns, "n_rows": self.n_rows}
+        where["contexts"] = self.told
         return make_plan(self.some, **where, device=device_type(device), **given)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 from torch import Tensor
@@ -15,6 +17,7 @@ from ncsn.data import Encoding, check_values
 from ncsn.data.container import Container
 from ncsn.data.frames import as_pandas
 from ncsn.data.streams import Stream, as_data
+from ncsn.errors import RunError, SettingError, check_number
 
 
 def validated(estimator: BaseEstimator, X: Any, encoding: Encoding | None, *, gaps: bool = False) -> Any:
@@ -56,3 +59,38 @@ def validated(estimator: BaseEstimator, X: Any, encoding: Encoding | None, *, ga
         array = validate_data(estimator, array, reset=reset, **options)
         check_values("X", rows if axes > 2 else array, min_rows=1, gaps=gaps)
     return values
+
+
+def checkpoint_path(checkpoint: str | Path, random_state: Any) -> Path:
+    """Return the file to which a training's state is written.
+
+    Raises:
+        SettingError: There is no random state, so that no later fit could go on from it.
+        RunError: It is a folder, or in none.
+    """
+    if random_state is None:
+        raise SettingError("a checkpoint needs a random_state, such as 0, so that a later fit can go on from it")
+    path = Path(checkpoint)
+    if path.is_dir() or not path.parent.is_dir():
+        raise RunError(f"cannot write checkpoint {path}: name a file in a folder that exists")
+    return path
+
+
+def checked_minutes(minutes: float | None, training_steps: int | None) -> float | None:
+    """Return the time to train for.
+
+    Raises:
+        SettingError: It is not positive, or there is a number of steps besides.
+    """
+    if minutes is not None:
+        check_number("minutes", minutes, above=0)
+        if training_steps is not None:
+            raise SettingError("give training_steps or minutes, not both")
+    return minutes
+
+
+def as_given(X: Any, values: Tensor) -> Any:
+    """Return values as a tensor like X where it is one, on its device, else as an array."""
+    if not isinstance(X, Tensor):
+        return values.numpy()
+    return values.to(X.device, X.dtype if X.is_floating_point() else torch.get_default_dtype())

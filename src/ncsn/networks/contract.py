@@ -32,7 +32,7 @@ def check_call(network: nn.Module, rows: Tensor, condition: Mapping[str, Tensor]
         name: What the message calls it.
 
     Raises:
-        SettingError: The call fails, or does not return the shape of the rows.
+        SettingError: The call fails, does not return the shape of the rows, or answers NaN where there is no context.
     """
     told = "".join(f", {key}={key}" for key in condition)
     second, wanted = ("sigma", "a score") if name == "score_net" else ("c_noise", "a tensor")
@@ -44,10 +44,15 @@ def check_call(network: nn.Module, rows: Tensor, condition: Mapping[str, Tensor]
                 answer = network.eval()(rows, levels, **condition)
         except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
+            if "context" in condition and isinstance(error, TypeError) and "'context'" in first:
+                width = condition["context"].shape[1]
+                first += f". Give its forward a parameter context, (N, {width}), a row of NaN for none"
             raise SettingError(f"{call} fails: {first}") from error
         if not isinstance(answer, Tensor) or answer.shape != rows.shape:
             returned = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
             raise SettingError(f"{call} must return {wanted} of shape {tuple(rows.shape)}, not {returned}")
+        if "context" in condition and bool(answer.isnan().any()):
+            raise SettingError(f"{call} answers NaN: a row of NaN stands for no context, and must be taken as such")
 
 
 def say_what_is_trained(score_net: nn.Module) -> None:

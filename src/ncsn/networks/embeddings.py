@@ -50,23 +50,68 @@ class SinusoidalPositionEmbeddings(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def with_label(embedding: Tensor, labels: nn.Embedding | None, label: Tensor | None) -> Tensor:
-    """Add what a network is told of the class to the embedding of the noise level.
+class ContextEmbedding(nn.Module):
+    """A small perceptron that embeds a context: numbers that a network is told. A row of NaN stands for no context.
+
+    Args:
+        context_dim: Numbers in a context.
+        dim: Length of the embedding.
+        width: Width of its layers.
+    """
+
+    def __init__(self, context_dim: int, dim: int, width: int = 64) -> None:
+        super().__init__()
+        self.context_dim = context_dim
+        self.layers = nn.Sequential(
+            nn.Linear(context_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, dim)
+        )
+        self.nothing = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, context: Tensor | None) -> Tensor:
+        """Return the embeddings, ``(N, dim)``, of contexts ``(N, context_dim)``; ``(dim,)`` of None.
+
+        Raises:
+            SettingError: The contexts have another shape.
+        """
+        if context is None:
+            return self.nothing
+        if context.ndim != 2 or context.shape[1] != self.context_dim:
+            raise SettingError(f"contexts must have the shape (N, {self.context_dim}), not {tuple(context.shape)}")
+        context = context.to(self.nothing)
+        unknown = context.isnan().any(1, keepdim=True)
+        # without the NaN, which would reach the gradients
+        return torch.where(unknown, self.nothing, self.layers(context.masked_fill(unknown, 0)))
+
+
+def with_condition(
+    embedding: Tensor,
+    labels: nn.Embedding | None,
+    label: Tensor | None,
+    contexts: ContextEmbedding | None,
+    context: Tensor | None,
+) -> Tensor:
+    """Add what a network is told of the class and the context to the embedding of the noise level.
 
     Args:
         embedding: The noise level's embedding, ``(dim,)`` or ``(N, dim)``.
         labels: Embeddings of no label and then of each class, ``(1 + n_classes, dim)``; None of a network without classes.
         label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
+        contexts: What embeds contexts; None of a network without.
+        context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
 
     Raises:
-        SettingError: There is a label, but the network has no classes.
+        SettingError: There is a label, but the network has no classes; or a context, but it takes none.
     """
-    if labels is None:
-        if label is not None:
-            raise SettingError("a label was given to a network without classes; make it with n_classes")
-        return embedding
-    told: Tensor = labels(1 + torch.as_tensor(NO_LABEL if label is None else label, device=embedding.device))
-    return embedding + told
+    if labels is not None:
+        told: Tensor = labels(1 + torch.as_tensor(NO_LABEL if label is None else label, device=embedding.device))
+        embedding = embedding + told
+    elif label is not None:
+        raise SettingError("a label was given to a network without classes; make it with n_classes")
+    if contexts is not None:
+        embedding = embedding + contexts(context)
+    elif context is not None:
+        raise SettingError("a context was given to a network that takes none; make it with context_dim")
+    return embedding
 
 
 class FourierFeatures(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncsn.errors import SettingError, check_count, check_number
-from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings, with_label
+from ncsn.networks.embeddings import ContextEmbedding, FourierFeatures, SinusoidalPositionEmbeddings, with_condition
 from ncsn.randomness import dropout
 
 
@@ -27,6 +27,7 @@ class ResidualMLP(nn.Module):
         dropout: Share of each block's hidden units that training leaves out, against overfitting small data sets.
         gain: Whether the input is added, times a gain of the level.
         n_classes: Number of class labels, which count from 0; 0 for an unconditional network. Label -1 stands for no label.
+        context_dim: Numbers in a context; 0 for none. A row of NaN stands for no context.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class ResidualMLP(nn.Module):
         dropout: float = 0.0,
         gain: bool = False,
         n_classes: int = 0,
+        context_dim: int = 0,
     ) -> None:
         super().__init__()
-        for name, count, least in (("width", width, 1), ("n_blocks", n_blocks, 1), ("n_classes", n_classes, 0)):
-            check_count(name, count, least)
+        least = {"width": (width, 1), "n_blocks": (n_blocks, 1), "n_classes": (n_classes, 0)}
+        for name, (count, at_least) in (least | {"context_dim": (context_dim, 0)}).items():
+            check_count(name, count, at_least)
         check_number("dropout", dropout, least=0)
         if dropout >= 1:
             raise SettingError(f"dropout must be below 1, not {dropout}")
@@ -55,6 +58,7 @@ class ResidualMLP(nn.Module):
         self.input = nn.Linear(dim + 2 * n_fourier, width)
         self.embedding = SinusoidalPositionEmbeddings(embedding_dim, log_input=False)
         self.label_embedding = nn.Embedding(n_classes + 1, embedding_dim) if n_classes else None
+        self.context_embedding = ContextEmbedding(context_dim, embedding_dim) if context_dim else None
         self.modulation = nn.Linear(embedding_dim, 2 * width * n_blocks)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
         self.residual = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
@@ -71,24 +75,25 @@ class ResidualMLP(nn.Module):
         """Whether it draws random numbers as it trains."""
         return self.dropout > 0
 
-    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None, context: Tensor | None = None) -> Tensor:
         """Return the network's output.
 
         Args:
             x: Scaled input, ``(N, *shape)``.
             noise: The noise level's coordinate, ``()`` or ``(N,)``.
             label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
+            context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
 
         Returns:
             The shape of ``x``.
 
         Raises:
-            SettingError: There is a label, but the network has no classes.
+            SettingError: There is a label or a context, but the network was made without.
             IndexError: A label is below -1 or not below ``n_classes`` (on a GPU torch's own assertion fails).
         """
         flat = x.flatten(1)
         features = flat if self.fourier is None else torch.cat([flat, self.fourier(flat)], dim=1)
-        embedding = with_label(self.embedding(noise), self.label_embedding, label)
+        embedding = with_condition(self.embedding(noise), self.label_embedding, label, self.context_embedding, context)
         scales_and_shifts = self.modulation(embedding).chunk(2 * len(self.hidden), dim=-1)
         h = self.input(features)
         for i, (hidden, residual) in enumerate(zip(self.hidden, self.residual, strict=True)):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncsn.errors import SettingError, check_count, check_number
-from ncsn.networks.embeddings import SinusoidalPositionEmbeddings, with_label
+from ncsn.networks.embeddings import ContextEmbedding, SinusoidalPositionEmbeddings, with_condition
 from ncsn.parts import Part, filled
 from ncsn.randomness import dropout
 
@@ -102,6 +102,7 @@ class UNet(nn.Module):
         attention: Number of the coarsest resolutions whose blocks have self-attention.
         dropout: Share of each block's hidden values that training leaves out.
         n_classes: Number of class labels, which count from 0; 0 for an unconditional network. Label -1 stands for no label.
+        context_dim: Numbers in a context; 0 for none. A row of NaN stands for no context.
         embedding_dim: Length of the noise level's embedding; 4 ``width`` when None.
 
     Raises:
@@ -122,11 +123,12 @@ class UNet(nn.Module):
         attention: int = 1,
         dropout: float = 0.0,
         n_classes: int = 0,
+        context_dim: int = 0,
         embedding_dim: int | None = None,
     ) -> None:
         super().__init__()
         least = {"width": (width, 4), "n_blocks": (n_blocks, 1), "patch": (patch, 1), "n_classes": (n_classes, 0)}
-        for name, (count, at_least) in least.items():
+        for name, (count, at_least) in (least | {"context_dim": (context_dim, 0)}).items():
             check_count(name, count, at_least)
         check_count("attention", attention, 0)
         check_number("dropout", dropout, least=0)
@@ -144,6 +146,7 @@ class UNet(nn.Module):
         self.level = SinusoidalPositionEmbeddings(64, log_input=False)
         self.embedding = nn.Sequential(nn.Linear(64, embedding_dim), nn.SiLU(), nn.Linear(embedding_dim, embedding_dim))
         self.label_embedding = nn.Embedding(n_classes + 1, embedding_dim) if n_classes else None
+        self.context_embedding = ContextEmbedding(context_dim, embedding_dim, embedding_dim) if context_dim else None
         self.input = _Convolution(channels, widths[0])
 
         self.down, self.middle, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
@@ -171,29 +174,31 @@ class UNet(nn.Module):
         blocks = (*self.down, *self.middle, *self.up)
         return [part.weight for block in blocks for part in block.modules() if isinstance(part, _Convolution)]
 
-    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None, context: Tensor | None = None) -> Tensor:
         """Return the network's output.
 
         Args:
             x: Scaled images, ``(N, *shape)``.
             noise: The noise level's coordinate, ``()`` or ``(N,)``.
             label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
+            context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
 
         Returns:
             The shape of ``x``.
 
         Raises:
-            SettingError: There is a label, but the network has no classes.
+            SettingError: There is a label or a context, but the network was made without.
         """
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
-            scales_and_shifts = self._told(noise.to(x.dtype).expand(len(x)), label).to(dtype)
+            scales_and_shifts = self._told(noise.to(x.dtype).expand(len(x)), label, context).to(dtype)
             answer = self._answer(x.to(dtype), scales_and_shifts)
         return answer.to(x.dtype)
 
-    def _told(self, noise: Tensor, label: Tensor | None) -> Tensor:
-        embedding = with_label(self.embedding(self.level(noise)), self.label_embedding, label)
+    def _told(self, noise: Tensor, label: Tensor | None, context: Tensor | None) -> Tensor:
+        level = self.embedding(self.level(noise))
+        embedding = with_condition(level, self.label_embedding, label, self.context_embedding, context)
         told: Tensor = self.modulation(functional.silu(embedding))
         return told
 
@@ -236,4 +241,4 @@ class UNetFactory(Part):
         """Return a network for rows of a shape."""
         whole = filled(self, plan)
         sizes = {field.name: getattr(whole, field.name) for field in fields(self)}
-        return UNet(shape, **sizes, n_classes=n_classes)
+        return UNet(shape, **sizes, n_classes=n_classes, context_dim=plan.context_dim)

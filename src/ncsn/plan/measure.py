@@ -129,7 +129,7 @@ def grey_step(x: npt.ArrayLike | Tensor) -> float | None:
     return float(np.diff(distinct).min())
 
 
-def finest_scale(x: npt.ArrayLike | Tensor) -> float:
+def finest_scale(x: npt.ArrayLike | Tensor, contexts: npt.ArrayLike | Tensor | None = None) -> float:
     """Measure how thin the data are: the standard deviation across them where they are locally narrowest.
 
     At up to 200 places, the covariance of the nearest rows (a hundredth of all, at least 20 and four per column) gives
@@ -139,8 +139,12 @@ def finest_scale(x: npt.ArrayLike | Tensor) -> float:
     whose square is added to their column's variance, and equal rows count once. Beyond 64 columns, or an eighth of the
     rows, evenly spaced columns stand for all.
 
+    Given contexts it is the spread that is left where these are known: about the regression on them in each neighbourhood of
+    both together.
+
     Args:
         x: Data of shape ``(N, *shape)``; 5,000 rows at most are looked at.
+        contexts: What is known of each row, ``(N, C)``; None for nothing.
 
     Returns:
         A standard deviation in the units of ``x``; 0 if the data are flat (an exact line in the plane, for instance).
@@ -153,18 +157,26 @@ def finest_scale(x: npt.ArrayLike | Tensor) -> float:
     >>> round(finest_scale(band), 2)
     0.02
     """
-    rows = _some_rows(x)
-    steps = _grid_steps(rows)
+    own = as_rows(x)
+    told = own[:, :0] if contexts is None else as_rows(contexts).to(own)
+    rows = _some_rows(torch.cat([own, told], dim=1))
+    width = own.shape[1]
+    steps = _grid_steps(rows[:, :width])
     rows = np.unique(rows, axis=0)
-    if len(rows) == 1:
+    if len(np.unique(rows[:, :width], axis=0)) == 1:
         raise DataError(ALL_EQUAL)
-    columns = _every(rows.shape[1], min(64, max(1, len(rows) // 8)))
-    rows = rows[:, columns]
+    columns, known = (_every(n, min(64, max(1, len(rows) // 8))) for n in (width, told.shape[1]))
+    rows = rows[:, np.concatenate([columns, width + known])]
     dim = len(columns)
-    n_near = min(len(rows), max(20, 4 * dim, len(rows) // 100) + 1)
+    n_near = min(len(rows), max(20, 4 * rows.shape[1], len(rows) // 100) + 1)
     places = rows[_every(len(rows), 200)]
     near = rows[NearestNeighbors(n_neighbors=n_near).fit(rows).kneighbors(places, return_distance=False)]
     near -= near.mean(axis=1, keepdims=True)
-    covariance = near.transpose(0, 2, 1) @ near / (n_near - 1) + np.diag(steps[columns] ** 2)
+    covariance = near.transpose(0, 2, 1) @ near / (n_near - 1)
+    across, between = covariance[:, :dim, dim:], covariance[:, dim:, dim:]
+    covariance = covariance[:, :dim, :dim] - across @ np.linalg.pinv(between, hermitian=True) @ across.transpose(
+        0, 2, 1
+    )
+    covariance += np.diag(steps[columns] ** 2)
     variance = np.linalg.eigvalsh(covariance)[:, dim // 10]
     return float(np.median(np.sqrt(variance.clip(min=0.0))))

@@ -65,6 +65,9 @@ CONSTANTS: dict[str, tuple[float | None, float | None, float | None, float | Non
 """For each kind of data the constant, and why."""
 
 FINEST_TO_SIGMA_MIN = 5.0
+FINEST_GIVEN_TO_SIGMA_MIN = 10.0
+"""Given contexts, of which few rows have nearly the same, neighbours tell the scale less finely."""
+
 SIGMA_MIN_BOUNDS = (0.002, 0.1)
 STEPS_A_ROW, STEPS_A_FEATURE, LEAST_STEPS = 3, 32, 400
 LANGEVIN_BUDGET = 300
@@ -85,6 +88,7 @@ class Facts:
         n_columns: Number of columns that a row comes from.
         n_rows: Number of all rows.
         device: Where training will run: ``cpu``, ``cuda``, ``mps``.
+        contexts: What the network is told of each row besides, ``(N, C)``; None without contexts.
     """
 
     rows: Tensor
@@ -94,6 +98,7 @@ class Facts:
     n_columns: int
     n_rows: int
     device: str
+    contexts: Tensor | None = None
 
     @property
     def ratio(self) -> float:
@@ -134,6 +139,22 @@ def share_of_spread(name: str) -> Rule:
     return rule
 
 
+def without_contexts(name: str) -> Rule:
+    """Return the rule of a setting that counts only where there are no contexts."""
+
+    def rule(facts: Facts) -> Answer:
+        value, _, _ = share_of_spread(name)(facts)
+        return value, "not used with contexts", "the mean over all rows is not that of one context"
+
+    return rule
+
+
+def numbers_of_contexts(facts: Facts) -> Answer:
+    """As encoded."""
+    value = 0 if facts.contexts is None else facts.contexts.shape[1]
+    return value, "the contexts, encoded", "numbers that the network is told of each row besides"
+
+
 def standard_deviation(facts: Facts) -> Answer:
     """Of all entries."""
     value = float(facts.rows.std(correction=0))
@@ -155,15 +176,17 @@ def farthest_rows(facts: Facts) -> Answer:
 
 def below_the_finest(facts: Facts) -> Answer:
     """A share of the finest scale, within bounds."""
-    finest, spread = finest_scale(facts.rows), facts.chosen["sigma_data"]
-    value = finest / FINEST_TO_SIGMA_MIN
+    finest, spread = finest_scale(facts.rows, facts.contexts), facts.chosen["sigma_data"]
+    parts = FINEST_TO_SIGMA_MIN if facts.contexts is None else FINEST_GIVEN_TO_SIGMA_MIN
+    value = finest / parts
     low, high = (bound * spread for bound in SIGMA_MIN_BOUNDS)
-    thin = f"the data are {finest:.2g} thin where narrowest"
+    given = "" if facts.contexts is None else " given their contexts"
+    thin = f"the data are {finest:.2g} thin where narrowest{given}"
     if value < low:
         return low, f"{SIGMA_MIN_BOUNDS[0]:g} sigma_data, at least", f"{thin}: finer noise teaches a network little"
     if value > high:
         return high, f"{SIGMA_MIN_BOUNDS[1]:g} sigma_data, at most", f"{thin}: no need to go below 1% of the variance"
-    return value, f"finest scale / {FINEST_TO_SIGMA_MIN:g}", f"{thin}: noise adds 4% to that variance"
+    return value, f"finest scale / {parts:g}", f"{thin}: noise adds {parts**-2:.0%} to that variance"
 
 
 def overlapping_levels(facts: Facts) -> Answer:
@@ -197,7 +220,8 @@ def kept_variance(facts: Facts) -> Answer:
 def middle_of_levels(facts: Facts) -> Answer:
     """Of their logarithms, shifted by a constant."""
     middle = math.log(facts.chosen["sigma_min"] * facts.chosen["sigma_max"]) / 2
-    shift = facts.constant("log_sigma_shift")
+    # given contexts less is left to decide
+    shift = facts.constant("log_sigma_shift") if facts.contexts is None else 0.0
     if shift:
         return middle + shift, f"{shift:g} above the middle", CONSTANTS["log_sigma_shift"][-1]
     return middle, "the middle", "of the logarithms of the ends; where training draws levels most"

@@ -96,14 +96,19 @@ def _precision(name: str, value: Any, chosen: Mapping[str, Any]) -> str:
     return str(value)
 
 
-def _setting(check: Check, rule: Rule, images: Rule | None = None) -> Any:
-    """Return a setting with its rule, and that of images where it is another."""
-    return field(metadata={"check": check, "rule": rule, "images": images or rule})
+def _setting(check: Check, rule: Rule, images: Rule | None = None, contexts: Rule | None = None) -> Any:
+    """Return a setting with its rule, and those of images and of data with contexts where they are others."""
+    return field(metadata={"check": check, "rule": rule, "images": images or rule, "contexts": contexts})
 
 
 def _of_images(check: Check, rule: Rule, without: Any) -> Any:
     """Return a setting that only a UNet has; elsewhere it is ``without``, and no choice."""
-    return field(default=without, metadata={"check": check, "rule": None, "images": rule})
+    return field(default=without, metadata={"check": check, "rule": None, "images": rule, "contexts": None})
+
+
+def _of_contexts(check: Check, rule: Rule, without: Any) -> Any:
+    """Return a setting that only data with contexts have; elsewhere it is ``without``, and no choice."""
+    return field(default=without, metadata={"check": check, "rule": None, "images": None, "contexts": rule})
 
 
 @dataclass(frozen=True)
@@ -144,15 +149,21 @@ class Plan:
     """Share of hidden units that training leaves out."""
     batch_size: int = _setting(_count, constant("batch_size"), images.batch_by_device)
     """Rows a step."""
-    training_steps: int = _setting(_count, constant("training_steps", rules.steps_by_rows), images.steps_by_images)
+    training_steps: int = _setting(
+        _count, constant("training_steps", rules.steps_by_rows), images.steps_by_images, images.steps_given_contexts
+    )
     """Optimiser steps."""
     learning_rate: float = _setting(_positive, rules.rate_by_width, images.rate_by_channels)
     """Highest learning rate."""
     ema_decay: float = _setting(_share, rules.sixth_of_training)
     """Decay of the moving average of the weights."""
-    target_from: float = _setting(_positive, share_of_spread("target_from"))
+    target_from: float = _setting(
+        _positive, share_of_spread("target_from"), contexts=rules.without_contexts("target_from")
+    )
     """Noise level from which on the training target is averaged over the data."""
-    weight_from: float = _setting(_positive, share_of_spread("weight_from"))
+    weight_from: float = _setting(
+        _positive, share_of_spread("weight_from"), contexts=rules.without_contexts("weight_from")
+    )
     """Noise level at which such levels have half of their greater weight."""
     target_rows: int = _setting(_count, constant("target_rows"))
     """Most rows that the target is averaged over in a step."""
@@ -168,6 +179,8 @@ class Plan:
     """Number of a UNet's coarsest resolutions that have self-attention."""
     mixed_precision: str = _of_images(_precision, images.precision_by_device, "no")
     """Precision in which the network trains and samples."""
+    context_dim: int = _of_contexts(_count, rules.numbers_of_contexts, 0)
+    """Numbers that a context is to the network; 0 without contexts."""
     choices: tuple[Choice, ...] = ()
     """Each setting's value, rule and reason, in the order in which they were chosen."""
 
@@ -199,8 +212,8 @@ class Plan:
             if not saved_values.keys() <= _SETTINGS.keys():
                 raise KeyError(*(saved_values.keys() - _SETTINGS.keys()))
             values: dict[str, Any] = {}
-            for name, (check, rule, _) in _SETTINGS.items():
-                # what only images have is not among others' choices
+            for name, (check, rule, *_) in _SETTINGS.items():
+                # what only images or contexts have is not among others' choices
                 if rule is not None or name in saved_values:
                     values[name] = check(name, saved_values[name].value, values)
             choices = tuple(replace(saved_values[name], value=value) for name, value in values.items())
@@ -209,14 +222,14 @@ class Plan:
             raise RunError(f"the saved settings are damaged or another version's ({error!r}): train anew") from error
 
 
-_SETTINGS: dict[str, tuple[Check, Rule | None, Rule]] = {
-    field.name: (field.metadata["check"], field.metadata["rule"], field.metadata["images"])
+_SETTINGS: dict[str, tuple[Check, Rule | None, Rule | None, Rule | None]] = {
+    field.name: (field.metadata["check"], *(field.metadata[name] for name in ("rule", "images", "contexts")))
     for field in fields(Plan)
     if field.metadata
 }
 
 
-COUNTS = {name: name for name, (check, _, _) in _SETTINGS.items() if check in (_count, _whole)}
+COUNTS = {name: name for name, (check, *_) in _SETTINGS.items() if check in (_count, _whole)}
 """The settings that are whole numbers."""
 
 
@@ -235,6 +248,7 @@ def make_plan(
     n_columns: int | None = None,
     n_rows: int | None = None,
     device: str = "cpu",
+    contexts: Tensor | None = None,
     **given: Any,
 ) -> Plan:
     """Choose the settings for a data set, each by its rule.
@@ -244,6 +258,7 @@ def make_plan(
         n_columns: Number of columns that the rows come from, of a table; that of their values when None.
         n_rows: Number of all rows, where ``x`` are some of them at random.
         device: Where training will run: ``cpu``, ``cuda`` or ``mps``. Of images it decides how large a network is.
+        contexts: What the network is told of each row besides, ``(N, C)``; None without contexts.
         **given: Settings to take as they are, by their names in `Plan`; None means that the data choose.
 
     Returns:
@@ -266,9 +281,10 @@ def make_plan(
     rows, chosen, choices = as_rows(x), dict[str, Any](), []
     shape = tuple(np.shape(x))[1:] or (1,)
     regime, n_rows = Regime.of(shape), n_rows or len(rows)
-    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device)
-    for name, (check, rule, of_images) in _SETTINGS.items():
+    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device, contexts)
+    for name, (check, rule, of_images, of_contexts) in _SETTINGS.items():
         chooses = of_images if regime is Regime.IMAGES else rule
+        chooses = of_contexts if contexts is not None and of_contexts is not None else chooses
         if given.get(name) is not None:
             value, by, reason = given[name], "given", "set by the caller"
         elif chooses is None:

@@ -6,6 +6,8 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +30,8 @@ class Batches:
         encode: Makes rows of some of the data, in single precision; None where they are rows already.
         device: Where the rows go.
         dtype: The type of the rows.
+        contexts: What the model is told of each row in numbers, ``(N, context_dim)``, or None.
+        weights: How often each row is drawn, in proportion, ``(N,)``; None for all alike.
     """
 
     data: Tensor | Source
@@ -35,6 +39,8 @@ class Batches:
     encode: Callable[[Tensor], Tensor] | None = None
     device: torch.device = CPU
     dtype: torch.dtype = torch.float32
+    contexts: Tensor | None = None
+    weights: Tensor | None = None
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Batches:
         """Return batches of the same rows on a device, in a type."""
@@ -44,8 +50,10 @@ class Batches:
         elif device.type == "cuda" and 4 * _size(data) <= torch.cuda.mem_get_info(device)[0]:
             # from there a batch is picked in no time
             data = _read(data, slice(None)).to(device)
-        labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, data=data, labels=labels, device=device, dtype=dtype)
+        labels, weights = (None if each is None else each.to(device) for each in (self.labels, self.weights))
+        contexts = None if self.contexts is None else self.contexts.to(device, dtype)
+        here = replace(self, data=data, device=device, dtype=dtype)
+        return replace(here, labels=labels, contexts=contexts, weights=weights)
 
     def __len__(self) -> int:
         return self.data.shape[0]
@@ -74,7 +82,17 @@ class Batches:
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw the positions of ``n`` rows."""
+        if self.weights is not None:
+            chances = torch.rand(n, generator=generator, device=self.device, dtype=self._edges.dtype)
+            return torch.searchsorted(self._edges, chances * self._edges[-1], right=True).clamp(max=len(self) - 1)
         return torch.randint(self.data.shape[0], (n,), generator=generator, device=self.device)
+
+    @cached_property
+    def _edges(self) -> Tensor:
+        """The sums of the weights up to each row."""
+        weights: Any = self.weights
+        # a GPU of Apple's has no double precision
+        return weights.to(torch.float32 if self.device.type == "mps" else torch.float64).cumsum(0)
 
     def exact(self, positions: Tensor | slice) -> EmpiricalScore:
         """Return the exact score of some of the rows."""
@@ -89,7 +107,8 @@ class Batches:
             for part in self._slices():
                 digest.update(np.ascontiguousarray(self.data[part]).data)
             data = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
-        return {"data": data} | ({} if self.labels is None else {"labels": self.labels})
+        besides = {"labels": self.labels, "contexts": self.contexts, "weights": self.weights}
+        return {"data": data} | {name: each for name, each in besides.items() if each is not None}
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,8 @@ class Recipe(Part):
         accumulation: Parts that a batch is taken in, each with its own pass, to fit memory; the step is that of the whole.
         objective: What is minimised. One with a `losses.StableTarget` as ``target`` is given the exact score of the data, of
             a new choice of rows each step where there are more than it takes.
-        label_dropout: Share of rows that are trained without their label.
+        condition_dropout: Share of rows that are trained without their label, and of those without their context; half of
+            either are without both.
         seed: Seed of every draw.
     """
 
@@ -68,7 +69,7 @@ class Recipe(Part):
     clip_norm: float = 10.0
     accumulation: int = 1
     objective: Objective = field(default_factory=lambda: DenoisingScoreMatching("edm"))
-    label_dropout: float = 0.1
+    condition_dropout: float = 0.1
     seed: int = 0
 
     def learning_rate_at(self, step: int) -> float:
@@ -155,7 +156,13 @@ class Trainer:
         # Accelerate's own wrapper looks for a package on the disk at every step; only fp16's scaler needs it
         self.optimizers = optimizers if self.accelerator.scaler is None else prepared
         self.generator = torch.Generator(device)
-        self.exact = self.batches.exact(slice(None)) if 0 < len(self.batches) <= recipe.target_rows else None
+        whole = 0 < len(self.batches) <= self._target_rows and self.batches.weights is None
+        self.exact = self.batches.exact(slice(None)) if whole else None
+
+    @property
+    def _target_rows(self) -> int:
+        """Most rows that the objective's target is averaged over; with contexts 0, as each row has one of its own."""
+        return 0 if self.batches.contexts is not None else self.recipe.target_rows
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -268,13 +275,18 @@ class Trainer:
         sigma = recipe.levels.draw(n, generator, device).to(dtype)
         noise = torch.randn(samples.shape, generator=generator, device=device, dtype=dtype)
         exact: ScoreModel | None = self.exact
-        if exact is None and recipe.target_rows:
-            others = batches.draw(max(0, recipe.target_rows - n), generator)
+        if exact is None and self._target_rows:
+            others = batches.draw(max(0, self._target_rows - n), generator)
             exact = batches.exact(torch.cat([rows, others]))
-        condition = {}
+        condition, share = {}, recipe.condition_dropout
+        if batches.labels is not None or batches.contexts is not None:
+            chance = torch.rand(n, generator=generator, device=device)
         if batches.labels is not None:
-            dropped = torch.rand(n, generator=generator, device=device) < recipe.label_dropout
-            condition["label"] = torch.where(dropped, NO_LABEL, batches.labels[rows])
+            condition["label"] = torch.where(chance < share, NO_LABEL, batches.labels[rows])
+        if batches.contexts is not None:
+            # half of them from the rows that have no label, which guidance asks for
+            dropped = (chance - share / 2) % 1 < share
+            condition["context"] = batches.contexts[rows].masked_fill(dropped[:, None], torch.nan)
         return Batch(samples, sigma, noise, condition, exact, self.step / recipe.steps)
 
     def _parts(self, batch: Batch) -> Iterator[tuple[bool, Batch, float]]:

@@ -1,0 +1,177 @@
+"""Contexts: what is known of each row besides, and what the network is told of it. Weights of rows are read here too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ncsn.data import Encoding
+from ncsn.data.columns import WithGaps
+from ncsn.data.frames import as_library, as_pandas, library_of
+from ncsn.data.labels import is_continuous
+from ncsn.errors import DataError, SettingError, unknown_name
+
+
+def context_of(y: Any, context: Any) -> tuple[Any, Any]:
+    """Return labels and contexts: a ``y`` that is a quantity, as of a regression, is a context of one column.
+
+    Raises:
+        SettingError: There is another context besides.
+    """
+    if y is None or not is_continuous(y):
+        return y, context
+    if context is not None:
+        raise SettingError(
+            "y holds fractions, so it is a context, and there is another: give it as a column of context"
+        )
+    values = y.reshape(-1, 1) if isinstance(y, Tensor) else np.asarray(y).reshape(-1, 1)
+    return None, values
+
+
+def fit_contexts(context: Any, n: int, columns: Mapping[str, Any] | None = None) -> tuple[Encoding, Tensor]:
+    """Return how contexts are encoded, and what the network is told of each, ``(n, context_dim)``, in single precision.
+
+    Args:
+        context: Array, tensor or data frame; one axis is one column.
+        n: Number of rows that they are of.
+        columns: What columns of a data frame are said to be, as in `data.tables.describe`.
+
+    Raises:
+        DataError: The contexts cannot be used, or there are too many or too few.
+        SettingError: ``columns`` do not fit.
+    """
+    context = _as_rows(as_pandas(context))
+    if len(context) != n:
+        raise DataError(f"{len(context)} contexts for {n} rows; one for each is needed")
+    try:
+        encoding = Encoding.fit(context, columns=columns)
+    except DataError as error:
+        raise DataError(f"context: {str(error).removeprefix('X: ')}") from error
+    if encoding.images is not None:
+        raise DataError("contexts must be a table or an array of rows, (N, D), not images: give features of them")
+    return encoding, encoding.rows(encoding.values(context, name="context")).float()
+
+
+def context_rows(encoding: Encoding | None, context: Any, n: int) -> Tensor | None:
+    """Return what the network is told of the contexts of ``n`` rows, ``(n, context_dim)``; None for no context.
+
+    Arguments and errors are those of `context_values`.
+    """
+    values = context_values(encoding, context, n)
+    return None if values is None or encoding is None else encoding.rows(values).float().expand(n, -1)
+
+
+def context_values(encoding: Encoding | None, context: Any, n: int | None) -> Tensor | None:
+    """Return contexts as values, ``(n, C)`` or ``(1, C)`` of one for all rows; None for no context.
+
+    Args:
+        encoding: How contexts are encoded; None of a model without.
+        context: One context, or one for each row: an array, a tensor or a data frame like those that were fitted, or a mapping
+            of each column to a value. A single context may leave out the axis of rows.
+        n: Number of rows; None for as many as there are contexts.
+
+    Raises:
+        DataError: A context is not like those that were fitted.
+        SettingError: The model has no contexts, a column is unknown or left out, or there are too many or too few.
+    """
+    if context is None:
+        return None
+    if encoding is None:
+        raise SettingError("the model was fitted without contexts; fit(X, context=C) makes it conditional")
+    context = as_pandas(context)
+    if isinstance(context, Mapping):
+        values = _named(encoding, context)
+    else:
+        if not isinstance(context, pd.DataFrame) and np.ndim(context) < 2:
+            context = _as_rows(context, encoding.data_shape[0])
+        values = encoding.values(context, name="context")
+    if n is not None and len(values) not in (1, n):
+        raise SettingError(f"{len(values)} contexts for {n} rows; give one, or one for each")
+    return values
+
+
+def _as_rows(context: Any, width: int = 1) -> Any:
+    """Return contexts without an axis of rows as rows of a width."""
+    if isinstance(context, pd.DataFrame):
+        return context
+    if isinstance(context, pd.Series):
+        return context.to_frame()
+    values = context if isinstance(context, Tensor) else np.asarray(context)
+    return values.reshape(-1, width) if values.ndim < 2 and values.shape[-1:] != (0,) else values
+
+
+def _named(encoding: Encoding, context: Mapping[Any, Any]) -> Tensor:
+    """Return the values, ``(1, D)``, of a context that is given by the names of its columns."""
+    if encoding.container.columns is None:
+        raise SettingError("the model was fitted on contexts without names: give them in their order, as an array")
+    names = [str(name) for name in encoding.container.columns]
+    given = {str(name): cell for name, cell in context.items()}
+    for name in given:
+        if name not in names:
+            raise unknown_name("column of the context", name, names)
+    if len(given) < len(names):
+        left_out = ", ".join(name for name in names if name not in given)
+        raise SettingError(
+            f"the context has no {left_out}; the model was fitted given {', '.join(names)}: give all of them"
+        )
+    numbers = []
+    for name, type_, column in zip(names, encoding.container.types, encoding.columns, strict=True):
+        missing = bool(pd.isna(given[name]))
+        if missing and not isinstance(column, WithGaps):
+            raise SettingError(f"context, column {name!r}: no value is given, where training had no gaps")
+        try:
+            numbers.append(np.nan if missing else type_.number_of(given[name]))
+        except SettingError as error:
+            raise SettingError(f"context, column {name!r}: {error}") from error
+    return torch.tensor([numbers], dtype=torch.float64)
+
+
+def columns_of_both(
+    columns: Mapping[str, Any] | None, context: Any
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return what columns are said to be, of the data and of contexts: of these those that a data frame of contexts has."""
+    if columns is None or context is None:
+        return None if columns is None else dict(columns), None
+    known = getattr(as_pandas(context), "columns", ())
+    of_contexts = {name: said for name, said in columns.items() if name in known}
+    return {name: said for name, said in columns.items() if name not in of_contexts} or None, of_contexts or None
+
+
+def checked_weights(weights: Any, n: int) -> Tensor:
+    """Return the weights of ``n`` rows, float64.
+
+    Raises:
+        DataError: They are not one finite number for each, at least 0, and above 0 of two rows.
+    """
+    values = weights.numpy(force=True) if isinstance(weights, Tensor) else np.asarray(weights)
+    try:
+        checked: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"sample_weight: not all weights are numbers ({error})") from error
+    if checked.ndim != 1:
+        raise DataError(f"sample_weight must have one axis, one weight for each row, not the shape {checked.shape}")
+    if checked.shape != (n,):
+        raise DataError(f"sample_weight.shape == {checked.shape}, expected {(n,)}: one weight for each row")
+    if not bool((np.isfinite(checked) & (checked >= 0)).all()):
+        raise DataError("sample_weight: weights must be finite, and at least 0")
+    if np.count_nonzero(checked) < 2:
+        raise DataError("sample_weight: at least 2 rows must have a weight above 0")
+    return torch.from_numpy(checked.copy())
+
+
+def picked(values: Any, rows: Tensor) -> Any:
+    """Return some of the rows of data of any container."""
+    library, values = library_of(values), as_pandas(values)
+    if isinstance(values, pd.DataFrame):
+        return as_library(values.iloc[rows.numpy()], library)
+    if isinstance(values, pd.Series):
+        return values.iloc[rows.numpy()]
+    if isinstance(values, Tensor):
+        return values[rows.to(values.device)]
+    return (values if hasattr(values, "shape") else np.asarray(values))[rows.numpy()]
