@@ -199,7 +199,9 @@ def _finish(
     dialect = None if dataset.dialect is None else dataset.dialect.to_dict()
     entries = {"run": asdict(settings), "evaluation": evaluation.to_dict(), "dialect": dialect}
     write_bytes(path, json.dumps(read_json(path) | entries, indent=1).encode())
-    lines = [json.dumps({"step": step, "loss": loss}) for step, loss in model.loss_curve]
+    looks = [] if model.validation is None else model.validation.looks
+    seen = {look.step: {"held_out_loss": look.held_out, "same_of_training_rows": look.training} for look in looks}
+    lines = [json.dumps({"step": step, "loss": loss} | seen.get(step, {})) for step, loss in model.loss_curve]
     write_bytes(folder / "metrics.jsonl", "\n".join([*lines, json.dumps(evaluation.to_dict())]).encode() + b"\n")
     summary = summarise(
         model,

@@ -14,6 +14,7 @@ from ncsn.model.walk import steps_of
 from ncsn.parts import filled
 from ncsn.plan import Plan
 from ncsn.score import NO_LABEL, weight_dtype
+from ncsn.training import Validation
 
 
 @dataclass(eq=False)
@@ -27,6 +28,7 @@ class Fitted:
     moments: Moments
     loss_curve: list[tuple[int, float]] = field(default_factory=list)
     network: NetworkFactory | str | None = None
+    validation: Validation | None = None
 
     @property
     def name(self) -> str:

@@ -140,9 +140,14 @@ def fit_model(
     seed = agreed(seed, device)
     data = TrainingData.of(X, y, columns, seed)
     encoding, codes, n_classes = data.encoding, data.codes, data.n_classes
-    settings = {**given, "mixed_precision": mixed_precision}
+    settings = {**given, "mixed_precision": mixed_precision, "watched": method.gives_score}
     plan = data.plan(device, **settings)
     accelerator = make_accelerator(device, plan.mixed_precision, log, None if checkpoint is None else checkpoint.parent)
+    if plan.validation_fraction and not method.gives_score:
+        raise SettingError(
+            f"method {name_of(method)!r} has no score to hold rows out for: leave validation_fraction out"
+        )
+    batches, held_out = data.held_out(plan.validation_fraction, seed)
     distilled = None if teacher is None else score_to_distil(teacher, method, encoding).to(accelerator.device)
     # weights and buffers in single precision, whatever torch's default is, from a generator of their own
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
@@ -155,13 +160,12 @@ def fit_model(
             batch_size=plan.batch_size,
             learning_rate=plan.learning_rate,
             warm_up=min(200, plan.training_steps // 5),
-            ema_decay=plan.ema_decay,
             objective=method.objective(plan, distilled),
             accumulation=accumulation,
             seed=seed,
         )
         lesson = None if distilled is None else digest_of(distilled.state_dict())
-        return Trainer(model, data.batches, recipe, None, accelerator, settings=[plan.to_dict(), lesson])
+        return Trainer(model, batches, recipe, None, accelerator, settings=[plan.to_dict(), lesson], held_out=held_out)
 
     if minutes is not None:
         if checkpoint is not None and checkpoint.exists():
@@ -177,7 +181,8 @@ def fit_model(
     moments = data.moments
 
     def model() -> Model:
-        return Model(encoding, plan, method, trainer.averaged_model, moments, trainer.curve, networks.source)
+        watched = None if trainer.watch is None else trainer.watch.result
+        return Model(encoding, plan, method, trainer.averaged_model, moments, trainer.curve, networks.source, watched)
 
     if log is not None:
         accelerator.init_trackers("ncsn", {choice.name: str(choice.value) for choice in plan.choices})

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,6 +39,8 @@ class Model(FlowModel):
         loss_curve: Pairs of step and mean loss.
         network: Where the network came from: None for the library's, what makes it, or ``"network"`` or ``"score_net"``
             for an object that `load` must be given.
+        validation: How the training went on rows that it did not see, and which weights were kept; None where none were held
+            out.
     """
 
     # Sampling
@@ -244,6 +246,7 @@ class Model(FlowModel):
             "plan": self.plan.to_dict(),
             "encoding": self.encoding.to_dict(),
             "loss_curve": self.loss_curve,
+            "validation": None if self.validation is None else asdict(self.validation),
             "estimator": dict(estimator or {}),
         }
         tensors = {f"model.{name}": tensor for name, tensor in self.score_model.state_dict().items()}

@@ -6,12 +6,13 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ncsn.data.picked import CHUNK_VALUES, Source
+from ncsn.data.picked import CHUNK_VALUES, Rows, Source, array_of
 from ncsn.exact import EmpiricalScore
 
 CPU = torch.device("cpu")
@@ -61,6 +62,14 @@ class Batches:
             return self.rows(slice(None))
         positions = np.sort(np.random.default_rng(seed).choice(len(self), n, replace=False))
         return self.rows(torch.from_numpy(positions))
+
+    def part(self, positions: Tensor) -> Batches:
+        """Return batches of some of the rows; images are not copied."""
+        if self.encode is None:
+            data: Any = _read(self.data, positions)
+        else:
+            data = Rows(array_of(self.data) if isinstance(self.data, Tensor) else self.data, positions)
+        return replace(self, data=data, labels=None if self.labels is None else self.labels[positions])
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield all rows with their labels, some at a time."""
