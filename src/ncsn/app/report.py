@@ -167,7 +167,8 @@ def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
         caption = "The training loss, averaged over noise levels. It levels off at its floor, which is not zero."
         if run.validation is not None:
             caption += f" {words_of_validation(run.validation)}"
-        curve = plot_training_curve(*zip(*run.loss_history, strict=True), validation=run.validation)
+        steps, losses = zip(*run.loss_history, strict=True)
+        curve = plot_training_curve(steps, losses, run.validation)
         report.figure(curve, f"{prefix}training_curve", caption, alternative=f"{run.name}: {caption}")
     for heading, rows in run.tables.items():
         report.section(heading, level=2)

@@ -50,6 +50,7 @@ class RunSettings:
         size: Size that images are cropped and resized to, or None.
         background: The colour that their transparent pixels are laid on.
         channels: Where an array of images has its channels, or None where its shape says it.
+        validation: Share of the training rows that decides which weights are kept, or None for the plan's.
     """
 
     data: str
@@ -67,6 +68,7 @@ class RunSettings:
     size: str | None = None
     background: str = "white"
     channels: str | None = None
+    validation: float | None = None
 
     def images(self) -> dict[str, Any]:
         """Return how images are read, as arguments of `load`."""
@@ -146,6 +148,7 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         training_steps=settings.steps,
         minutes=settings.minutes,
         columns=settings.columns,
+        validation_fraction=settings.validation,
         random_state=settings.seed,
     )
     try:
