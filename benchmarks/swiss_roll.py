@@ -65,7 +65,9 @@ def run(seed: int, timed: bool) -> tuple[dict[str, float], dict[str, float]]:
         model.score_model_, truth, rows, torch.tensor(LEVELS), torch.Generator().manual_seed(0)
     )
     some = held_out[:10_000]
-    row["log-density"] = model.score(some) - float(model.encoding_.log_det(model.encoding_.values(some)).mean())
+    values = model.encoding_.values(some)
+    gain = model.encoding_.log_gain(values, model.encoding_.rows(values))
+    row["log-density"] = model.score(some) - float(gain.mean())
     return row, dict(zip([f"sigma {level:g}" for level in LEVELS], errors.tolist(), strict=True))
 
 

@@ -40,7 +40,7 @@ def train(sigmas: Tensor, data: Tensor, steps: int, seed: int) -> tuple[torch.nn
     """Train a network at these levels; return its averaged weights, and loss and gradient norm of each step."""
     torch.manual_seed(seed)
     network = PreconditionedScore(ResidualMLP((2,), width=128, n_blocks=2, n_fourier=64), "edm")
-    average = MovingAverage(network, 0.998)
+    average = MovingAverage(network)
     optimizer = torch.optim.Adam(network.parameters())
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps, pct_start=0.1)
     losses, norms = [], []

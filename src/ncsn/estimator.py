@@ -18,8 +18,8 @@ from ncsn.errors import RunError, SettingError
 from ncsn.files import plain_value
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
+from ncsn.model.checks import as_given, checked_minutes, checkpoint_path, validated
 from ncsn.model.distribution import FittedDistribution
-from ncsn.model.validation import as_given, checked_minutes, checkpoint_path, validated
 from ncsn.plan import PageSettings, Plan
 from ncsn.randomness import generator_of, seed_of
 from ncsn.training import Progress, is_main_process
@@ -65,6 +65,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         width: Width of the network.
         n_blocks: Number of its residual blocks.
         dropout: Share of hidden units that training leaves out.
+        validation_fraction: Share of the rows that training does not see: the averaged weights with the smallest loss on them
+            are kept; 0 for the last ones.
         columns: What columns of a data frame are said to be, by name: one of `data.tables.KINDS`, such as ``category`` or
             ``drop``, or a mapping of ``kind`` and ``bounds``; those of contexts among them.
         device: ``cpu``, ``cuda``, ``mps``; the fastest there when None.
@@ -103,6 +105,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         width: int | None = None,
         n_blocks: int | None = None,
         dropout: float | None = None,
+        validation_fraction: float | None = None,
         columns: Mapping[str, Any] | None = None,
         device: str | None = None,
         mixed_precision: str | None = None,
@@ -118,7 +121,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.method, self.network = method, network
         self.training_steps, self.batch_size = training_steps, batch_size
         self.width, self.n_blocks = width, n_blocks
-        self.dropout, self.columns = dropout, columns
+        self.dropout, self.validation_fraction, self.columns = dropout, validation_fraction, columns
         self.device = device
         self.mixed_precision = mixed_precision
         self.accumulation, self.minutes, self.compile = accumulation, minutes, compile
@@ -206,6 +209,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     encoding_ = _part("encoding", "How data become rows, and rows data.")
     score_model_ = _part("score_model", "The trained score model of rows.")
     loss_curve_ = _part("loss_curve", "Pairs of step and mean loss.")
+    validation_ = _part("validation", "How the training went on rows that it did not see, or None.")
 
     @property
     def classes_(self) -> NDArray[Any] | None:
@@ -392,7 +396,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return estimator
 
 
-_PLANNED = ("training_steps", "batch_size", "width", "n_blocks", "dropout")
+_PLANNED = ("training_steps", "batch_size", "width", "n_blocks", "dropout", "validation_fraction")
 """Parameters that are settings of the plan by the same name."""
 
 _SEEN = ("n_features_in_", "feature_names_in_")

@@ -9,6 +9,7 @@ from ncsn.app.report import RUN_FIGURES, RunSummary, environment, write_run_repo
 from ncsn.errors import SettingError
 from ncsn.evaluation import Comparison, Measure
 from ncsn.plan import make_plan
+from ncsn.training import Look, Validation
 
 from .common import Page, drawing
 
@@ -69,6 +70,19 @@ def test_what_a_run_lacks_is_left_out(tmp_path: Path) -> None:
     page = Page(write_run_report(tmp_path, "A run", [RunSummary("Bare")]).read_text(encoding="utf-8"))
     assert page.headings == ["A run", "Bare", "Environment"]
     assert "–" not in page.text
+
+
+def test_which_weights_were_kept_is_told(tmp_path: Path) -> None:
+    looks = [Look(50, 0.5, 0.7), Look(100, 0.4, 0.81)]
+    told = {}
+    for name, validation in (("earlier", Validation(looks, 0.3)), ("last", Validation(looks[:1], None))):
+        run = RunSummary(name, loss_history=[(50, 1.0), (100, 0.5)], validation=validation)
+        told[name] = Page(write_run_report(tmp_path / name, "A run", [run]).read_text(encoding="utf-8")).text
+    assert "Kept are the averaged weights of step 50" in told["earlier"]
+    assert (
+        "0.7, of the last step 0.81, and 0.5 on training rows; the exact score of all rows has 0.3" in told["earlier"]
+    )
+    assert "training did not see, 0.7, and 0.5 on training rows." in told["last"]
 
 
 def test_several_runs_keep_their_figures_apart(tmp_path: Path) -> None:

@@ -28,9 +28,10 @@ def test_a_run_is_whole(finished: Path) -> None:
         "model.safetensors", "config.json", "metrics.jsonl", "report.html", "figures", "README.md"
     }  # fmt: skip
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
-    assert lines[0]["step"] == 40 and np.isfinite(lines[0]["loss"])
+    assert lines[0]["step"] == 40 and np.isfinite([lines[0]["loss"], lines[0]["held_out_loss"]]).all()
     assert "comparison" in lines[-1]
     report = (finished / "report.html").read_text()
+    assert "Kept are the averaged weights of step 40" in report
     assert "data:image/png;base64" in report and "http://" not in report and "https://" not in report
     assert b"pickle" not in (finished / "model.safetensors").read_bytes()
 

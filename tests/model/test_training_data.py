@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from ncsn.data.picked import Rows
 from ncsn.data.streams import Stream
 from ncsn.errors import RunError, SettingError
 from ncsn.model import Model, Moments, TrainingData
-from ncsn.training import Progress, StreamBatches
+from ncsn.training import Batches, Progress, StreamBatches
 
 
 def bars(n: int = 60, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -222,3 +223,69 @@ def test_images_of_other_layouts_have_the_encodings_rows() -> None:
     whole = Encoding.fit(images).encode(images)
     torch.testing.assert_close(data.batches.rows(torch.tensor([4, 2])), whole[[4, 2]].float())
     assert data.some.shape == (30, 3, 5, 6)
+
+
+# Rows held out
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor", "table with atoms"])
+def test_rows_are_on_one_side_and_classes_on_both(kind: str) -> None:
+    images, labels = bars(100)
+    # a row is told by its first value
+    images[:, 0, 0] = np.arange(100)
+    x: Any = torch.from_numpy(images) if kind == "tensor" else images
+    if kind == "table with atoms":
+        x = pd.DataFrame({"row": np.arange(100) + 0.5, "kind": np.arange(100) % 3 == 0})
+    data = TrainingData.of(x, labels)
+    training, held_out = data.held_out(0.1, seed=3)
+    assert held_out is not None and training.labels is not None and held_out.labels is not None
+    sides = [batches.rows(slice(None)).flatten(1)[:, 0] for batches in (training, held_out)]
+    rows = [set(side.tolist()) for side in sides]
+    assert not rows[0] & rows[1]
+    assert len(rows[0] | rows[1]) == 100 and len(rows[1]) == 10
+    # every draw of a row's atoms is on its side
+    assert len(sides[0]) == 9 * len(sides[1])
+    assert (len(sides[0]) > 90) == (kind == "table with atoms")
+    for batches in (training, held_out):
+        assert batches.labels is not None and float(batches.labels.double().mean()) == 0.5
+    assert data.held_out(0.1, seed=3)[1].labels.tolist() == held_out.labels.tolist()  # type: ignore[union-attr]
+    assert set(data.held_out(0.1, seed=4)[0].rows(slice(None)).flatten(1)[:, 0].tolist()) != rows[0]
+    assert data.held_out(0.0, seed=3) == (data.batches, None)
+
+
+def test_images_that_are_held_out_are_not_copied() -> None:
+    images, _ = bars(100)
+    for batches in TrainingData.of(images).held_out(0.2, seed=0):
+        assert isinstance(batches, Batches) and isinstance(batches.data, Rows)
+        assert batches.data.source is images
+
+
+def test_of_a_stream_and_of_what_has_no_score_no_rows_are_held_out() -> None:
+    images, _ = bars(60)
+    streamed = TrainingData.of(Stream([images]))
+    assert streamed.plan().validation_fraction == 0.0
+    with pytest.raises(SettingError, match="rows of a stream cannot be held out: leave validation_fraction out, or 0"):
+        streamed.held_out(0.1, seed=0)
+    x = np.random.default_rng(0).standard_normal((100, 2))
+    small: dict[str, Any] = {"training_steps": 2, "width": 8, "random_state": 0}
+    distilled = NCSN(method="consistency", **small).fit(x)
+    assert distilled.plan_.validation_fraction == 0.0 and distilled.validation_ is None
+    with pytest.raises(SettingError, match="method 'consistency' has no score to hold rows out for"):
+        NCSN(method="consistency", validation_fraction=0.1, **small).fit(x)
+
+
+def test_a_fit_keeps_the_weights_that_know_held_out_rows_best(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((60, 5))
+    # a rate at which training goes astray
+    settings: dict[str, Any] = {"training_steps": 300, "width": 64, "dropout": 0.0, "random_state": 0, "lr": 0.02}
+    model = NCSN(validation_fraction=0.3, **settings).fit(x)
+    assert model.validation_ is not None
+    looks, kept = model.validation_.looks, model.validation_.kept
+    assert [look.step for look in looks] == [50, 100, 150, 200, 250, 300]
+    assert kept.held_out == min(look.held_out for look in looks) < 0.9 * looks[-1].held_out
+    last = NCSN(validation_fraction=0, **settings).fit(x)
+    assert last.validation_ is None
+    fresh = np.random.default_rng(1).standard_normal((500, 5))
+    assert model.score(fresh) > last.score(fresh) + 1
+    model.save(tmp_path)
+    assert NCSN.load(tmp_path).validation_ == model.validation_

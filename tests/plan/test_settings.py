@@ -129,6 +129,12 @@ def test_plan_that_version_0_1_saved_is_read() -> None:
     place = [choice["name"] for choice in saved["choices"]].index("log_sigma_mean")
     saved["choices"].insert(place, {"name": "sigma_init", "value": 9.0, "rule": "sqrt(...)", "reason": "spread"})
     assert Plan.from_dict(saved) == plan
+    # then no rows were held out
+    saved["choices"] = [choice for choice in saved["choices"] if choice["name"] != "validation_fraction"]
+    saved["choices"].append(
+        {"name": "ema_decay", "value": 0.99, "rule": "a sixth of the training", "reason": "average"}
+    )
+    assert Plan.from_dict(saved).validation_fraction == 0.0
 
 
 def test_a_plan_whose_step_size_was_given_is_read() -> None:
@@ -231,12 +237,14 @@ def test_given_settings_out_of_range_are_refused(given: dict[str, Any], message:
 # The network and its training
 
 
-def test_moving_average_spans_a_sixth_of_the_training() -> None:
+def test_rows_are_held_out_as_the_root_of_their_number() -> None:
+    held_out = {n: round(n * make_plan(normal(n, 2)).validation_fraction) for n in (39, 40, 100, 400, 2500, 10_000)}
+    assert held_out == {39: 0, 40: 2, 100: 5, 400: 20, 2500: 50, 10_000: 100}
     x = normal(100, 2)
-    for steps in (60, 6000):
-        assert 1 / (1 - make_plan(x, training_steps=steps).ema_decay) == pytest.approx(steps / 6)
-    # so few steps that their sixth is less than one
-    assert make_plan(x, training_steps=5).ema_decay == 0.0
+    assert make_plan(x, watched=False).validation_fraction == 0.0
+    assert make_plan(x, validation_fraction=0).validation_fraction == 0.0
+    with pytest.raises(SettingError, match="validation_fraction must be at least 0 and below 1, not 1"):
+        make_plan(x, validation_fraction=1)
 
 
 def test_few_rows_get_dropout_and_images_none() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from ncsn.errors import DataError
 from ncsn.plots import plot_loss_by_level, plot_training_curve
+from ncsn.training import Look, Validation
 
 from .common import rendered
 
@@ -36,6 +37,21 @@ def test_the_training_curve_has_the_losses_and_their_running_median() -> None:
     np.testing.assert_allclose(raw, losses)
     np.testing.assert_allclose(median, 1.0)
     rendered(plot_training_curve([50], [0.7]))
+
+
+def test_what_is_kept_is_marked_beside_both_losses_and_their_floor() -> None:
+    looks = [Look(50, 0.9, 0.8), Look(100, 0.6, 0.7), Look(150, 0.5, 0.75)]
+    figure = rendered(plot_training_curve([50, 100, 150], [3.0, 2.0, 1.0], Validation(looks, 0.4)))
+    lines = {str(line.get_label()): line for line in figure.axes[1].lines}
+    assert list(lines) == ["training rows", "held-out rows", "kept: step 100", "floor: exact score of all rows"]
+    np.testing.assert_allclose(np.asarray(lines["training rows"].get_ydata()), [0.9, 0.6, 0.5])
+    np.testing.assert_allclose(np.asarray(lines["held-out rows"].get_ydata()), [0.8, 0.7, 0.75])
+    np.testing.assert_allclose(np.asarray(lines["kept: step 100"].get_xdata()), [100, 100])
+    np.testing.assert_allclose(np.asarray(lines["floor: exact score of all rows"].get_ydata()), [0.4, 0.4])
+    # one of about zero would flatten the rest
+    for floor in (1e-3, None):
+        figure = rendered(plot_training_curve([50], [3.0], Validation(looks, floor)))
+        assert len(figure.axes[1].lines) == 3
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ncsn.networks import PreconditionedScore, ResidualMLP
 from ncsn.noise import Geometric
-from ncsn.training import Progress, Recipe, Trainer
+from ncsn.training import Batches, Progress, Recipe, Trainer
 
 RECIPE = Recipe(
     Geometric(sigma_min=0.05, sigma_max=5.0), steps=60, batch_size=32, learning_rate=3e-3, warm_up=10, seed=5
@@ -41,7 +41,14 @@ def interrupt_at(step: int) -> Any:
     return callback
 
 
-def trainer_of(dropout: float = 0.0, labels: bool = False, recipe: Recipe = RECIPE) -> Trainer:
+def held_out_rows(n: int = 30, labels: bool = False) -> Batches:
+    """Return rows like those of `two_clusters`, and none of them."""
+    data = two_clusters(200 + n)[200:]
+    return Batches(data, (data[:, 0] > 0).long() if labels else None)
+
+
+def trainer_of(dropout: float = 0.0, labels: bool = False, recipe: Recipe = RECIPE, held_out: bool = False) -> Trainer:
     data = two_clusters()
     codes = (data[:, 0] > 0).long() if labels else None
-    return Trainer(small_model(2 if labels else 0, dropout), data, recipe, codes)
+    watched = held_out_rows(labels=labels) if held_out else None
+    return Trainer(small_model(2 if labels else 0, dropout), data, recipe, codes, held_out=watched)

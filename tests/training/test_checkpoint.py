@@ -33,7 +33,7 @@ from ncsn.score import ScoreModel
 from ncsn.training import Recipe, Trainer, make_accelerator
 from ncsn.training.checkpoint import described, identity_of
 
-from .common import RECIPE, interrupt_at, same, small_model, trainer_of, two_clusters
+from .common import RECIPE, held_out_rows, interrupt_at, same, small_model, trainer_of, two_clusters
 
 # Resuming
 
@@ -41,6 +41,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "dropout": {"dropout": 0.4},
     "labels": {"labels": True},
+    "held out": {"dropout": 0.4, "held_out": True},
+    "held out with labels": {"labels": True, "held_out": True},
     "some targets": {"recipe": replace(RECIPE, objective=DenoisingScoreMatching("edm", StableTarget(0.2, 50)))},
 }
 
@@ -59,6 +61,8 @@ def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path, variant: str,
     assert same(resumed.averaged_model, whole.averaged_model)
     assert same(resumed.score_model, whole.score_model)
     assert resumed.curve == whole.curve
+    if whole.watch is not None and resumed.watch is not None:
+        assert resumed.watch.looks == whole.watch.looks
     assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint"]
 
 
@@ -92,6 +96,8 @@ def other_trainer(difference: str) -> Trainer:
         labels, model = torch.zeros(len(data), dtype=torch.long), small_model(1)
     elif difference == "network":
         model = PreconditionedScore(ResidualMLP((2,), 17, 1))
+    elif difference == "held out":
+        return Trainer(model, data, recipe, held_out=held_out_rows())
     elif difference == "steps":
         recipe = replace(RECIPE, steps=61)
     elif difference == "seed":
@@ -103,7 +109,9 @@ def other_trainer(difference: str) -> Trainer:
     return Trainer(model, data, recipe, labels)
 
 
-@pytest.mark.parametrize("difference", ["data", "order", "labels", "network", "steps", "seed", "precision", "settings"])
+@pytest.mark.parametrize(
+    "difference", ["data", "order", "labels", "network", "held out", "steps", "seed", "precision", "settings"]
+)
 def test_checkpoint_of_another_training_is_refused(tmp_path: Path, difference: str) -> None:
     path = tmp_path / "checkpoint"
     with pytest.raises(KeyboardInterrupt):
@@ -131,6 +139,16 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path, damage: str
         trainer.run(checkpoint=path)
     assert "\n" not in str(caught.value)
     assert trainer.step == 0
+
+
+def test_a_checkpoint_of_other_held_out_rows_is_refused(tmp_path: Path) -> None:
+    def trainer(n: int) -> Trainer:
+        return Trainer(small_model(), two_clusters(), RECIPE, held_out=held_out_rows(n))
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer(30).run(interrupt_at(10), tmp_path / "checkpoint")
+    with pytest.raises(RunError, match="is no checkpoint of this training"):
+        trainer(31).run(checkpoint=tmp_path / "checkpoint")
 
 
 def test_checkpoint_is_no_pickle_and_says_where_training_stands(tmp_path: Path) -> None:
@@ -319,7 +337,6 @@ def test_another_recipe_has_another_identity() -> None:
         replace(RECIPE, learning_rate=4e-3),
         replace(RECIPE, batch_size=33),
         replace(RECIPE, warm_up=11),
-        replace(RECIPE, ema_decay=0.99),
         replace(RECIPE, clip_norm=9.0),
         replace(RECIPE, condition_dropout=0.2),
         replace(RECIPE, levels=Geometric(sigma_min=0.05, sigma_max=6.0)),

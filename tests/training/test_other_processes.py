@@ -22,7 +22,7 @@ from ncsn import files
 from ncsn.networks import PreconditionedScore, ResidualMLP
 from ncsn.training import Trainer, is_main_process, make_accelerator
 
-from .common import RECIPE, same, trainer_of, two_clusters
+from .common import RECIPE, held_out_rows, same, trainer_of, two_clusters
 
 # Killed processes
 
@@ -148,9 +148,10 @@ def train_as_one_of_several(rank: int, port: int, folder: str) -> None:
     # each begins with other weights
     model = PreconditionedScore(ResidualMLP((2,), 16, 1))
     nn.init.normal_(model.network.get_parameter("output.weight"))
-    trainer = Trainer(model, two_clusters(), RECIPE, accelerator=make_accelerator("cpu"))
+    trainer = Trainer(model, two_clusters(), RECIPE, accelerator=make_accelerator("cpu"), held_out=held_out_rows())
     trainer.run(checkpoint=own / "checkpoint")
-    told = {"curve": trainer.curve, "main": is_main_process()}
+    assert trainer.watch is not None
+    told = {"curve": trainer.curve, "looks": trainer.watch.looks, "main": is_main_process()}
     files.write_bytes(own / "weights", files.pack_tensors(trainer.averaged_model.state_dict(), told))
     torch.distributed.destroy_process_group()
 
@@ -162,7 +163,7 @@ def one_process() -> Trainer:
         torch.manual_seed(0)
         model = PreconditionedScore(ResidualMLP((2,), 16, 1))
         nn.init.normal_(model.network.get_parameter("output.weight"))
-        trainer = Trainer(model, two_clusters(), RECIPE, accelerator=make_accelerator("cpu"))
+        trainer = Trainer(model, two_clusters(), RECIPE, accelerator=make_accelerator("cpu"), held_out=held_out_rows())
         trainer.run()
     return trainer
 
@@ -185,7 +186,11 @@ def test_two_processes_agree_with_each_other_and_with_one_and_one_writes(process
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert told_first["curve"] == told_second["curve"]
+    assert told_first["looks"] == told_second["looks"]
     alone = one_process()
+    assert alone.watch is not None
+    looks, theirs = (torch.tensor(looks) for looks in (alone.watch.looks, told_first["looks"]))
+    torch.testing.assert_close(looks, theirs, rtol=1e-4, atol=0)
     assert [step for step, _ in alone.curve] == [step for step, _ in told_first["curve"]]
     losses, theirs = (torch.tensor([loss for _, loss in curve]) for curve in (alone.curve, told_first["curve"]))
     torch.testing.assert_close(losses, theirs, rtol=1e-5, atol=0)

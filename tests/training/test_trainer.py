@@ -76,7 +76,6 @@ def test_training_approaches_the_exact_score(target_from: float | None) -> None:
         RECIPE,
         steps=400,
         batch_size=128,
-        ema_decay=0.98,
         objective=DenoisingScoreMatching("edm", StableTarget(target_from)),
         learning_rate=1e-2,
     )

@@ -22,6 +22,7 @@ from ncsn.app.options import (
     RunArgument,
     SeedOption,
     SizeOption,
+    ValidationOption,
     look_here,
 )
 from ncsn.errors import DataError, DivergenceError, RunError, SettingError
@@ -108,6 +109,7 @@ def train(
     holdout: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Share of the rows kept back to judge the model by.")
     ] = 0.2,
+    validation: ValidationOption = None,
     points: PointsOption = 5000,
     seed: SeedOption = 0,
     teacher: Annotated[
@@ -144,7 +146,8 @@ def train(
         _object(network, "--network")
     folder = None if teacher is None else str(teacher)
     more: dict[str, Any] = {"teacher": folder, "network": network, "columns": said, "minutes": minutes, "log": log}
-    more |= {"size": size, "background": background or "white", "channels": channels, "given": given or None}
+    more |= {"size": size, "background": background or "white", "channels": channels}
+    more |= {"given": given or None, "validation": validation}
     settings = RunSettings(data, method, steps, label, holdout, points, seed, **more)
     judged = train_run(settings, out, resume=resume, shown=progress_bar)
     # of several processes the main one has judged and written

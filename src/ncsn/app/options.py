@@ -58,6 +58,14 @@ ChannelsOption = Annotated[
         callback=lambda channels: _readable("channels", channels),
     ),
 ]
+ValidationOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=0.9,
+        help="Share of the training rows that only decides which averaged weights are kept; 0 keeps the last ones.",
+    ),
+]
 PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]
 ColumnsOption = Annotated[
     Path | None,

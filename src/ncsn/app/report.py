@@ -17,6 +17,7 @@ from ncsn.evaluation import Comparison, Measure
 from ncsn.files import VERSION
 from ncsn.plan import Plan
 from ncsn.plots import plot_training_curve
+from ncsn.training import Validation
 
 RUN_FIGURES: dict[str, tuple[str, str]] = {
     "samples": ("Data and samples", "Data beside samples of the model, drawn alike."),
@@ -100,6 +101,7 @@ class RunSummary:
         comparison: The samples held against held-out data.
         figures: Figures by their names in `RUN_FIGURES`; the report closes them.
         loss_history: Pairs of step and loss.
+        validation: How the training went on rows that it did not see.
         plan: The settings and their reasons.
         tables: Further tables, rows by heading.
     """
@@ -109,6 +111,7 @@ class RunSummary:
     comparison: Comparison | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)
     loss_history: Sequence[tuple[int, float]] = ()
+    validation: Validation | None = None
     plan: Plan | None = None
     tables: Mapping[str, Rows] = field(default_factory=dict)
 
@@ -162,7 +165,10 @@ def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
     if run.loss_history:
         report.section("Training", level=2)
         caption = "The training loss, averaged over noise levels. It levels off at its floor, which is not zero."
-        curve = plot_training_curve(*zip(*run.loss_history, strict=True))
+        if run.validation is not None:
+            caption += f" {words_of_validation(run.validation)}"
+        steps, losses = zip(*run.loss_history, strict=True)
+        curve = plot_training_curve(steps, losses, run.validation)
         report.figure(curve, f"{prefix}training_curve", caption, alternative=f"{run.name}: {caption}")
     for heading, rows in run.tables.items():
         report.section(heading, level=2)
@@ -176,6 +182,22 @@ def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
         columns = ("setting", "value", "rule", "reason")
         choices = [(choice.name, choice.value, choice.rule, choice.reason) for choice in run.plan.choices]
         report.table([dict(zip(columns, choice, strict=True)) for choice in choices])
+
+
+def words_of_validation(validation: Validation) -> str:
+    """Return which weights were kept, and why."""
+    kept, floor = validation.kept, validation.floor
+    last = validation.looks[-1]
+    over = (
+        ""
+        if floor is None
+        else f"; the exact score of all rows has {floor:.4g}, the least that a score has over them all"
+    )
+    then = "" if last is kept else f", of the last step {last.held_out:.4g}"
+    return (
+        f"Kept are the averaged weights of step {kept.step:,}: at fixed levels and noise they had the smallest loss on rows that "
+        f"training did not see, {kept.held_out:.4g}{then}, and {kept.training:.4g} on training rows{over}."
+    )
 
 
 def _add_comparison(report: Report, comparison: Comparison) -> None:

@@ -51,6 +51,7 @@ class RunSettings:
         background: The colour that their transparent pixels are laid on.
         channels: Where an array of images has its channels, or None where its shape says it.
         given: Columns of a table that are contexts, which the others are learned given; None for none.
+        validation: Share of the training rows that decides which weights are kept, or None for the plan's.
     """
 
     data: str
@@ -69,6 +70,7 @@ class RunSettings:
     background: str = "white"
     channels: str | None = None
     given: list[str] | None = None
+    validation: float | None = None
 
     def images(self) -> dict[str, Any]:
         """Return how images are read, as arguments of `load`."""
@@ -182,6 +184,7 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         training_steps=settings.steps,
         minutes=settings.minutes,
         columns=settings.columns,
+        validation_fraction=settings.validation,
         random_state=settings.seed,
     )
     try:
@@ -236,7 +239,9 @@ def _finish(
     dialect = None if dataset.dialect is None else dataset.dialect.to_dict()
     entries = {"run": asdict(settings), "evaluation": evaluation.to_dict(), "dialect": dialect}
     write_bytes(path, json.dumps(read_json(path) | entries, indent=1).encode())
-    lines = [json.dumps({"step": step, "loss": loss}) for step, loss in model.loss_curve]
+    looks = [] if model.validation is None else model.validation.looks
+    seen = {look.step: {"held_out_loss": look.held_out, "same_of_training_rows": look.training} for look in looks}
+    lines = [json.dumps({"step": step, "loss": loss} | seen.get(step, {})) for step, loss in model.loss_curve]
     write_bytes(folder / "metrics.jsonl", "\n".join([*lines, json.dumps(evaluation.to_dict())]).encode() + b"\n")
     summary = summarise(
         model,

@@ -43,11 +43,13 @@ TRUTH_ROWS = 50_000
 
 def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: int) -> dict[str, Any]:
     """Return the short facts that a report begins with."""
+    watched = {} if model.validation is None else {"weights kept": f"those of step {model.validation.kept.step:,}"}
     return {
         "training rows": n_training,
         "held-out rows": n_held_out,
         "method": model.name,
         "training steps": model.plan.training_steps,
+        **watched,
         f"{BOUND if model.is_bound else 'held-out log-likelihood'}, nats a row": evaluation.log_likelihood,
         "in standardised units": evaluation.standardised_log_likelihood,
     }
@@ -128,7 +130,7 @@ def summarise(
         pairs = ((model.score_model, seen), (model.score_model, unseen), (floor, seen))
         losses = [loss_by_level(score_model, rows, levels, seeded()) for score_model, rows in pairs]
         figures["loss_by_level"] = plot_loss_by_level(levels, *losses)
-    return RunSummary(name, facts, comparison, figures, model.loss_curve, model.plan, tables)
+    return RunSummary(name, facts, comparison, figures, model.loss_curve, model.validation, model.plan, tables)
 
 
 def _labels(model: Model, n: int) -> Any:

@@ -16,6 +16,7 @@ from ncsn.model.walk import steps_of
 from ncsn.parts import filled
 from ncsn.plan import Plan
 from ncsn.score import NO_LABEL, ScoreModel, denoised_from_score, evaluate, evaluation_mode, weight_dtype
+from ncsn.training import Validation
 
 
 @dataclass(eq=False)
@@ -30,6 +31,7 @@ class Fitted:
     loss_curve: list[tuple[int, float]] = field(default_factory=list)
     network: NetworkFactory | str | None = None
     contexts: Encoding | None = None
+    validation: Validation | None = None
 
     @property
     def name(self) -> str:

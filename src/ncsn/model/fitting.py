@@ -161,9 +161,14 @@ def fit_model(
     data = TrainingData.of(X, y, columns, seed, context, sample_weight)
     encoding, codes, n_classes = data.encoding, data.codes, data.n_classes
     told = None if data.told is None else data.told[:2]
-    settings = {**given, "mixed_precision": mixed_precision}
+    settings = {**given, "mixed_precision": mixed_precision, "watched": method.gives_score}
     plan = data.plan(device, **settings)
     accelerator = make_accelerator(device, plan.mixed_precision, log, None if checkpoint is None else checkpoint.parent)
+    if plan.validation_fraction and not method.gives_score:
+        raise SettingError(
+            f"method {name_of(method)!r} has no score to hold rows out for: leave validation_fraction out"
+        )
+    batches, held_out = data.held_out(plan.validation_fraction, seed)
     distilled = None
     if teacher is not None:
         distilled = score_to_distil(teacher, method, encoding, data.contexts).to(accelerator.device)
@@ -179,13 +184,12 @@ def fit_model(
             batch_size=plan.batch_size,
             learning_rate=plan.learning_rate,
             warm_up=min(200, plan.training_steps // 5),
-            ema_decay=plan.ema_decay,
             objective=method.objective(plan, distilled),
             accumulation=accumulation,
             seed=seed,
         )
         lesson = None if distilled is None else digest_of(distilled.state_dict())
-        return Trainer(model, data.batches, recipe, None, accelerator, settings=[plan.to_dict(), lesson])
+        return Trainer(model, batches, recipe, None, accelerator, settings=[plan.to_dict(), lesson], held_out=held_out)
 
     def made_faster(model: nn.Module) -> nn.Module:
         if compile or (compile is None and accelerator.device.type == "cuda" and plan.multipliers):
@@ -204,7 +208,8 @@ def fit_model(
     moments = data.moments
 
     def model() -> Model:
-        parts = plan, method, trainer.averaged_model, moments, trainer.curve, networks.source, data.contexts
+        watched = None if trainer.watch is None else trainer.watch.result
+        parts = plan, method, trainer.averaged_model, moments, trainer.curve, networks.source, data.contexts, watched
         return with_residual(Model(encoding, *parts), trainer.batches)
 
     if log is not None:

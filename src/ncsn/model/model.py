@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +41,8 @@ class Model(FlowModel):
         network: Where the network came from: None for the library's, what makes it, or ``"network"`` or ``"score_net"``
             for an object that `load` must be given.
         contexts: How contexts become what the network is told; None of a model without.
+        validation: How the training went on rows that it did not see, and which weights were kept; None where none were held
+            out.
     """
 
     # Sampling
@@ -302,6 +304,7 @@ class Model(FlowModel):
             "encoding": self.encoding.to_dict(),
             "contexts": None if self.contexts is None else self.contexts.to_dict(),
             "loss_curve": self.loss_curve,
+            "validation": None if self.validation is None else asdict(self.validation),
             "estimator": dict(estimator or {}),
         }
         tensors = {f"model.{name}": tensor for name, tensor in self.score_model.state_dict().items()}

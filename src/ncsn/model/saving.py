@@ -17,6 +17,7 @@ from ncsn.model.moments import Moments
 from ncsn.parts import from_plain, to_plain
 from ncsn.plan import Plan
 from ncsn.randomness import drawn_from
+from ncsn.training import Look, Validation
 
 
 def write_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -87,6 +88,10 @@ def read_parts(
         contexts = Encoding.from_dict(config["contexts"]) if config.get("contexts") else None
         moments = Moments.taken_from(tensors)
         curve = [(int(step), float(loss)) for step, loss in config["loss_curve"]]
+        watched = config.get("validation")
+        validation = (
+            None if watched is None else Validation([Look(*look) for look in watched["looks"]], watched["floor"])
+        )
         given: dict[str, Any] = {"score_net": score_net, "network": network}
         unasked = [name for name, value in given.items() if value is not None and name != source]
         if unasked:
@@ -109,4 +114,5 @@ def read_parts(
         what = "the network given is not the one" if source else "this version has another network than the one"
         raise RunError(f"{what} that {folder} was trained with: {differs}") from error
     parts = {"encoding": encoding, "plan": plan, "method": method, "score_model": built.eval(), "moments": moments}
-    return parts | {"loss_curve": curve, "network": source, "contexts": contexts}, config.get("estimator", {})
+    parts |= {"loss_curve": curve, "network": source, "contexts": contexts, "validation": validation}
+    return parts, config.get("estimator", {})

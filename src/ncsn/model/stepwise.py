@@ -36,7 +36,7 @@ class Stepper:
         self.settings = settings
         self.sigmas = settings.sigmas
         self.optimizer = torch.optim.Adam(score_net.parameters(), lr=settings.learning_rate)
-        self.average = MovingAverage(score_net, 0.999)
+        self.average = MovingAverage(score_net)
         self.generator: torch.Generator | None = None
         if random_state is not None:
             device = next(score_net.parameters()).device

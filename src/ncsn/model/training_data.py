@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ncsn.data import Encoding
+from ncsn.data import Encoding, split
 from ncsn.data.streams import Stream, as_data
 from ncsn.errors import SettingError
 from ncsn.model.contexts import checked_weights, columns_of_both, context_of, fit_contexts, picked
@@ -96,6 +96,11 @@ class TrainingData:
         return cls(encoding, Batches(drawn(), codes, **besides), drawn if encoding.draws else None, contexts)
 
     @property
+    def is_stream(self) -> bool:
+        """Whether rows pass by in batches."""
+        return isinstance(self.once, StreamBatches)
+
+    @property
     def n_classes(self) -> int:
         """Number of classes; 0 without labels."""
         return 0 if self.encoding.classes is None else len(self.encoding.classes)
@@ -143,11 +148,29 @@ class TrainingData:
             return Moments.of(batches.data, batches.labels, self.n_classes, batches.weights)
         return Moments.of_chunks(batches.chunks(), self.n_classes)
 
-    def plan(self, device: str | None = None, **given: Any) -> Plan:
+    def plan(self, device: str | None = None, *, watched: bool = True, **given: Any) -> Plan:
         """Choose the settings; arguments are those of `plan.make_plan`, the device as in `training.device_type`."""
         where: dict[str, Any] = {"n_columns": self.encoding.n_columns, "n_rows": self.n_rows}
         where["contexts"] = self.told
-        return make_plan(self.some, **where, device=device_type(device), **given)
+        watched = watched and not self.is_stream
+        return make_plan(self.some, **where, device=device_type(device), watched=watched, **given)
+
+    def held_out(self, fraction: float, seed: int) -> tuple[Batches, Batches | None]:
+        """Return the rows to train on, and those held out of them, in proportion from each class; None for a fraction of 0.
+
+        Raises:
+            SettingError: The data are a stream, whose rows come again.
+        """
+        if fraction == 0:
+            return self.batches, None
+        if self.is_stream:
+            raise SettingError("rows of a stream cannot be held out: leave validation_fraction out, or 0")
+        labels = None if self.codes is None else self.codes.numpy()
+        parts = split(np.arange(self.n_rows), labels, fraction, seed)
+        # where rows are drawn often, all draws of one are on the same side
+        starts = np.arange(0, len(self.batches), self.n_rows)[:, None]
+        kept, held = (torch.from_numpy((starts + rows).ravel()) for rows in (parts.train, parts.held_out))
+        return self.batches.part(kept), self.batches.part(held)
 
 
 def _pool(stream: Stream, encoding: Encoding) -> StreamBatches:

@@ -70,6 +70,8 @@ FINEST_GIVEN_TO_SIGMA_MIN = 10.0
 
 SIGMA_MIN_BOUNDS = (0.002, 0.1)
 STEPS_A_ROW, STEPS_A_FEATURE, LEAST_STEPS = 3, 32, 400
+MOST_HELD_OUT = 0.05
+LEAST_WATCHED = 40
 LANGEVIN_BUDGET = 300
 LANGEVIN_STEPS_BOUNDS = (5, 100)
 
@@ -89,6 +91,7 @@ class Facts:
         n_rows: Number of all rows.
         device: Where training will run: ``cpu``, ``cuda``, ``mps``.
         contexts: What the network is told of each row besides, ``(N, C)``; None without contexts.
+        watched: Whether rows can be held out to watch the training by.
     """
 
     rows: Tensor
@@ -98,6 +101,7 @@ class Facts:
     n_columns: int
     n_rows: int
     device: str
+    watched: bool
     contexts: Tensor | None = None
 
     @property
@@ -266,7 +270,12 @@ def rate_by_width(facts: Facts) -> Answer:
     return 2e-3 * 128 / facts.chosen["width"], "0.002 at width 128", "wider layers take smaller steps"
 
 
-def sixth_of_training(facts: Facts) -> Answer:
-    """The length of the moving average (technique 5)."""
-    value = max(0.0, 1 - 6 / facts.chosen["training_steps"])
-    return value, "a sixth of the training", "moving average of the weights (technique 5)"
+def few_of_many(facts: Facts) -> Answer:
+    """As many rows as the root of their number, of few rows a twentieth."""
+    if not facts.watched:
+        return 0.0, "none", "a stream, and a method without a score, have no held-out loss: the last average is kept"
+    if facts.n_rows < LEAST_WATCHED:
+        return 0.0, f"none below {LEAST_WATCHED} rows", "too few to spare one: the last average is kept"
+    value = round(min(MOST_HELD_OUT, facts.n_rows**-0.5), 4)
+    rule = f"the root of their number, {MOST_HELD_OUT:.0%} at most"
+    return value, rule, "rows held out of training: the average with the smallest loss on them is kept"

@@ -155,8 +155,8 @@ class Plan:
     """Optimiser steps."""
     learning_rate: float = _setting(_positive, rules.rate_by_width, images.rate_by_channels)
     """Highest learning rate."""
-    ema_decay: float = _setting(_share, rules.sixth_of_training)
-    """Decay of the moving average of the weights."""
+    validation_fraction: float = _setting(_share, rules.few_of_many)
+    """Share of the rows that training does not see, whose loss says which of its averaged weights are kept; 0 for none."""
     target_from: float = _setting(
         _positive, share_of_spread("target_from"), contexts=rules.without_contexts("target_from")
     )
@@ -208,7 +208,7 @@ class Plan:
         """
         try:
             every = (Choice(**choice | {"name": _now_called(choice["name"])}) for choice in saved["choices"])
-            saved_values = {choice.name: choice for choice in every if choice.name not in _DROPPED}
+            saved_values = _SINCE | {choice.name: choice for choice in every if choice.name not in _DROPPED}
             if not saved_values.keys() <= _SETTINGS.keys():
                 raise KeyError(*(saved_values.keys() - _SETTINGS.keys()))
             values: dict[str, Any] = {}
@@ -233,8 +233,11 @@ COUNTS = {name: name for name, (check, *_) in _SETTINGS.items() if check in (_co
 """The settings that are whole numbers."""
 
 
-_DROPPED = ("sigma_init",)
-"""Settings that version 0.1 saved, and that nothing reads."""
+_DROPPED = ("sigma_init", "ema_decay")
+"""Settings that earlier runs saved, and that nothing reads."""
+
+_SINCE = {"validation_fraction": Choice("validation_fraction", 0.0, "none", "trained before rows were held out")}
+"""Settings that earlier runs did not have."""
 
 
 def _now_called(name: str) -> str:
@@ -249,6 +252,7 @@ def make_plan(
     n_rows: int | None = None,
     device: str = "cpu",
     contexts: Tensor | None = None,
+    watched: bool = True,
     **given: Any,
 ) -> Plan:
     """Choose the settings for a data set, each by its rule.
@@ -259,6 +263,7 @@ def make_plan(
         n_rows: Number of all rows, where ``x`` are some of them at random.
         device: Where training will run: ``cpu``, ``cuda`` or ``mps``. Of images it decides how large a network is.
         contexts: What the network is told of each row besides, ``(N, C)``; None without contexts.
+        watched: Whether rows can be held out to watch the training by; not of a stream, nor by a method without a score.
         **given: Settings to take as they are, by their names in `Plan`; None means that the data choose.
 
     Returns:
@@ -281,7 +286,7 @@ def make_plan(
     rows, chosen, choices = as_rows(x), dict[str, Any](), []
     shape = tuple(np.shape(x))[1:] or (1,)
     regime, n_rows = Regime.of(shape), n_rows or len(rows)
-    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device, contexts)
+    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device, watched, contexts)
     for name, (check, rule, of_images, of_contexts) in _SETTINGS.items():
         chooses = of_images if regime is Regime.IMAGES else rule
         chooses = of_contexts if contexts is not None and of_contexts is not None else chooses

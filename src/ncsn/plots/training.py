@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -11,6 +12,7 @@ from torch import Tensor
 from ncsn.data import as_float64
 from ncsn.errors import DataError
 from ncsn.plots.style import DATA, FLOOR, SAMPLES, Array, panels, styled
+from ncsn.training import Validation
 
 
 @styled
@@ -63,12 +65,15 @@ def plot_loss_by_level(
 
 
 @styled
-def plot_training_curve(steps: ArrayLike | Tensor, losses: ArrayLike | Tensor) -> Figure:
+def plot_training_curve(
+    steps: ArrayLike | Tensor, losses: ArrayLike | Tensor, validation: Validation | None = None
+) -> Figure:
     """Draw the loss in the course of training, with its running median over a twentieth of the run.
 
     Args:
         steps: Steps done at each report, ``(K,)``.
         losses: The loss at each, ``(K,)``.
+        validation: What was seen by rows that training does not see, which a second panel shows; none when None.
 
     Returns:
         The figure.
@@ -78,16 +83,34 @@ def plot_training_curve(steps: ArrayLike | Tensor, losses: ArrayLike | Tensor) -
     """
     x = _curve("steps", steps, None)
     y = pd.Series(_curve("losses", losses, len(x)))
-    figure, ((ax,),) = panels(1, 1, width=5.6, height=3.0)
+    figure, (axes,) = panels(1, 1 if validation is None else 2, width=5.6, height=3.0)
+    ax = axes[0]
     ax.plot(x, y, color=DATA, alpha=0.35, linewidth=0.9, label="mean since the last report")
     median = y.rolling(max(1, len(y) // 20), center=True, min_periods=1).median()
     ax.plot(x, median, color=DATA, label="running median")
-    ax.set(yscale="log", xlabel="step", ylabel="training loss", title="Training")
-    label_decades(ax.yaxis)
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    ax.grid(axis="y")
-    ax.legend()
+    ax.set(ylabel="training loss", title="Training")
+    if validation is not None:
+        _add_looks(axes[1], validation)
+    for ax in axes:
+        ax.set(yscale="log", xlabel="step")
+        label_decades(ax.yaxis)
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.grid(axis="y")
+        ax.legend()
     return figure
+
+
+def _add_looks(ax: Axes, validation: Validation) -> None:
+    """Draw the loss of the averaged weights on training and on held-out rows, its floor, and which weights are kept."""
+    steps, training, held_out = zip(*validation.looks, strict=True)
+    kept = validation.kept
+    ax.plot(steps, training, color=DATA, marker="o", markersize=3, label="training rows")
+    ax.plot(steps, held_out, color=SAMPLES, marker="s", markersize=3, label="held-out rows")
+    ax.axvline(kept.step, color=SAMPLES, linewidth=0.9, label=f"kept: step {kept.step:,}")
+    # a floor of about zero, as of few rows, would flatten the rest
+    if validation.floor is not None and validation.floor > min(*training, *held_out) / 3:
+        ax.axhline(validation.floor, color=FLOOR, linestyle="--", linewidth=1.2, label="floor: exact score of all rows")
+    ax.set(ylabel="loss of the averaged weights", title="What is kept")
 
 
 def _curve(name: str, values: ArrayLike | Tensor, length: int | None) -> Array:

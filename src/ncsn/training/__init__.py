@@ -5,15 +5,18 @@ from ncsn.training.batches import Batches, StreamBatches
 from ncsn.training.checkpoint import steps_of
 from ncsn.training.devices import agreed, device_type, is_main_process, main_process_first, make_accelerator
 from ncsn.training.trainer import CHECKPOINT_EVERY, Progress, Recipe, Trainer
+from ncsn.training.validation import Look, Validation
 
 __all__ = [
     "CHECKPOINT_EVERY",
     "Batches",
+    "Look",
     "MovingAverage",
     "Progress",
     "Recipe",
     "StreamBatches",
     "Trainer",
+    "Validation",
     "agreed",
     "device_type",
     "is_main_process",

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncsn.data.picked import CHUNK_VALUES, Source
+from ncsn.data.picked import CHUNK_VALUES, Rows, Source, array_of
 from ncsn.exact import EmpiricalScore
 
 CPU = torch.device("cpu")
@@ -69,6 +69,21 @@ class Batches:
             return self.rows(slice(None))
         positions = np.sort(np.random.default_rng(seed).choice(len(self), n, replace=False))
         return self.rows(torch.from_numpy(positions))
+
+    def part(self, positions: Tensor) -> Batches:
+        """Return batches of some of the rows; images are not copied."""
+        if self.encode is None:
+            data: Any = _read(self.data, positions)
+        else:
+            data = Rows(array_of(self.data) if isinstance(self.data, Tensor) else self.data, positions)
+        besides = (self.labels, self.contexts, self.weights)
+        labels, contexts, weights = (None if each is None else each[positions] for each in besides)
+        return replace(self, data=data, labels=labels, contexts=contexts, weights=weights)
+
+    def told(self, positions: Tensor) -> dict[str, Tensor]:
+        """Return what the model is told of the rows at some positions, by the names of its arguments."""
+        told = {"label": self.labels, "context": self.contexts}
+        return {name: each[positions] for name, each in told.items() if each is not None}
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield all rows with their labels, some at a time."""

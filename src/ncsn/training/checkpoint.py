@@ -12,6 +12,7 @@ from ncsn.errors import RunError
 from ncsn.files import VERSION, digest_of, pack_tensors, read_tensors, write_bytes
 from ncsn.parts import Part, to_plain
 from ncsn.training.average import MovingAverage
+from ncsn.training.validation import Look, Watch
 
 
 def identity_of(tensors: dict[str, Tensor], model: nn.Module, *facts: Any) -> str:
@@ -71,12 +72,14 @@ class TrainingState:
         average: The moving average of its weights.
         optimizers: The optimisers.
         scaler: The loss scaler of fp16, or None.
+        watch: What looks at it by held-out rows, or None.
     """
 
     model: nn.Module
     average: MovingAverage
     optimizers: list[torch.optim.Optimizer]
     scaler: Any = None
+    watch: Watch | None = None
 
     def save(self, path: Path, identity: str, step: int, curve: list[tuple[int, float]], steps: int) -> None:
         """Write the state, atomically.
@@ -86,11 +89,14 @@ class TrainingState:
         """
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
+        looks = [] if self.watch is None else self.watch.looks
+        if self.watch is not None and self.watch.best is not None:
+            tensors |= {f"best.{name}": tensor for name, tensor in self.watch.best.state_dict().items()}
         for place, optimizer in enumerate(self.optimizers):
             for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{place}.{index}.{name}": value for name, value in state.items()}
         scaler = None if self.scaler is None else self.scaler.state_dict()
-        facts = {"identity": identity, "step": step, "steps": steps, "curve": curve, "scaler": scaler}
+        facts = {"identity": identity, "step": step, "steps": steps, "curve": curve, "looks": looks, "scaler": scaler}
         write_bytes(path, pack_tensors(tensors, facts))
 
     def load(self, path: Path, identity: str) -> tuple[int, list[tuple[int, float]]]:
@@ -105,7 +111,7 @@ class TrainingState:
                 f"{path} is no checkpoint of this training: its data, settings or version differ; go on with the same "
                 "ones, or train to another file"
             )
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
@@ -115,6 +121,9 @@ class TrainingState:
             moments[int(place)].setdefault(int(index), {})[moment] = tensor
         self.model.load_state_dict(parts["model"])
         self.average.model.load_state_dict(parts["average"])
+        if self.watch is not None and parts["best"]:
+            looks = [Look(*look) for look in metadata["looks"]]
+            self.watch.restore(looks, self.average.model, parts["best"])
         for optimizer, state in zip(self.optimizers, moments, strict=True):
             optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
         if self.scaler is not None:

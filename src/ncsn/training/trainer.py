@@ -26,6 +26,7 @@ from ncsn.training.batches import Batches
 from ncsn.training.checkpoint import TrainingState, identity_of
 from ncsn.training.devices import make_accelerator, running
 from ncsn.training.optimizers import make_optimizers
+from ncsn.training.validation import Watch, looks_every, points_of
 
 REPORT_EVERY = 50
 """Steps between two progress reports; the loss is checked to be finite at each."""
@@ -50,7 +51,6 @@ class Recipe(Part):
         batch_size: Rows a step, over all processes.
         learning_rate: Highest learning rate, reached after the warm-up, then falling to 0 as a cosine.
         warm_up: Steps of linear warm-up.
-        ema_decay: Decay of the moving average of the weights.
         clip_norm: Largest norm of the gradient.
         accumulation: Parts that a batch is taken in, each with its own pass, to fit memory; the step is that of the whole.
         objective: What is minimised. One with a `losses.StableTarget` as ``target`` is given the exact score of the data, of
@@ -65,7 +65,6 @@ class Recipe(Part):
     batch_size: int
     learning_rate: float
     warm_up: int = 200
-    ema_decay: float = 0.998
     clip_norm: float = 10.0
     accumulation: int = 1
     objective: Objective = field(default_factory=lambda: DenoisingScoreMatching("edm"))
@@ -122,6 +121,8 @@ class Trainer:
         labels: Class index of each row, ``(N,)``, or None.
         accelerator: Where to run; the fastest device, in single precision, when None.
         settings: What a checkpoint must have in common besides, as plain values.
+        held_out: Rows like those of ``data`` that training does not see: the averaged weights with the smallest loss on them are
+            kept, and the last ones where it is None.
 
     Raises:
         SettingError: The batch has fewer rows than there are processes and parts to take it in.
@@ -136,6 +137,7 @@ class Trainer:
         labels: Tensor | None = None,
         accelerator: Accelerator | None = None,
         settings: Any = None,
+        held_out: Batches | None = None,
     ) -> None:
         self.accelerator = accelerator or make_accelerator()
         self.settings = settings
@@ -150,7 +152,7 @@ class Trainer:
             raise SettingError(f"a batch of {recipe.batch_size} rows cannot be taken in {parts} parts: make it larger")
         self.score_model = model.to(device)
         # a copy of the model before Accelerate wraps its forward
-        self.average = MovingAverage(self.score_model, recipe.ema_decay)
+        self.average = MovingAverage(self.score_model)
         optimizers = make_optimizers(self.score_model, recipe.learning_rate)
         self.prepared, *prepared = self.accelerator.prepare(self.score_model, *optimizers)
         # Accelerate's own wrapper looks for a package on the disk at every step; only fp16's scaler needs it
@@ -158,6 +160,7 @@ class Trainer:
         self.generator = torch.Generator(device)
         whole = 0 < len(self.batches) <= self._target_rows and self.batches.weights is None
         self.exact = self.batches.exact(slice(None)) if whole else None
+        self.watch = None if held_out is None else self._watch_by(held_out)
 
     @property
     def _target_rows(self) -> int:
@@ -200,6 +203,23 @@ class Trainer:
                     callback(Progress(self.step, self.recipe.steps, self.curve[-1][1], self))
         self.prepared.eval()
 
+    def _watch_by(self, held_out: Batches) -> Watch:
+        """Return what looks at the training by rows that it does not see."""
+        recipe, batches = self.recipe, self.batches
+        held_out = held_out.to(batches.device, batches.dtype)
+        every, n_values = looks_every(recipe.steps, REPORT_EVERY), batches.rows(slice(0, 1)).numel()
+        return Watch(
+            held_out,
+            batches,
+            recipe.levels,
+            recipe.objective,
+            n_points=points_of(recipe.steps, every, recipe.batch_size, n_values),
+            # without gradients more fit into the memory of a step
+            at_once=max(1, 2 * recipe.batch_size // (recipe.accumulation * self.accelerator.num_processes)),
+            accelerator=self.accelerator,
+            seed=seed_from(recipe.seed, 0, 0, 1),
+        )
+
     def _record(self, total: Tensor, since: int) -> None:
         """Add the mean loss since a step to the curve, or stop where it is not finite."""
         # the mean over all processes, so that all of them stop where one diverges
@@ -210,7 +230,12 @@ class Trainer:
                 f"({self.recipe.learning_rate:g}), or check the data for extreme values"
             )
         self.curve.append((self.step, loss))
-        self.accelerator.log({"loss": loss, "learning_rate": self.recipe.learning_rate_at(self.step - 1)}, self.step)
+        told = {"loss": loss, "learning_rate": self.recipe.learning_rate_at(self.step - 1)}
+        due = self.step % looks_every(self.recipe.steps, REPORT_EVERY) == 0 or self.step == self.recipe.steps
+        if self.watch is not None and due:
+            with self._draws(seed_from(self.recipe.seed, 0, 0, 1)):
+                told["held_out_loss"] = self.watch.look(self.step, self.average.model).held_out
+        self.accelerator.log(told, self.step)
 
     def seconds_a_step(self, least: int = 10, seconds: float = 3.0) -> float:
         """Take some steps, which this training is spoiled by, and return the median time of one.
@@ -278,15 +303,15 @@ class Trainer:
         if exact is None and self._target_rows:
             others = batches.draw(max(0, self._target_rows - n), generator)
             exact = batches.exact(torch.cat([rows, others]))
-        condition, share = {}, recipe.condition_dropout
-        if batches.labels is not None or batches.contexts is not None:
+        condition, share = batches.told(rows), recipe.condition_dropout
+        if condition:
             chance = torch.rand(n, generator=generator, device=device)
-        if batches.labels is not None:
-            condition["label"] = torch.where(chance < share, NO_LABEL, batches.labels[rows])
-        if batches.contexts is not None:
+        if "label" in condition:
+            condition["label"] = torch.where(chance < share, NO_LABEL, condition["label"])
+        if "context" in condition:
             # half of them from the rows that have no label, which guidance asks for
             dropped = (chance - share / 2) % 1 < share
-            condition["context"] = batches.contexts[rows].masked_fill(dropped[:, None], torch.nan)
+            condition["context"] = condition["context"].masked_fill(dropped[:, None], torch.nan)
         return Batch(samples, sigma, noise, condition, exact, self.step / recipe.steps)
 
     def _parts(self, batch: Batch) -> Iterator[tuple[bool, Batch, float]]:
@@ -313,18 +338,22 @@ class Trainer:
 
     @property
     def averaged_model(self) -> nn.Module:
-        """The score model with averaged weights, the one to sample from."""
-        return self.average.model.eval()
+        """The score model with averaged weights, the one to sample from: of rows held out, those that know them best so far."""
+        best = None if self.watch is None else self.watch.best
+        return (self.average.model if best is None else best).eval()
 
     @property
     def state(self) -> TrainingState:
         """What the training changes."""
-        return TrainingState(self.score_model, self.average, self.optimizers, self.accelerator.scaler)
+        return TrainingState(self.score_model, self.average, self.optimizers, self.accelerator.scaler, self.watch)
 
     def fingerprint(self) -> str:
         """Return a digest of all that a checkpoint must have in common with this training."""
         facts = self.recipe, self.accelerator.mixed_precision, self.settings
-        return identity_of(self.batches.tensors(), self.score_model, *facts)
+        data = self.batches.tensors()
+        if self.watch is not None:
+            data |= {f"held_out.{name}": tensor for name, tensor in self.watch.held_out.tensors().items()}
+        return identity_of(data, self.score_model, *facts)
 
     def save_checkpoint(self, path: Path, identity: str | None = None) -> None:
         """Write all that a later `resume` needs, atomically; of several processes, the main one does.
