@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from ncsn.data import Augmentation
+from ncsn.errors import SettingError
 from ncsn.plan import Plan, grey_step, make_plan
 
 Array = NDArray[np.float64]
@@ -101,3 +105,33 @@ def test_a_plan_of_images_is_saved_and_read() -> None:
     assert plan.attention == 0
     assert Plan.from_dict(plan.to_dict()) == plan
     assert "multipliers" in str(plan)
+
+
+def test_augmentation_is_for_few_images_and_a_network_that_is_told() -> None:
+    x = standardised(bytes_of())
+    few, many = (make_plan(x, n_rows=n).augmentation for n in (1000, 60_000))
+    assert (few, many) == ("edm", "none")
+    own = make_plan(x, augments=False)
+    assert own.augmentation == "none"
+    assert (
+        next(choice for choice in own.choices if choice.name == "augmentation").rule
+        == "none for a network of one's own"
+    )
+    assert make_plan(x, augments=False, augmentation="flips").augmentation == "flips"
+    assert make_plan(np.random.default_rng(0).standard_normal((50, 4))).augmentation == "none"
+
+
+@pytest.mark.parametrize("augmentation", ["flips", Augmentation(0.5, translation=0.2)])
+def test_a_plan_keeps_an_augmentation_by_name_or_as_an_object(augmentation: str | Augmentation) -> None:
+    plan = make_plan(standardised(bytes_of()), augmentation=augmentation)
+    again = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
+    assert again == plan
+    assert again.augmentation == augmentation
+    assert str(augmentation) in str(plan)
+
+
+def test_a_plan_refuses_what_is_no_augmentation() -> None:
+    with pytest.raises(SettingError, match="unknown augmentation 'flip'; did you mean 'flips'"):
+        make_plan(standardised(bytes_of()), augmentation="flip")
+    with pytest.raises(SettingError, match="augmentation must be a name or an Augmentation, not True"):
+        make_plan(standardised(bytes_of()), augmentation=True)

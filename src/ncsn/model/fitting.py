@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncsn.data import Encoding
+from ncsn.data import Augmentation, Encoding, augmentation_named
 from ncsn.errors import DataError, SettingError
 from ncsn.files import digest_of
 from ncsn.methods import Method, NetworkFactory, name_of
 from ncsn.model.model import Model
 from ncsn.model.training_data import TrainingData
-from ncsn.networks import PreconditionedScore
+from ncsn.networks import PreconditionedScore, UNetFactory
 from ncsn.networks.contract import check_call, say_what_is_trained, trainable
 from ncsn.plan import Plan
 from ncsn.randomness import drawn_from, seed_from
@@ -52,6 +52,23 @@ class Networks:
             return "score_net"
         return "network" if isinstance(self.network, nn.Module) else self.network
 
+    @property
+    def augments(self) -> bool:
+        """Whether the network is known to take what it is told of an augmentation: the library's UNet, or one that says so."""
+        own = self.score_net is None and (self.network is None or isinstance(self.network, UNetFactory))
+        return own or getattr(self.network, "augmentation_dim", 0) > 0
+
+    def _check_moves(self, plan: Plan, rows: Tensor) -> None:
+        """Refuse an augmentation where nothing can be moved, or the library's network is not told of it."""
+        if rows.ndim not in (3, 4):
+            shape = tuple(rows.shape[1:])
+            raise SettingError(f"augmentation moves images, not rows of shape {shape}: take augmentation='none'")
+        if self.network is None and self.score_net is None and not plan.multipliers:
+            raise SettingError(
+                "augmentation is told to a UNet, not to the perceptron that images this small have: take "
+                "augmentation='none', or a network that takes augmentation="
+            )
+
     def _made(self, plan: Plan, rows: Tensor, n_classes: int) -> nn.Module:
         """Return what the factory makes."""
         factory: Any = self.network
@@ -70,6 +87,10 @@ class Networks:
         """
         # no label and the last one, which an embedding of too few lacks
         condition = {} if labels is None else {"label": torch.tensor([NO_LABEL, n_classes - 1])}
+        augmentation_dim = augmentation_named(plan.augmentation).dim
+        if augmentation_dim:
+            self._check_moves(plan, rows)
+            condition["augmentation"] = rows.new_zeros(2, augmentation_dim)
         if self.score_net is not None:
             if not method.gives_score:
                 raise SettingError(
@@ -140,7 +161,9 @@ def fit_model(
     seed = agreed(seed, device)
     data = TrainingData.of(X, y, columns, seed)
     encoding, codes, n_classes = data.encoding, data.codes, data.n_classes
-    settings = {**given, "mixed_precision": mixed_precision}
+    settings = {**given, "mixed_precision": mixed_precision, "augments": networks.augments}
+    if teacher is not None:
+        settings["augmentation"] = _as_taught(given.get("augmentation"), teacher)
     plan = data.plan(device, **settings)
     accelerator = make_accelerator(device, plan.mixed_precision, log, None if checkpoint is None else checkpoint.parent)
     distilled = None if teacher is None else score_to_distil(teacher, method, encoding).to(accelerator.device)
@@ -158,6 +181,7 @@ def fit_model(
             ema_decay=plan.ema_decay,
             objective=method.objective(plan, distilled),
             accumulation=accumulation,
+            augmentation=augmentation_named(plan.augmentation),
             seed=seed,
         )
         lesson = None if distilled is None else digest_of(distilled.state_dict())
@@ -185,6 +209,14 @@ def fit_model(
     if log is not None:
         accelerator.end_training()
     return model()
+
+
+def _as_taught(asked: str | Augmentation | None, teacher: Model) -> str | Augmentation | None:
+    """Return the augmentation asked for, or of images the teacher's, which is told of it too."""
+    taught = teacher.plan.augmentation
+    if asked is not None and augmentation_named(asked).dim and not augmentation_named(taught).dim:
+        raise SettingError("the teacher was trained without augmentation and cannot be told: take augmentation='none'")
+    return taught if asked is None and teacher.plan.multipliers else asked
 
 
 def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Module:

@@ -122,3 +122,15 @@ def steps_by_images(facts: Facts) -> Answer:
 def rate_by_channels(facts: Facts) -> Answer:
     """In inverse proportion."""
     return 4e-3 * 32 / facts.chosen["width"], "0.004 at width 32", "wider layers take smaller steps"
+
+
+def augmentation_by_images(facts: Facts) -> Answer:
+    """Some for few, where the network is told."""
+    if not facts.augments:
+        return (
+            "none",
+            "none for a network of one's own",
+            "which has to be told of it: give it where it takes augmentation=",
+        )
+    value = "edm" if facts.n_rows < FEW_IMAGES else "none"
+    return value, f"edm below {FEW_IMAGES:,} images", "few are learnt by heart; samples are as if there were none"

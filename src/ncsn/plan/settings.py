@@ -17,7 +17,9 @@ from torch import Tensor
 
 import ncsn.plan.image_rules as images
 import ncsn.plan.rules as rules
+from ncsn.data import Augmentation, augmentation_named
 from ncsn.errors import RunError, SettingError, check_count, check_number, unknown_name
+from ncsn.parts import from_plain, to_plain
 from ncsn.plan.measure import as_rows
 from ncsn.plan.rules import Facts, Regime, Rule, constant, share_of_spread
 
@@ -96,6 +98,13 @@ def _precision(name: str, value: Any, chosen: Mapping[str, Any]) -> str:
     return str(value)
 
 
+def _augmentation(name: str, value: Any, chosen: Mapping[str, Any]) -> str | Augmentation:
+    # as JSON returns it
+    value = from_plain(value) if isinstance(value, Mapping) else value
+    augmentation_named(value)
+    return value
+
+
 def _setting(check: Check, rule: Rule, images: Rule | None = None) -> Any:
     """Return a setting with its rule, and that of images where it is another."""
     return field(metadata={"check": check, "rule": rule, "images": images or rule})
@@ -168,6 +177,11 @@ class Plan:
     """Number of a UNet's coarsest resolutions that have self-attention."""
     mixed_precision: str = _of_images(_precision, images.precision_by_device, "no")
     """Precision in which the network trains and samples."""
+    augmentation: str | Augmentation = _of_images(  # noqa: RUF009 - a field, as those above
+        _augmentation, images.augmentation_by_images, "none"
+    )
+    """How images are moved for training, which the network is told: a name of `data.AUGMENTATIONS`, or a
+    `data.Augmentation`."""
     choices: tuple[Choice, ...] = ()
     """Each setting's value, rule and reason, in the order in which they were chosen."""
 
@@ -180,7 +194,9 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain numbers, strings and lists, ready for JSON; `from_dict` reads it back."""
-        choices = [{"name": c.name, "value": c.value, "rule": c.rule, "reason": c.reason} for c in self.choices]
+        choices = [
+            {"name": c.name, "value": to_plain(c.value), "rule": c.rule, "reason": c.reason} for c in self.choices
+        ]
         return {"n_rows": self.n_rows, "n_features": self.n_features, "choices": choices}
 
     @classmethod
@@ -235,6 +251,7 @@ def make_plan(
     n_columns: int | None = None,
     n_rows: int | None = None,
     device: str = "cpu",
+    augments: bool = True,
     **given: Any,
 ) -> Plan:
     """Choose the settings for a data set, each by its rule.
@@ -244,6 +261,7 @@ def make_plan(
         n_columns: Number of columns that the rows come from, of a table; that of their values when None.
         n_rows: Number of all rows, where ``x`` are some of them at random.
         device: Where training will run: ``cpu``, ``cuda`` or ``mps``. Of images it decides how large a network is.
+        augments: Whether the network takes what it is told of an augmentation, as the library's UNet does.
         **given: Settings to take as they are, by their names in `Plan`; None means that the data choose.
 
     Returns:
@@ -266,7 +284,7 @@ def make_plan(
     rows, chosen, choices = as_rows(x), dict[str, Any](), []
     shape = tuple(np.shape(x))[1:] or (1,)
     regime, n_rows = Regime.of(shape), n_rows or len(rows)
-    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device)
+    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device, augments)
     for name, (check, rule, of_images) in _SETTINGS.items():
         chooses = of_images if regime is Regime.IMAGES else rule
         if given.get(name) is not None:
