@@ -94,8 +94,10 @@ def test_a_perceptron_stays_where_images_are_small_or_are_none() -> None:
     for shape in ((50, 7, 7), (50, 4), (50, 2), (20, 3, 4, 5, 16)):
         plan = make_plan(np.random.default_rng(0).standard_normal(shape))
         assert plan.multipliers == ()
-        assert plan.mixed_precision == "no"
-        assert not {"patch", "multipliers", "attention", "mixed_precision"} & {choice.name for choice in plan.choices}
+        assert (plan.mixed_precision, plan.augmentation) == ("no", "none")
+        assert not {"patch", "multipliers", "attention", "mixed_precision", "augmentation"} & {
+            choice.name for choice in plan.choices
+        }
         assert Plan.from_dict(plan.to_dict()) == plan
 
 
@@ -107,22 +109,9 @@ def test_a_plan_of_images_is_saved_and_read() -> None:
     assert "multipliers" in str(plan)
 
 
-def test_augmentation_is_for_few_images_and_a_network_that_is_told() -> None:
-    x = standardised(bytes_of())
-    few, many = (make_plan(x, n_rows=n).augmentation for n in (1000, 60_000))
-    assert (few, many) == ("edm", "none")
-    own = make_plan(x, augments=False)
-    assert own.augmentation == "none"
-    assert (
-        next(choice for choice in own.choices if choice.name == "augmentation").rule
-        == "none for a network of one's own"
-    )
-    assert make_plan(x, augments=False, augmentation="flips").augmentation == "flips"
-    assert make_plan(np.random.default_rng(0).standard_normal((50, 4))).augmentation == "none"
-
-
 @pytest.mark.parametrize("augmentation", ["flips", Augmentation(0.5, translation=0.2)])
 def test_a_plan_keeps_an_augmentation_by_name_or_as_an_object(augmentation: str | Augmentation) -> None:
+    assert make_plan(standardised(bytes_of())).augmentation == "none"
     plan = make_plan(standardised(bytes_of()), augmentation=augmentation)
     again = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
     assert again == plan

@@ -57,7 +57,7 @@ AugmentationOption = Annotated[
     typer.Option(
         metavar="none|flips|edm",
         help="How images are moved for training, which the network is told, so that samples are not; or one of your own as "
-        "package.module:Name. From the data when not given.",
+        "package.module:Name.",
         callback=lambda augmentation: _augmentation(augmentation),
     ),
 ]

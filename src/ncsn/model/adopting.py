@@ -74,5 +74,5 @@ def adopt(
     moments = Moments.of(rows)
     # nothing is known of the classes, so that each starts where all do
     moments = Moments(*(entry.expand(1 + n_classes, *shape).clone() for entry in (moments.means, moments.covariances)))
-    plan = make_plan(rows.float(), augments=False, sigma_min=sigma_min, sigma_max=sigma_max)
+    plan = make_plan(rows.float(), sigma_min=sigma_min, sigma_max=sigma_max)
     return Model(encoding, plan, chosen, score_model, moments, network="score_net")

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncsn.data import Augmentation, Encoding, augmentation_named
+from ncsn.data import Encoding, augmentation_named
 from ncsn.errors import DataError, SettingError
 from ncsn.files import digest_of
 from ncsn.methods import Method, NetworkFactory, name_of
 from ncsn.model.model import Model
 from ncsn.model.training_data import TrainingData
-from ncsn.networks import PreconditionedScore, UNetFactory
+from ncsn.networks import PreconditionedScore
 from ncsn.networks.contract import check_call, say_what_is_trained, trainable
 from ncsn.plan import Plan
 from ncsn.randomness import drawn_from, seed_from
@@ -51,12 +51,6 @@ class Networks:
         if self.score_net is not None:
             return "score_net"
         return "network" if isinstance(self.network, nn.Module) else self.network
-
-    @property
-    def augments(self) -> bool:
-        """Whether the network is known to take what it is told of an augmentation: the library's UNet, or one that says so."""
-        own = self.score_net is None and (self.network is None or isinstance(self.network, UNetFactory))
-        return own or getattr(self.network, "augmentation_dim", 0) > 0
 
     def _check_moves(self, plan: Plan, rows: Tensor) -> None:
         """Refuse an augmentation where nothing can be moved, or the library's network is not told of it."""
@@ -161,12 +155,10 @@ def fit_model(
     seed = agreed(seed, device)
     data = TrainingData.of(X, y, columns, seed)
     encoding, codes, n_classes = data.encoding, data.codes, data.n_classes
-    settings = {**given, "mixed_precision": mixed_precision, "augments": networks.augments}
-    if teacher is not None:
-        settings["augmentation"] = _as_taught(given.get("augmentation"), teacher)
+    settings = {**given, "mixed_precision": mixed_precision}
     plan = data.plan(device, **settings)
     accelerator = make_accelerator(device, plan.mixed_precision, log, None if checkpoint is None else checkpoint.parent)
-    distilled = None if teacher is None else score_to_distil(teacher, method, encoding).to(accelerator.device)
+    distilled = None if teacher is None else score_to_distil(teacher, method, encoding, plan).to(accelerator.device)
     # weights and buffers in single precision, whatever torch's default is, from a generator of their own
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
         untrained = networks.untrained(method, plan, data.some[:2], None if codes is None else codes[:2], n_classes)
@@ -211,24 +203,17 @@ def fit_model(
     return model()
 
 
-def _as_taught(asked: str | Augmentation | None, teacher: Model) -> str | Augmentation | None:
-    """Return the augmentation asked for, or of images the teacher's, which is told of it too."""
-    taught = teacher.plan.augmentation
-    if asked is not None and augmentation_named(asked).dim and not augmentation_named(taught).dim:
-        raise SettingError("the teacher was trained without augmentation and cannot be told: take augmentation='none'")
-    return taught if asked is None and teacher.plan.multipliers else asked
-
-
-def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Module:
+def score_to_distil(teacher: Model, method: Method, encoding: Encoding, plan: Plan | None = None) -> nn.Module:
     """Return a copy of a teacher's score model, once it is known to be of these data and of use.
 
     Args:
         teacher: A fitted model.
         method: The method that distils it.
         encoding: The encoding of the rows to train on.
+        plan: The settings to train by, where they are known.
 
     Raises:
-        SettingError: The method distils no teacher.
+        SettingError: The method distils no teacher, or it would be told of an augmentation that it does not take.
         DataError: The teacher has no score, or was fitted on other rows or labels.
     """
     if not method.takes_teacher:
@@ -241,4 +226,7 @@ def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Mo
         raise DataError("the teacher was fitted on other data: fit both on the same rows")
     if not teacher.encoding.fits(encoding):
         raise DataError("the teacher has other classes: fit both with the same labels, or both without")
+    told = augmentation_named(teacher.plan.augmentation).dim
+    if plan is not None and augmentation_named(plan.augmentation).dim and not told:
+        raise SettingError("the teacher was trained without augmentation and cannot be told: take augmentation='none'")
     return copy.deepcopy(teacher.score_model).eval()

@@ -124,13 +124,6 @@ def rate_by_channels(facts: Facts) -> Answer:
     return 4e-3 * 32 / facts.chosen["width"], "0.004 at width 32", "wider layers take smaller steps"
 
 
-def augmentation_by_images(facts: Facts) -> Answer:
-    """Some for few, where the network is told."""
-    if not facts.augments:
-        return (
-            "none",
-            "none for a network of one's own",
-            "which has to be told of it: give it where it takes augmentation=",
-        )
-    value = "edm" if facts.n_rows < FEW_IMAGES else "none"
-    return value, f"edm below {FEW_IMAGES:,} images", "few are learnt by heart; samples are as if there were none"
+def as_they_are(facts: Facts) -> Answer:
+    """A constant."""
+    return "none", "none for all images", "in the plan's steps the moved images cost more than they teach"

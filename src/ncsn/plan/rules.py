@@ -84,7 +84,6 @@ class Facts:
         n_columns: Number of columns that a row comes from.
         n_rows: Number of all rows.
         device: Where training will run: ``cpu``, ``cuda``, ``mps``.
-        augments: Whether the network takes what it is told of an augmentation.
     """
 
     rows: Tensor
@@ -94,7 +93,6 @@ class Facts:
     n_columns: int
     n_rows: int
     device: str
-    augments: bool
 
     @property
     def ratio(self) -> float:

@@ -178,7 +178,7 @@ class Plan:
     mixed_precision: str = _of_images(_precision, images.precision_by_device, "no")
     """Precision in which the network trains and samples."""
     augmentation: str | Augmentation = _of_images(  # noqa: RUF009 - a field, as those above
-        _augmentation, images.augmentation_by_images, "none"
+        _augmentation, images.as_they_are, "none"
     )
     """How images are moved for training, which the network is told: a name of `data.AUGMENTATIONS`, or a
     `data.Augmentation`."""
@@ -251,7 +251,6 @@ def make_plan(
     n_columns: int | None = None,
     n_rows: int | None = None,
     device: str = "cpu",
-    augments: bool = True,
     **given: Any,
 ) -> Plan:
     """Choose the settings for a data set, each by its rule.
@@ -261,7 +260,6 @@ def make_plan(
         n_columns: Number of columns that the rows come from, of a table; that of their values when None.
         n_rows: Number of all rows, where ``x`` are some of them at random.
         device: Where training will run: ``cpu``, ``cuda`` or ``mps``. Of images it decides how large a network is.
-        augments: Whether the network takes what it is told of an augmentation, as the library's UNet does.
         **given: Settings to take as they are, by their names in `Plan`; None means that the data choose.
 
     Returns:
@@ -284,7 +282,7 @@ def make_plan(
     rows, chosen, choices = as_rows(x), dict[str, Any](), []
     shape = tuple(np.shape(x))[1:] or (1,)
     regime, n_rows = Regime.of(shape), n_rows or len(rows)
-    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device, augments)
+    facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device)
     for name, (check, rule, of_images) in _SETTINGS.items():
         chooses = of_images if regime is Regime.IMAGES else rule
         if given.get(name) is not None:
