@@ -14,12 +14,14 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from ncsn.data import Augmentation
 from ncsn.errors import RunError, SettingError
 from ncsn.files import plain_value
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
 from ncsn.model.checks import as_given, checked_minutes, checkpoint_path, validated
 from ncsn.model.distribution import FittedDistribution
+from ncsn.parts import from_plain, to_plain
 from ncsn.plan import PageSettings, Plan
 from ncsn.randomness import generator_of, seed_of
 from ncsn.training import Progress, is_main_process
@@ -67,6 +69,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         dropout: Share of hidden units that training leaves out.
         validation_fraction: Share of the rows that training does not see: the averaged weights with the smallest loss on them
             are kept; 0 for the last ones.
+        augmentation: How images are moved for training, which the network is told as ``augmentation=``, so that samples are as
+            the images are: a name of `data.AUGMENTATIONS` (``none``, ``flips``, ``edm``), or a `data.Augmentation`.
         columns: What columns of a data frame are said to be, by name: one of `data.tables.KINDS`, such as ``category`` or
             ``drop``, or a mapping of ``kind`` and ``bounds``; those of contexts among them.
         device: ``cpu``, ``cuda``, ``mps``; the fastest there when None.
@@ -106,6 +110,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         n_blocks: int | None = None,
         dropout: float | None = None,
         validation_fraction: float | None = None,
+        augmentation: str | Augmentation | None = None,
         columns: Mapping[str, Any] | None = None,
         device: str | None = None,
         mixed_precision: str | None = None,
@@ -116,14 +121,17 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.score_net = score_net
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
-        self.n_sigmas = n_sigmas
-        self.lr = lr
+        self.n_sigmas, self.lr = n_sigmas, lr
         self.method, self.network = method, network
         self.training_steps, self.batch_size = training_steps, batch_size
         self.width, self.n_blocks = width, n_blocks
-        self.dropout, self.validation_fraction, self.columns = dropout, validation_fraction, columns
-        self.device = device
-        self.mixed_precision = mixed_precision
+        self.dropout, self.validation_fraction, self.augmentation, self.columns = (
+            dropout,
+            validation_fraction,
+            augmentation,
+            columns,
+        )
+        self.device, self.mixed_precision = device, mixed_precision
         self.accumulation, self.minutes, self.compile = accumulation, minutes, compile
         self.random_state = random_state
 
@@ -367,6 +375,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             names = getattr(self, "feature_names_in_", np.array([])).tolist() or None
             parts = ("score_net", "network")
             parameters = {k: plain_value(v) for k, v in self.get_params(deep=False).items() if k not in parts}
+            parameters["augmentation"] = to_plain(self.augmentation)
             kept = {"parameters": parameters, "n_features_in": self.n_features_in_, "feature_names_in": names}
             model.save(folder, kept)
 
@@ -385,6 +394,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             parameters = dict(kept.get("parameters", {}))
             if parameters.get("method") is None:
                 parameters["method"] = model.method
+            parameters["augmentation"] = from_plain(parameters.get("augmentation"))
             factory = model.network if not isinstance(model.network, str) else network
             estimator = cls(score_net if model.network == "score_net" else None, network=factory, **parameters)
             estimator.n_features_in_ = int(kept.get("n_features_in", math.prod(model.encoding.data_shape)))
@@ -396,7 +406,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return estimator
 
 
-_PLANNED = ("training_steps", "batch_size", "width", "n_blocks", "dropout", "validation_fraction")
+_PLANNED = ("training_steps", "batch_size", "width", "n_blocks", "dropout", "validation_fraction", "augmentation")
 """Parameters that are settings of the plan by the same name."""
 
 _SEEN = ("n_features_in_", "feature_names_in_")

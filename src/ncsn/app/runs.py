@@ -18,7 +18,7 @@ from ncsn.app.console import Shown, say_notes, silent
 from ncsn.app.report import write_run_report
 from ncsn.app.snapshots import Snapshots
 from ncsn.app.summary import facts_of, summarise
-from ncsn.data import Dataset, Split, load, split
+from ncsn.data import Augmentation, Dataset, Split, augmentation_named, load, split
 from ncsn.errors import DataError, RunError, SettingError, unknown_name
 from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
@@ -52,6 +52,8 @@ class RunSettings:
         channels: Where an array of images has its channels, or None where its shape says it.
         given: Columns of a table that are contexts, which the others are learned given; None for none.
         validation: Share of the training rows that decides which weights are kept, or None for the plan's.
+        augmentation: How images are moved for training: a name of `data.AUGMENTATIONS`, the path ``package.module:Name`` of one
+            of one's own, or None for the plan's.
     """
 
     data: str
@@ -71,6 +73,7 @@ class RunSettings:
     channels: str | None = None
     given: list[str] | None = None
     validation: float | None = None
+    augmentation: str | None = None
 
     def images(self) -> dict[str, Any]:
         """Return how images are read, as arguments of `load`."""
@@ -132,6 +135,14 @@ def method_at(name: str) -> str | Method:
     return found
 
 
+def augmentation_at(name: str | None) -> str | Augmentation | None:
+    """Return an augmentation's name, or the augmentation that an import path names; refuse what is neither."""
+    found = object_at(name) if name is not None and ":" in name else name
+    if found is not None:
+        augmentation_named(found)
+    return found
+
+
 def plan_for(
     data: str,
     *,
@@ -183,6 +194,7 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         network=network,
         training_steps=settings.steps,
         minutes=settings.minutes,
+        augmentation=augmentation_at(settings.augmentation),
         columns=settings.columns,
         validation_fraction=settings.validation,
         random_state=settings.seed,

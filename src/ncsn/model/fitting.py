@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncsn.data import Encoding
+from ncsn.data import Encoding, augmentation_named
 from ncsn.errors import DataError, SettingError
 from ncsn.files import digest_of
 from ncsn.methods import Method, NetworkFactory, name_of
@@ -56,6 +56,17 @@ class Networks:
             return "score_net"
         return "network" if isinstance(self.network, nn.Module) else self.network
 
+    def _check_moves(self, plan: Plan, rows: Tensor) -> None:
+        """Refuse an augmentation where nothing can be moved, or the library's network is not told of it."""
+        if rows.ndim not in (3, 4):
+            shape = tuple(rows.shape[1:])
+            raise SettingError(f"augmentation moves images, not rows of shape {shape}: take augmentation='none'")
+        if self.network is None and self.score_net is None and not plan.multipliers:
+            raise SettingError(
+                "augmentation is told to a UNet, not to the perceptron that images this small have: take "
+                "augmentation='none', or a network that takes augmentation="
+            )
+
     def _made(self, plan: Plan, rows: Tensor, n_classes: int) -> nn.Module:
         """Return what the factory makes."""
         factory: Any = self.network
@@ -86,6 +97,10 @@ class Networks:
             # and none, which a row of NaN stands for
             condition["context"] = contexts.clone()
             condition["context"][1:] = torch.nan
+        augmentation_dim = augmentation_named(plan.augmentation).dim
+        if augmentation_dim:
+            self._check_moves(plan, rows)
+            condition["augmentation"] = rows.new_zeros(2, augmentation_dim)
         if self.score_net is not None:
             if not method.gives_score:
                 raise SettingError(
@@ -171,7 +186,7 @@ def fit_model(
     batches, held_out = data.held_out(plan.validation_fraction, seed)
     distilled = None
     if teacher is not None:
-        distilled = score_to_distil(teacher, method, encoding, data.contexts).to(accelerator.device)
+        distilled = score_to_distil(teacher, method, encoding, data.contexts, plan).to(accelerator.device)
     # weights and buffers in single precision, whatever torch's default is, from a generator of their own
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
         labels = None if codes is None else codes[:2]
@@ -186,6 +201,7 @@ def fit_model(
             warm_up=min(200, plan.training_steps // 5),
             objective=method.objective(plan, distilled),
             accumulation=accumulation,
+            augmentation=augmentation_named(plan.augmentation),
             seed=seed,
         )
         lesson = None if distilled is None else digest_of(distilled.state_dict())
@@ -232,14 +248,15 @@ def with_residual(model: Model, batches: Batches) -> Model:
     rows = torch.arange(len(batches), device=batches.device)
     if len(rows) > RESIDUAL_ROWS or batches.weights is not None:
         rows = batches.draw(RESIDUAL_ROWS, torch.Generator(batches.device).manual_seed(0))
-    told = {"context": batches.contexts[rows]} | ({} if batches.labels is None else {"label": batches.labels[rows]})
     with torch.no_grad():
-        centre = model.mean_given(model.score_model, model.plan.sigma_max, told)
+        centre = model.mean_given(model.score_model, model.plan.sigma_max, batches.told(rows))
     residual = Moments.of((batches.rows(rows) - centre).cpu().double()).covariances[0]
     return replace(model, moments=replace(model.moments, residual=residual))
 
 
-def score_to_distil(teacher: Model, method: Method, encoding: Encoding, contexts: Encoding | None = None) -> nn.Module:
+def score_to_distil(
+    teacher: Model, method: Method, encoding: Encoding, contexts: Encoding | None = None, plan: Plan | None = None
+) -> nn.Module:
     """Return a copy of a teacher's score model, once it is known to be of these data and of use.
 
     Args:
@@ -247,9 +264,10 @@ def score_to_distil(teacher: Model, method: Method, encoding: Encoding, contexts
         method: The method that distils it.
         encoding: The encoding of the rows to train on.
         contexts: That of their contexts.
+        plan: The settings to train by, where they are known.
 
     Raises:
-        SettingError: The method distils no teacher.
+        SettingError: The method distils no teacher, or it would be told of an augmentation that it does not take.
         DataError: The teacher has no score, or was fitted on other rows or labels.
     """
     if not method.takes_teacher:
@@ -266,4 +284,7 @@ def score_to_distil(teacher: Model, method: Method, encoding: Encoding, contexts
         contexts is not None and teacher.contexts is not None and not teacher.contexts.same_data(contexts)
     ):
         raise DataError("the teacher has other contexts: fit both with the same, or both without")
+    told = augmentation_named(teacher.plan.augmentation).dim
+    if plan is not None and augmentation_named(plan.augmentation).dim and not told:
+        raise SettingError("the teacher was trained without augmentation and cannot be told: take augmentation='none'")
     return copy.deepcopy(teacher.score_model).eval()

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ncsn.data import augmentation_named
 from ncsn.errors import SettingError, check_count, check_number
-from ncsn.networks.embeddings import ContextEmbedding, SinusoidalPositionEmbeddings, with_condition
+from ncsn.networks.embeddings import ContextEmbedding, SinusoidalPositionEmbeddings, with_augmentation, with_condition
 from ncsn.parts import Part, filled
 from ncsn.randomness import dropout
 
@@ -104,6 +105,7 @@ class UNet(nn.Module):
         n_classes: Number of class labels, which count from 0; 0 for an unconditional network. Label -1 stands for no label.
         context_dim: Numbers in a context; 0 for none. A row of NaN stands for no context.
         embedding_dim: Length of the noise level's embedding; 4 ``width`` when None.
+        augmentation_dim: Length of the vector that says how an image was moved; 0 for a network that is not told.
 
     Raises:
         SettingError: A setting is out of range, or the shape is none of images.
@@ -125,10 +127,12 @@ class UNet(nn.Module):
         n_classes: int = 0,
         context_dim: int = 0,
         embedding_dim: int | None = None,
+        augmentation_dim: int = 0,
     ) -> None:
         super().__init__()
         least = {"width": (width, 4), "n_blocks": (n_blocks, 1), "patch": (patch, 1), "n_classes": (n_classes, 0)}
-        for name, (count, at_least) in (least | {"context_dim": (context_dim, 0)}).items():
+        least |= {"context_dim": (context_dim, 0), "augmentation_dim": (augmentation_dim, 0)}
+        for name, (count, at_least) in least.items():
             check_count(name, count, at_least)
         check_count("attention", attention, 0)
         check_number("dropout", dropout, least=0)
@@ -141,12 +145,14 @@ class UNet(nn.Module):
         channels = (1 if len(shape) == 2 else shape[0]) * patch**2
         widths = [width * multiplier for multiplier in multipliers]
         embedding_dim = embedding_dim or 4 * width
-        self.patch, self.dropout, self.n_classes = patch, dropout, n_classes
+        self.patch, self.dropout, self.n_classes, self.augmentation_dim = patch, dropout, n_classes, augmentation_dim
         self.n_resolutions, self.n_blocks = len(widths), n_blocks
         self.level = SinusoidalPositionEmbeddings(64, log_input=False)
         self.embedding = nn.Sequential(nn.Linear(64, embedding_dim), nn.SiLU(), nn.Linear(embedding_dim, embedding_dim))
         self.label_embedding = nn.Embedding(n_classes + 1, embedding_dim) if n_classes else None
         self.context_embedding = ContextEmbedding(context_dim, embedding_dim, embedding_dim) if context_dim else None
+        # without a bias: zeros, an image as it is, say nothing
+        self.augmentation = nn.Linear(augmentation_dim, embedding_dim, bias=False) if augmentation_dim else None
         self.input = _Convolution(channels, widths[0])
 
         self.down, self.middle, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
@@ -174,7 +180,14 @@ class UNet(nn.Module):
         blocks = (*self.down, *self.middle, *self.up)
         return [part.weight for block in blocks for part in block.modules() if isinstance(part, _Convolution)]
 
-    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        noise: Tensor,
+        label: Tensor | None = None,
+        context: Tensor | None = None,
+        augmentation: Tensor | None = None,
+    ) -> Tensor:
         """Return the network's output.
 
         Args:
@@ -182,23 +195,25 @@ class UNet(nn.Module):
             noise: The noise level's coordinate, ``()`` or ``(N,)``.
             label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
             context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
+            augmentation: How each image was moved, ``(N, augmentation_dim)``; zeros and None stand for images as they are.
 
         Returns:
             The shape of ``x``.
 
         Raises:
-            SettingError: There is a label or a context, but the network was made without.
+            SettingError: There is a label, a context or an augmentation, but the network was made without.
         """
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
-            scales_and_shifts = self._told(noise.to(x.dtype).expand(len(x)), label, context).to(dtype)
+            scales_and_shifts = self._told(noise.to(x.dtype).expand(len(x)), label, context, augmentation).to(dtype)
             answer = self._answer(x.to(dtype), scales_and_shifts)
         return answer.to(x.dtype)
 
-    def _told(self, noise: Tensor, label: Tensor | None, context: Tensor | None) -> Tensor:
+    def _told(self, noise: Tensor, label: Tensor | None, context: Tensor | None, augmentation: Tensor | None) -> Tensor:
         level = self.embedding(self.level(noise))
         embedding = with_condition(level, self.label_embedding, label, self.context_embedding, context)
+        embedding = with_augmentation(embedding, self.augmentation, augmentation)
         told: Tensor = self.modulation(functional.silu(embedding))
         return told
 
@@ -241,4 +256,5 @@ class UNetFactory(Part):
         """Return a network for rows of a shape."""
         whole = filled(self, plan)
         sizes = {field.name: getattr(whole, field.name) for field in fields(self)}
-        return UNet(shape, **sizes, n_classes=n_classes, context_dim=plan.context_dim)
+        told = {"context_dim": plan.context_dim, "augmentation_dim": augmentation_named(plan.augmentation).dim}
+        return UNet(shape, **sizes, n_classes=n_classes, **told)

@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from ncsn.data import Augmentation
 from ncsn.errors import DivergenceError, SettingError
 from ncsn.losses import Batch, DenoisingScoreMatching, Objective
 from ncsn.noise import Levels
@@ -57,6 +58,7 @@ class Recipe(Part):
             a new choice of rows each step where there are more than it takes.
         condition_dropout: Share of rows that are trained without their label, and of those without their context; half of
             either are without both.
+        augmentation: How images are moved, which the model is told as ``augmentation=``.
         seed: Seed of every draw.
     """
 
@@ -69,6 +71,7 @@ class Recipe(Part):
     accumulation: int = 1
     objective: Objective = field(default_factory=lambda: DenoisingScoreMatching("edm"))
     condition_dropout: float = 0.1
+    augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
 
     def learning_rate_at(self, step: int) -> float:
@@ -312,6 +315,8 @@ class Trainer:
             # half of them from the rows that have no label, which guidance asks for
             dropped = (chance - share / 2) % 1 < share
             condition["context"] = condition["context"].masked_fill(dropped[:, None], torch.nan)
+        if recipe.augmentation.dim:
+            samples, condition["augmentation"] = recipe.augmentation(samples, generator)
         return Batch(samples, sigma, noise, condition, exact, self.step / recipe.steps)
 
     def _parts(self, batch: Batch) -> Iterator[tuple[bool, Batch, float]]:
