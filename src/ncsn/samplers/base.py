@@ -138,8 +138,8 @@ class Sampler(Part):
     levels: ClassVar[Levels | None] = None
     """The levels that it is meant to walk where a model's method has another sampler; the method's own when None."""
 
-    steps: ClassVar[int | str] = "sampling_steps"
-    """How many of them, or the plan's setting that says so."""
+    steps: ClassVar[int | str | None] = "sampling_steps"
+    """How many of them, or the plan's setting that says so; None for all that there are."""
 
     extra_levels: ClassVar[int] = 0
     """How many levels more than steps it needs."""
