@@ -76,10 +76,8 @@ def test_the_error_falls_with_the_order_asked_for(order: int, grid: Callable[...
 
 def test_order_one_is_eulers_method() -> None:
     model, x = gaussian([1.0, -2.0], [0.5, 2.0]), 10 * points(5, 2)
-    first, euler = (
-        sample(model, levels(0.1, 10.0, 6), 5, 2, name, x, False, **options)
-        for name, options in (("ipndm", {"order": 1}), ("ddim", {}))
-    )
+    asked: list[tuple[str, dict[str, Any]]] = [("ipndm", {"order": 1}), ("ddim", {})]
+    first, euler = (sample(model, levels(0.1, 10.0, 6), 5, 2, name, x, False, **options) for name, options in asked)
     torch.testing.assert_close(first, euler, rtol=1e-12, atol=1e-12)
 
 

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ncsn.errors import RunError, SettingError, check_count
 from ncsn.guidance import ClassGuidance
+from ncsn.model.few_steps import fit_few_steps
 from ncsn.model.flow import FlowModel
 from ncsn.model.given import draw_given, known_cells, put_into, values_given
 from ncsn.model.saving import read_parts, write_model
@@ -19,7 +20,7 @@ from ncsn.model.sharing import common_generator, gathered, part_of_process
 from ncsn.model.walk import AnyLevels, walk_of
 from ncsn.noise import Geometric
 from ncsn.parts import to_plain
-from ncsn.samplers import AnySampler, State, sample
+from ncsn.samplers import AnySampler, FittedMultistep, State, sample
 from ncsn.score import evaluate, evaluation_mode
 
 IMPUTATION_STEPS = 50
@@ -40,6 +41,8 @@ class Model(FlowModel):
         network: Where the network came from: None for the library's, what makes it, or ``"network"`` or ``"score_net"``
             for an object that `load` must be given.
     """
+
+    _solvers: dict[tuple[int, bool], FittedMultistep] = field(default_factory=dict, init=False, repr=False)
 
     # Sampling
 
@@ -71,7 +74,7 @@ class Model(FlowModel):
             sampler: A name of `samplers.SAMPLERS`, a `samplers.Sampler` or a generator function; the method's own when
                 None. What it leaves None is filled from the plan.
             steps: Number of noise levels walked (by the sampler ``consistency``: of evaluations); the sampler's own when
-                None.
+                None. Up to 9 of the method ``edm``, where nothing else is said of the walk, are those of `few_steps`.
             levels: The levels walked: a name of `noise.SCHEDULES`, a family of `noise.Levels`, or the levels themselves,
                 descending, in standardised units; the method's own when None.
             label: The class to draw, or one for each sample; None for any.
@@ -109,8 +112,11 @@ class Model(FlowModel):
             how = {"label": label, "steps": steps, "denoise_last": denoise_last, "chunk_size": chunk_size}
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
-        walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         codes = self.encoding.codes(label, n_samples)
+        said = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init} | options
+        if denoise_last and all(value is None for value in said.values()) and self._fits(steps):
+            sampler, steps = self.few_steps(int(steps or 0), labelled=codes is not None), None
+        walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         where = self.device if device is None else torch.device(device)
         model = self.score_model if where == self.device else copy.deepcopy(self.score_model).to(where)
         if guidance is not None:
@@ -122,9 +128,7 @@ class Model(FlowModel):
         def start(noise: Tensor, rows: Tensor) -> Tensor:
             return self.moments.place(noise, float(sigmas[0]), None if codes is None else codes[rows])
 
-        # as it was trained: a perceptron's layers gain nothing from less precision
-        less = self.plan.multipliers and self.plan.mixed_precision == "bf16" and where.type != "mps"
-        with torch.autocast(where.type, torch.bfloat16, enabled=bool(less)):
+        with self._precision(where):
             rows = sample(
                 model,
                 sigmas,
@@ -142,6 +146,37 @@ class Model(FlowModel):
                 part=part_of_process() if shared else (0, 1),
             )
         return self.encoding.decode(gathered(rows) if shared else rows, device)
+
+    def _fits(self, steps: int | None) -> bool:
+        """Return whether samples of so many steps are those of `few_steps`, where nothing else is said of the walk."""
+        few = isinstance(steps, int) and 1 <= steps <= getattr(self.method.sampler, "fitted_up_to", 0)
+        return few and not self.method.walk.fixed
+
+    def few_steps(self, steps: int, *, labelled: bool = False) -> FittedMultistep:
+        """Return the sampler of so many evaluations that is fitted to the model, as `samplers.fit_multistep` says.
+
+        It is found when it is first asked for, which takes about 50 evaluations of some hundred rows, from noise that is
+        always the same, so that it does not depend on seeds, and kept.
+
+        Args:
+            steps: Number of evaluations.
+            labelled: Whether it is for samples of classes.
+
+        Raises:
+            SettingError: The count is not positive or above 50, the model has no classes, or the method gives no score.
+        """
+        self.check_gives_score("score to fit a solver to")
+        if labelled and self.encoding.classes is None:
+            raise SettingError("the model was trained without labels: leave labelled out")
+        if (steps, labelled) not in self._solvers:
+            with self._precision(self.device):
+                self._solvers[steps, labelled] = fit_few_steps(self, steps, labelled)
+        return self._solvers[steps, labelled]
+
+    def _precision(self, where: torch.device) -> torch.autocast:
+        """Return the context of walks: as it was trained; a perceptron's layers gain nothing from less precision."""
+        less = self.plan.multipliers and self.plan.mixed_precision == "bf16" and where.type != "mps"
+        return torch.autocast(where.type, torch.bfloat16, enabled=bool(less))
 
     # Scores and gaps
 

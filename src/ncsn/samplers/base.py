@@ -148,6 +148,11 @@ class Sampler(Part):
     """Whether it takes a score model; else a model of the end of the flow."""
 
     @property
+    def fitted_up_to(self) -> int:
+        """Most steps at which a model whose method has this sampler walks one fitted to it (`fit_multistep`) instead."""
+        return 0
+
+    @property
     def groups(self) -> bool:
         """Whether steps average over groups of samples (`Noise.group_means`), so that a walk holds whole ones."""
         return False

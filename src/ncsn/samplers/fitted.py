@@ -128,9 +128,8 @@ def fit_multistep(
     if steps > len(sigmas):
         raise SettingError(f"{steps} steps are more than the {len(sigmas)} levels of the fine path: give more levels")
     x = start(float(sigmas[0]))
-    walked = trajectory(
-        score_model, sigmas, len(x), x.shape[1:], DPMpp2M(sigma_data=sigma_data), x, condition=condition
-    )
+    usual, unused = DPMpp2M(sigma_data=sigma_data), torch.Generator()
+    walked = trajectory(score_model, sigmas, len(x), x.shape[1:], usual, x, generator=unused, condition=condition)
     states = list(walked)
     places = [*sigmas.tolist(), 0.0]
     # what a step changes, and what it has to change it by
