@@ -132,12 +132,14 @@ from .plots import (
 )
 from .samplers import (
     DDIM as DDIM,
+    IPNDM as IPNDM,
     ODE as ODE,
     SAMPLERS as SAMPLERS,
     Ancestral as Ancestral,
     AnnealedLangevin as AnnealedLangevin,
     ConsistentAnnealed as ConsistentAnnealed,
     DPMpp2M as DPMpp2M,
+    FittedMultistep as FittedMultistep,
     Heun as Heun,
     Langevin as Langevin,
     Multistep as Multistep,
@@ -146,6 +148,7 @@ from .samplers import (
     Sampler as Sampler,
     State as State,
     annealed_langevin_dynamics as annealed_langevin_dynamics,
+    fit_multistep as fit_multistep,
     sample as sample,
     trajectory as trajectory,
 )

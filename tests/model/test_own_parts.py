@@ -153,7 +153,8 @@ def test_a_network_with_classes_is_always_told_a_label(given: Any) -> None:
     assert Hearing.told[:2] == [[-1, 1], [-1, 1]]
     gap = np.array([[100.0, np.nan]])
     asked: list[Callable[..., Any]] = [
-        partial(model.sample, 3, steps=3),
+        # fewer steps are fitted first, on all classes
+        partial(model.sample, 3, steps=10),
         partial(model.score_samples, x[:3]),
         partial(model.score_function, x[:3], 1.0),
         partial(model.impute, gap, steps=3, n_sweeps=1),

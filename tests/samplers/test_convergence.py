@@ -53,6 +53,9 @@ ORDERS: list[tuple[str, dict[str, Any], int]] = [
     ("heun", {}, 2),
     ("dpmpp_2m", {}, 2),
     ("dpmpp_2m", {"sigma_data": 1.2}, 2),
+    ("ipndm", {"order": 1}, 1),
+    ("ipndm", {"order": 2}, 2),
+    ("ipndm", {"order": 2, "sigma_data": 1.2}, 2),
 ]
 
 
@@ -144,6 +147,8 @@ def test_a_mixture_converges_in_distribution_with_order_one(name: str) -> None:
         ("heun", {"churn": 10}),
         ("dpmpp_2m", {}),
         ("dpmpp_2m", {"sigma_data": 1.2, "churn": 10}),
+        ("ipndm", {}),
+        ("ipndm", {"sigma_data": 1.2, "order": 4}),
     ],
 )
 def test_a_gaussian_is_sampled_in_mean_and_variance(sampler: str, options: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ CASES: list[Case] = [
     ("heun", {"churn": 2.0}),
     ("heun", {"churn": 2.0, "churn_min": 0.3, "churn_max": 5.0, "churn_noise": 1.003}),
     ("dpmpp_2m", {"sigma_data": 1.5, "churn": 2.0}),
+    ("ipndm", {"order": 2, "sigma_data": 1.5}),
 ]
 
 every_sampler = pytest.mark.parametrize(
@@ -269,6 +270,7 @@ EVALUATIONS: dict[str, Callable[[int], int]] = {
     "reverse_sde": lambda count: count - 1,
     "heun": lambda count: 2 * (count - 1),
     "dpmpp_2m": lambda count: count - 1,
+    "ipndm": lambda count: count - 1,
 }
 """Calls of the score model on so many levels, without the last denoising, where the levels alone decide."""
 

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ncsn.errors import RunError, SettingError, check_count
 from ncsn.guidance import ClassGuidance
 from ncsn.model.distribution import FittedDistribution
+from ncsn.model.few_steps import fit_few_steps
 from ncsn.model.flow import FlowModel
 from ncsn.model.given import draw_given, known_cells, put_into, values_given
 from ncsn.model.saving import read_parts, write_model
@@ -20,7 +21,7 @@ from ncsn.model.sharing import common_generator, gathered, part_of_process
 from ncsn.model.walk import AnyLevels, walk_of
 from ncsn.noise import Geometric
 from ncsn.parts import to_plain
-from ncsn.samplers import AnySampler, State, sample
+from ncsn.samplers import AnySampler, FittedMultistep, State, sample
 from ncsn.score import condition_rows, evaluate, evaluation_mode
 
 IMPUTATION_STEPS = 50
@@ -44,6 +45,8 @@ class Model(FlowModel):
         validation: How the training went on rows that it did not see, and which weights were kept; None where none were held
             out.
     """
+
+    _solvers: dict[tuple[int, bool], FittedMultistep] = field(default_factory=dict, init=False, repr=False)
 
     # Sampling
 
@@ -77,7 +80,7 @@ class Model(FlowModel):
             sampler: A name of `samplers.SAMPLERS`, a `samplers.Sampler` or a generator function; the method's own when
                 None. What it leaves None is filled from the plan.
             steps: Number of noise levels walked (by the sampler ``consistency``: of evaluations); the sampler's own when
-                None.
+                None. Up to 9 of the method ``edm``, where nothing else is said of the walk, are those of `few_steps`.
             levels: The levels walked: a name of `noise.SCHEDULES`, a family of `noise.Levels`, or the levels themselves,
                 descending, in standardised units; the method's own when None.
             label: The class to draw, or one for each sample; None for any.
@@ -128,9 +131,12 @@ class Model(FlowModel):
             }
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
+        codes = self.encoding.codes(label, n_samples)
+        said = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "context": context}
+        if denoise_last and all(each is None for each in (said | options).values()) and self._fits(steps):
+            sampler, steps = self.few_steps(int(steps or 0), labelled=codes is not None), None
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         where = self.device if device is None else torch.device(device)
-        codes = self.encoding.codes(label, n_samples)
         told = self.told(codes, n_samples, where, context)
         model = self.score_model if where == self.device else copy.deepcopy(self.score_model).to(where)
         if guidance is not None:
@@ -144,9 +150,7 @@ class Model(FlowModel):
                 centre = self.mean_given(model, sigma, some) if tells else None
             return self.moments.place(noise, sigma, None if codes is None else codes[rows], centre)
 
-        # as it was trained: a perceptron's layers gain nothing from less precision
-        less = self.plan.multipliers and self.plan.mixed_precision == "bf16" and where.type != "mps"
-        with torch.autocast(where.type, torch.bfloat16, enabled=bool(less)):
+        with self._precision(where):
             rows = sample(
                 model,
                 sigmas,
@@ -196,6 +200,37 @@ class Model(FlowModel):
             SettingError: The label is unknown, there are no contexts, or the method gives no score.
         """
         return FittedDistribution(self, context, label=label)
+
+    def _fits(self, steps: int | None) -> bool:
+        """Return whether samples of so many steps are those of `few_steps`, where nothing else is said of the walk."""
+        few = isinstance(steps, int) and 1 <= steps <= getattr(self.method.sampler, "fitted_up_to", 0)
+        return few and not self.method.walk.fixed
+
+    def few_steps(self, steps: int, *, labelled: bool = False) -> FittedMultistep:
+        """Return the sampler of so many evaluations that is fitted to the model, as `samplers.fit_multistep` says.
+
+        It is found when it is first asked for, which takes about 50 evaluations of some hundred rows, from noise that is
+        always the same, so that it does not depend on seeds, and kept.
+
+        Args:
+            steps: Number of evaluations.
+            labelled: Whether it is for samples of classes.
+
+        Raises:
+            SettingError: The count is not positive or above 50, the model has no classes, or the method gives no score.
+        """
+        self.check_gives_score("score to fit a solver to")
+        if labelled and self.encoding.classes is None:
+            raise SettingError("the model was trained without labels: leave labelled out")
+        if (steps, labelled) not in self._solvers:
+            with self._precision(self.device):
+                self._solvers[steps, labelled] = fit_few_steps(self, steps, labelled)
+        return self._solvers[steps, labelled]
+
+    def _precision(self, where: torch.device) -> torch.autocast:
+        """Return the context of walks: as it was trained; a perceptron's layers gain nothing from less precision."""
+        less = self.plan.multipliers and self.plan.mixed_precision == "bf16" and where.type != "mps"
+        return torch.autocast(where.type, torch.bfloat16, enabled=bool(less))
 
     # Scores and gaps
 

@@ -4,7 +4,9 @@ from ncsn.samplers.adaptive import ODE
 from ncsn.samplers.ancestral import DDIM, Ancestral, ConsistentAnnealed
 from ncsn.samplers.base import CountedModel, Noise, Sampler, State
 from ncsn.samplers.consistency import Multistep
+from ncsn.samplers.fitted import FittedMultistep, fit_multistep
 from ncsn.samplers.langevin import AnnealedLangevin, Langevin
+from ncsn.samplers.multistep import IPNDM
 from ncsn.samplers.ode import DPMpp2M, Heun
 from ncsn.samplers.recording import Recorder
 from ncsn.samplers.run import (
@@ -20,6 +22,7 @@ from ncsn.samplers.sde import PredictorCorrector, ReverseSDE
 
 __all__ = [
     "DDIM",
+    "IPNDM",
     "ODE",
     "SAMPLERS",
     "Ancestral",
@@ -28,6 +31,7 @@ __all__ = [
     "ConsistentAnnealed",
     "CountedModel",
     "DPMpp2M",
+    "FittedMultistep",
     "Heun",
     "Langevin",
     "Multistep",
@@ -38,6 +42,7 @@ __all__ = [
     "Sampler",
     "State",
     "annealed_langevin_dynamics",
+    "fit_multistep",
     "rows_at_once",
     "sample",
     "sampler_of",

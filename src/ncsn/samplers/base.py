@@ -138,14 +138,19 @@ class Sampler(Part):
     levels: ClassVar[Levels | None] = None
     """The levels that it is meant to walk where a model's method has another sampler; the method's own when None."""
 
-    steps: ClassVar[int | str] = "sampling_steps"
-    """How many of them, or the plan's setting that says so."""
+    steps: ClassVar[int | str | None] = "sampling_steps"
+    """How many of them, or the plan's setting that says so; None for all that there are."""
 
     extra_levels: ClassVar[int] = 0
     """How many levels more than steps it needs."""
 
     takes_score: ClassVar[bool] = True
     """Whether it takes a score model; else a model of the end of the flow."""
+
+    @property
+    def fitted_up_to(self) -> int:
+        """Most steps at which a model whose method has this sampler walks one fitted to it (`fit_multistep`) instead."""
+        return 0
 
     @property
     def groups(self) -> bool:

@@ -17,6 +17,7 @@ from ncsn.samplers.ancestral import DDIM, Ancestral, ConsistentAnnealed
 from ncsn.samplers.base import GROUP, CountedModel, Noise, Sampler, State, Steps
 from ncsn.samplers.consistency import Multistep
 from ncsn.samplers.langevin import AnnealedLangevin, Langevin
+from ncsn.samplers.multistep import IPNDM
 from ncsn.samplers.ode import DPMpp2M, Heun
 from ncsn.samplers.sde import PredictorCorrector, ReverseSDE
 from ncsn.score import ScoreModel, condition_rows, evaluation_mode
@@ -39,6 +40,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "reverse_sde": ReverseSDE,
     "heun": Heun,
     "dpmpp_2m": DPMpp2M,
+    "ipndm": IPNDM,
     "ode": ODE,
     "consistency": Multistep,
 }
