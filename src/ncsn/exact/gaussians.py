@@ -71,6 +71,9 @@ class GaussianMixtureScore(MixtureScore):
         self.register_buffer("variances", variances.to(means))
         self.singular = not bool((self.variances > 0).all())
         self.register_buffer("axes", None if axes is None else axes.to(means))
+        self._isotropic = axes is None and bool((variances == variances[:, :1]).all())
+        if self._isotropic:
+            self._entries_per_pair = 1
 
     @property
     def mean(self) -> Tensor:
@@ -87,6 +90,8 @@ class GaussianMixtureScore(MixtureScore):
         return between + torch.einsum("k,kij,kj,klj->il", self.weights, self.axes, self.variances, self.axes)
 
     def _terms(self, x: Tensor, sigma: Tensor, index: slice | Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        if self._isotropic:
+            return self._isotropic_terms(x, sigma, index)
         axes = None if self.axes is None else self.axes[index].to(x)
         offset = x - self.means[index, None].to(x)
         coordinates = offset if axes is None else offset @ axes
@@ -98,6 +103,31 @@ class GaussianMixtureScore(MixtureScore):
         def scores_of(weights: Tensor) -> Tensor:
             weighted = weights.T[:, :, None] * pull
             return -(weighted if axes is None else weighted @ axes.mT).sum(0).to(weights.dtype)
+
+        return terms, scores_of
+
+    def _isotropic_terms(
+        self, x: Tensor, sigma: Tensor, index: slice | Tensor
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Do as `_terms` by products of matrices, without an array of rows, components and dimensions."""
+        # centred, as the terms of |x|^2 - 2 x.mu + |mu|^2 cancel
+        centre = self.means.mean(0).to(x)
+        means, queries = self.means[index].to(x) - centre, x - centre
+        variances = self.variances[index, 0].to(x) + sigma.square()
+        half_squares = queries.square().sum(1, keepdim=True) / 2
+        constant = (self.weights[index].to(x).log() - self.dim / 2 * (2 * math.pi * variances).log()) * LOG2_E
+        precision = LOG2_E / variances
+        if len(sigma) == 1:
+            slopes = torch.cat([means * precision.T, -precision.T], 1).T
+            constant = constant - precision * means.square().sum(1) / 2
+            terms = torch.addmm(constant, torch.cat([queries, half_squares], 1), slopes)
+        else:
+            apart = torch.addmm(means.square().sum(1) / 2, queries, means.T, alpha=-1) + half_squares
+            terms = constant - precision * apart
+
+        def scores_of(weights: Tensor) -> Tensor:
+            pull = weights / variances
+            return (pull @ means - pull.sum(1, keepdim=True) * queries).to(weights.dtype)
 
         return terms, scores_of
 

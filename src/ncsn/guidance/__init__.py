@@ -1,6 +1,25 @@
-"""Conditions put on a score model after its training: a class asked for more strongly, and values that are known."""
+"""Conditions put on a score model after its training: a class asked for more strongly, values that are known, measurements."""
 
 from ncsn.guidance.classes import ClassGuidance
+from ncsn.guidance.fourier import Convolution, Frequencies
 from ncsn.guidance.known import Imputation, impute
+from ncsn.guidance.linear import LinearMeasurement
+from ncsn.guidance.measured import Diagnosis, sample_posterior
+from ncsn.guidance.operators import Blur, Downsampling, Mask, Matrix, Operator, Separable
 
-__all__ = ["ClassGuidance", "Imputation", "impute"]
+__all__ = [
+    "Blur",
+    "ClassGuidance",
+    "Convolution",
+    "Diagnosis",
+    "Downsampling",
+    "Frequencies",
+    "Imputation",
+    "LinearMeasurement",
+    "Mask",
+    "Matrix",
+    "Operator",
+    "Separable",
+    "impute",
+    "sample_posterior",
+]

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ncsn.errors import DataError, SettingError, check_count
+from ncsn.errors import DataError, check_count
+from ncsn.guidance.gibbs import particle_gibbs
 from ncsn.samplers import CountedModel, Noise, Sampler, State, sample
 from ncsn.score import ScoreModel, condition_rows
-
-RESAMPLE_BELOW = 0.25
-"""Share of effective particles below which a row's particles are resampled."""
 
 
 def impute(
@@ -81,7 +78,7 @@ def impute(
     rows = torch.where(mask, known, torch.nan)[incomplete]
     shape = (n_particles, *rows.shape[1:])
     drawn = sample(
-        _EachParticle(score_model),
+        EachParticle(score_model),
         sigmas,
         len(rows),
         shape,
@@ -126,72 +123,11 @@ class Imputation(Sampler):
         check_count("n_sweeps", self.n_sweeps)
 
     def walk(self, model: CountedModel, x: Tensor, sigmas: Tensor, noise: Noise) -> Iterator[State]:
-        """Walk down and up.
-
-        Args:
-            model: A score model of particles.
-            x: Each row as often as it has particles, ``(N, K, *shape)``, K at least 2; NaN where a value is missing.
-            sigmas: Levels, descending, at least two.
-            noise: Source of noise.
-
-        Yields:
-            The state after each step: the particles, and at the end of a sweep the one drawn for each row,
-            ``(N, 1, *shape)``.
-        """
-        if min(x.shape[1], len(sigmas)) < 2:
-            raise SettingError(f"imputation needs two particles and two levels, not {x.shape[1]} and {len(sigmas)}")
-        row, known = x[:, :1], ~x.isnan()
-        above_last = sigmas.square() - sigmas[-1].square()
-        count = 0
-        for sweep in range(self.n_sweeps):
-            retained = min(sweep, 1)
-            follows = known.clone()
-            follows[:, :retained] = True
-            path = row + above_last[0].sqrt() * noise.like(row)
-            particles = torch.where(follows, path, sigmas[0] * noise.like(x))
-            # the first level is not quite noise alone: its mean is that of the data
-            centre = model.denoise(particles, sigmas[0])
-            particles = torch.where(follows, path, centre + sigmas[0] * noise.like(x))
-            log_weights = particles.new_zeros(particles.shape[:2])
-            for level, (sigma, following) in enumerate(pairwise(sigmas), 1):
-                ratio = (following / sigma).square()
-                variance = (sigma.square() - following.square()) * (1 + ratio) / 2
-                denoised = model.denoise(particles, sigma)
-                mean = torch.lerp(denoised, particles, ratio)
-                kept = above_last[level] / above_last[level - 1]
-                path = torch.lerp(row, path, kept) + (above_last[level] * (1 - kept)).sqrt() * noise.like(row)
-                surprise = torch.where(known, path - mean, 0).square().flatten(2).sum(2) / variance
-                log_weights = log_weights - surprise / 2
-                particles = torch.where(follows, path, mean + variance.sqrt() * noise.like(x))
-                if level < len(sigmas) - 1:
-                    particles, log_weights = _resample(particles, log_weights, noise, retained)
-                else:
-                    row = particles = _drawn(particles, log_weights, noise.like(log_weights[:, :1]))
-                count += 1
-                yield State(count, float(following), particles, denoised, model.evaluations)
+        """Walk down and up: `particle_gibbs` of values that are known without noise, with its arguments."""
+        return particle_gibbs(model, x, sigmas, noise, n_sweeps=self.n_sweeps)
 
 
-def _resample(particles: Tensor, log_weights: Tensor, noise: Noise, retained: int) -> tuple[Tensor, Tensor]:
-    """Redraw the particles, but for the first ``retained``, of the rows whose weights are uneven."""
-    uneven = 1 / log_weights.softmax(1).square().sum(1, keepdim=True) < RESAMPLE_BELOW * log_weights.shape[1]
-    # drawn for every row and step, so that the noise does not depend on which rows are walked together
-    redrawn = _drawn(particles, log_weights, noise.like(log_weights))
-    redrawn[:, :retained] = particles[:, :retained]
-    chosen = uneven.reshape(-1, *[1] * (particles.ndim - 1))
-    return torch.where(chosen, redrawn, particles), log_weights.masked_fill(uneven, 0)
-
-
-def _drawn(particles: Tensor, log_weights: Tensor, normal: Tensor) -> Tensor:
-    """Draw particles by weight, one for each standard normal number; NaN where the weights are."""
-    edges = log_weights.softmax(1).cumsum(1)
-    total = edges[:, -1:]
-    index = torch.searchsorted(edges, torch.special.ndtr(normal) * total).clamp(max=edges.shape[1] - 1)
-    trailing = [1] * (particles.ndim - 2)
-    drawn = torch.take_along_dim(particles, index.reshape(*index.shape, *trailing), 1)
-    return drawn.masked_fill(total.isnan().reshape(-1, 1, *trailing), torch.nan)
-
-
-class _EachParticle(nn.Module):
+class EachParticle(nn.Module):
     """The score model of a row's particles, ``(N, K, *shape)``, each under the row's condition."""
 
     def __init__(self, score_model: ScoreModel) -> None:
@@ -200,6 +136,7 @@ class _EachParticle(nn.Module):
         self.any_dtype = getattr(score_model, "any_dtype", False)
 
     def forward(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
+        """Return the score of each particle."""
         n, k = x.shape[:2]
         rows = torch.arange(n, device=x.device).repeat_interleave(k)
         return self.score_model(x.flatten(0, 1), sigma, **condition_rows(condition, n, rows)).unflatten(0, (n, k))
