@@ -226,7 +226,8 @@ def fit_model(
     def model() -> Model:
         watched = None if trainer.watch is None else trainer.watch.result
         parts = plan, method, trainer.averaged_model, moments, trainer.curve, networks.source, data.contexts, watched
-        return with_residual(Model(encoding, *parts), trainer.batches)
+        # of all rows, those held out too
+        return with_residual(Model(encoding, *parts), data.batches.to(trainer.batches.device, trainer.batches.dtype))
 
     if log is not None:
         accelerator.init_trackers("ncsn", {choice.name: str(choice.value) for choice in plan.choices})
