@@ -27,7 +27,13 @@ LabelOption = Annotated[
         "file's; makes the model class-conditional."
     ),
 ]
-LabelOutOption = Annotated[str | None, typer.Option(help="The column of class labels, which is left out of the data.")]
+LabelOutOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of class labels, which is left out of the data; `folder` for sub-folders of images, `labels` for an "
+        "IDX file's."
+    ),
+]
 SizeOption = Annotated[
     str | None,
     typer.Option(
@@ -50,6 +56,13 @@ ChannelsOption = Annotated[
         metavar="first|last",
         help="Where an array of images has its channels, if its shape does not say.",
         callback=lambda channels: _readable("channels", channels),
+    ),
+]
+FeaturesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What images are compared in: a .pt2 or TorchScript file, package.module:Name, or inception:WEIGHTS; when not "
+        "given a classifier of the data's own labels, or the pixels."
     ),
 ]
 PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]

@@ -90,7 +90,7 @@ class Model(FlowModel):
             dtype: Type in which to walk; that of ``x_init`` or of the levels when None, single precision by default.
             shared: Whether several processes, as ``torchrun`` or ``accelerate launch`` start them, share out the walk. Each has
                 to call this with a generator of the same seed (without one the main process's is everyone's); each returns
-                all samples, those of one process, and its callback sees its own. Not with ``given``.
+                all samples, those of one process, and its callback sees its own.
             **options: Options of the sampler, such as ``churn``.
 
         Returns:
@@ -105,8 +105,10 @@ class Model(FlowModel):
         n_samples = int(n_samples)
         if given is not None:
             asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
-            asked |= {"shared": shared or None}
             how = {"label": label, "steps": steps, "denoise_last": denoise_last, "chunk_size": chunk_size}
+            if shared:
+                generator = common_generator(generator)
+                how |= {"part": part_of_process(), "joined": gathered}
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
