@@ -439,7 +439,7 @@ def test_bits_per_dimension_are_those_of_the_log_density() -> None:
     u = torch.rand(5, 3, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64).numpy()
     np.testing.assert_allclose(bits, -model.score_samples(x[:5] + u - 0.5) / (12 * np.log(2)), rtol=1e-9)
     with pytest.raises(SettingError, match="bits per dimension are of images"):
-        gaussian(white(30, 2)).bits_per_dimension(white(2, 2))
+        gaussian(white(30, 2)).bits_per_dimension(white(30, 2))
 
 
 def test_flat_rows_are_no_images() -> None:

@@ -23,7 +23,7 @@ from ncsn.score import evaluation_mode
 
 Limits = tuple[float, float]
 
-_BATCH, _FITTED_ROWS = 250, 5000
+_BATCH, _FITTED_ROWS = 250, 2000
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def pixels(training: Values, n_components: int = 40) -> ImageFeatures:
     others; its length does. Distances then see noise and blur, and neighbours copies; what is drawn they see dimly.
 
     Args:
-        training: Images that the components are of; some 5,000 of them, at even distances, if there are more.
+        training: Images that the components are of; some 2,000 of them, at even distances, if there are more.
         n_components: Most components.
     """
     pictures = as_images(training)

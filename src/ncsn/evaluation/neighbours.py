@@ -14,7 +14,12 @@ _K = 5
 
 def _neighbour_distances(a: Points, b: Points, k: int) -> Points:
     """Return for each row of ``a`` the distance to its ``k``-th nearest row of ``b``; a row itself counts as one."""
-    return np.concatenate([np.partition(block, k - 1, axis=1)[:, k - 1] for block in distances(a, b)])
+    found = []
+    for block in distances(a, b):
+        block.partition(k - 1, axis=1)
+        # a view would keep all of the block
+        found.append(block[:, k - 1].copy())
+    return np.concatenate(found)
 
 
 class PRDC(NamedTuple):
