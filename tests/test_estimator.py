@@ -432,6 +432,16 @@ def test_rows_that_do_not_fit_the_model_are_refused(x: Any, message: str) -> Non
             call(x)
 
 
+def test_bits_per_dimension_are_those_of_the_log_density() -> None:
+    x = np.random.default_rng(0).integers(90, 150, (20, 3, 4), dtype=np.uint8)
+    model = gaussian(x)
+    bits = model.bits_per_dimension(x[:5], random_state=3)
+    u = torch.rand(5, 3, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64).numpy()
+    np.testing.assert_allclose(bits, -model.score_samples(x[:5] + u - 0.5) / (12 * np.log(2)), rtol=1e-9)
+    with pytest.raises(SettingError, match="bits per dimension are of images"):
+        gaussian(white(30, 2)).bits_per_dimension(white(30, 2))
+
+
 def test_flat_rows_are_no_images() -> None:
     model = gaussian(white(20, 4).reshape(20, 2, 2))
     with pytest.raises(DataError, match=r"rows of shape \(4,\) given; the model was fitted on \(2, 2\)"):

@@ -294,6 +294,10 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         model.check_gives_score("log-density")
         return as_given(X, model.log_density(self._validated(X), **self._seeded(how, random_state)))
 
+    def bits_per_dimension(self, X: Any, *, random_state: Any = None, **how: Any) -> NDArray[Any]:
+        """Return the bits a value of images of whole grey levels: `Model.bits_per_dimension`, with its arguments."""
+        return self._fitted().bits_per_dimension(self._validated(X), **self._seeded(how, random_state)).numpy()
+
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood of the rows in nats, the mean of `score_samples`; ``y`` is not used."""
         return float(self.score_samples(X).mean())
@@ -373,8 +377,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         model = self._fitted()
         if is_main_process():
             names = getattr(self, "feature_names_in_", np.array([])).tolist() or None
-            parts = ("score_net", "network")
-            parameters = {k: plain_value(v) for k, v in self.get_params(deep=False).items() if k not in parts}
+            given = self.get_params(deep=False).items()
+            parameters = {k: plain_value(v) for k, v in given if k not in ("score_net", "network")}
             parameters["augmentation"] = to_plain(self.augmentation)
             kept = {"parameters": parameters, "n_features_in": self.n_features_in_, "feature_names_in": names}
             model.save(folder, kept)

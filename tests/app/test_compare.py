@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from ncsn.app.compare import compare_methods, run_comparison
-from ncsn.data import Dataset, load
+from ncsn.app.compare import _features, compare_methods, run_comparison
+from ncsn.data import Dataset, load, split
+from ncsn.evaluation import Classifier, frechet_distance
 from ncsn.methods import METHODS
 from ncsn.noise import Given
 
@@ -54,3 +56,30 @@ def test_a_table_whose_held_out_rows_have_what_training_lacks_is_compared() -> N
     table = pd.DataFrame({"town": town, "x": rng.normal(size=60)})
     results = compare_methods(Dataset("towns", table), ["edm"], training_steps=3, seeds=[0], samples=40)
     assert results["distance"].notna().all() and results["floor"].gt(0).all()
+
+
+def test_images_are_read_and_compared_as_asked(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 12, 12), dtype=np.uint8)
+    np.savez("images.npz", x=pixels, y=np.arange(50) % 2)
+    line = ["compare", "images.npz", "--methods", "edm", "--out", "out", "--budget", 2, "--seeds", 1, "--label", "y"]
+    assert command(*line, "--size", 8, "--features", "torch.nn:Flatten") == 0
+    rows = pd.DataFrame(json.loads(Path("out/comparison.json").read_text()))
+    dataset = load("images.npz", label="y", size=8)
+    train, held_out = (images.reshape(-1, 64) / 255 for images in split(dataset.values, dataset.labels, seed=0)[:2])
+    np.testing.assert_allclose(rows["floor"], frechet_distance(train, held_out), rtol=1e-4)
+    np.testing.assert_allclose(rows["ratio"], rows["distance"] / rows["floor"])
+    # of a UNet they would take longer than all else
+    assert rows["log_likelihood"].isna().all() and "Fréchet" in Path("out/report.html").read_text()
+    assert command(*line, "--size", "small") == 2
+    assert command("compare", "moons", "--methods", "edm", "--out", "no", "--features", "torch.nn:Flatten") == 1
+    assert "features are for images" in capsys.readouterr().err
+
+
+def test_images_are_judged_by_a_classifier_of_their_labels_or_by_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ncsn.evaluation.classifier._SEEN", 500)
+    images, labels = np.random.default_rng(0).integers(0, 256, (50, 8, 8), dtype=np.uint8), np.arange(50) % 2
+    for known, judge in ((labels, Classifier), (None, None)):
+        parts = split(images, known)
+        features = _features(None, parts, seed=0)
+        assert features is not None and (judge is None or isinstance(features.network, judge))
+        assert features.of_pixels == (known is None)

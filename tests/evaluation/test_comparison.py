@@ -31,7 +31,7 @@ def test_ratio_is_one_for_fresh_real_data_and_grows_with_error() -> None:
     assert copies["copied_fraction"].value == 1 and copies["sliced_wasserstein2"].ratio == pytest.approx(1)
 
 
-def test_samples_and_training_set_are_cut_to_one_size() -> None:
+def test_samples_and_training_set_are_cut_to_one_size(no_classifiers: None) -> None:
     # Unmatched, a few samples would look worse than many training rows of the same distribution.
     training, held_out = moons(2000, seeded(1)), moons(2000, seeded(2))
     few = [
@@ -46,7 +46,7 @@ def test_samples_and_training_set_are_cut_to_one_size() -> None:
 
 
 def test_the_same_generator_gives_the_same_table() -> None:
-    sets = [moons(300, seeded(s)) for s in range(3)]
+    sets = [moons(100, seeded(s)) for s in range(3)]
     assert compare(*sets, generator=seeded()).to_dict() == compare(*sets, generator=seeded()).to_dict()
     assert compare(*sets, generator=seeded()).to_dict() != compare(*sets, generator=seeded(1)).to_dict()
 

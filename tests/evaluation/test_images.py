@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def test_bad_images_are_bad_by_pixels_too(name: str) -> None:
     assert table["coverage"].value < 0.6 * table["coverage"].floor and table["c2st"].value > 0.9
 
 
-def test_a_missing_class_and_copies_are_seen(judge: ImageFeatures) -> None:
+def test_a_missing_class_and_copies_are_seen(judge: ImageFeatures, no_classifiers: None) -> None:
     fresh, labels = PARTS.held_out[::2], PARTS.held_out_labels[::2]
     rest = PARTS.held_out[1::2]
     good = compare(fresh, rest, PARTS.train, features=judge, asked=labels, generator=seeded())
@@ -90,7 +91,9 @@ def test_a_missing_class_and_copies_are_seen(judge: ImageFeatures) -> None:
     assert wrong["read_as_asked"].value < 0.3 and "read as the class that was asked" in wrong.verdict
 
 
-def test_samples_that_are_not_finite_are_left_out_with_their_classes(judge: ImageFeatures) -> None:
+def test_samples_that_are_not_finite_are_left_out_with_their_classes(
+    judge: ImageFeatures, no_classifiers: None
+) -> None:
     fresh, labels = PARTS.held_out.copy(), PARTS.held_out_labels
     fresh[::3] = np.nan
     table = compare(fresh, PARTS.held_out, PARTS.train, features=judge, asked=labels, generator=seeded())
@@ -143,6 +146,35 @@ def test_networks_from_files(tmp_path: Path) -> None:
     for name in ("net.pt2", "net.pt"):
         np.testing.assert_allclose(features_at(str(tmp_path / name))(DIGITS.values), expected, atol=1e-5)
     assert features_at("ncsn.evaluation.features:as_images").name == "as_images"
+
+
+def test_of_many_images_some_are_taken_and_it_is_said(monkeypatch: pytest.MonkeyPatch, no_classifiers: None) -> None:
+    seen: list[int] = []
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        seen.append(len(images))
+        return images.flatten(1)
+
+    monkeypatch.setattr("ncsn.evaluation.sets.MOST_IMAGES", 40)
+    images = np.random.default_rng(0).integers(0, 256, (160, 4, 4), dtype=np.uint8)
+    labels = np.arange(100) % 2
+    table = compare(images[:100], images[100:130], images, features=network, asked=labels, generator=seeded())
+    assert seen == [40, 30, 40] and (table.n_rows, table.n_held_out) == (40, 30)
+    said = "copies are looked for among 40 of the 160 training images, taken at random"
+    assert said in str(table) and table.to_dict()["copies_among"] == (40, 160)
+    few = compare(*(images[:30] for _ in range(3)), features=network, generator=seeded())
+    assert "copies are looked for" not in str(few) and few["copied_fraction"].value == 1
+
+
+def test_images_stay_in_8_bits_until_a_few_are_needed() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (400, 3, 64, 64), dtype=np.uint8)
+    tracemalloc.start()
+    features = ImageFeatures(lambda batch: batch.mean((2, 3)), "colours")
+    table = compare(images[:100], images[100:200], images, features=features, generator=seeded(), max_rows=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # NumPy's share: in float64 the training images alone would be 39 MB; 40 of them, whose components are found, are 4
+    assert peak < 25e6 and table.n_rows == 100
 
 
 class Trap:

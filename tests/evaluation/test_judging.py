@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_models import gaussian
 
 from ncsn.data import Encoding, load, split
 from ncsn.evaluation import judge
+from ncsn.evaluation.judging import bits_of
 
-from .common import mixed_table
+from .common import mixed_table, normal
 
 
 class KnownModel:
@@ -53,7 +55,11 @@ def test_where_no_row_can_be_there_is_no_mean() -> None:
     assert "20 held-out rows cannot be by the model" in str(judged)
 
 
-def test_images_with_labels_are_judged_by_a_classifier_that_is_told_what_was_asked() -> None:
+def test_images_with_labels_are_judged_by_a_classifier_that_is_told_what_was_asked(
+    monkeypatch: pytest.MonkeyPatch, no_classifiers: None
+) -> None:
+    # digits of 8 x 8 need fewer to be read
+    monkeypatch.setattr("ncsn.evaluation.classifier._SEEN", 20_000)
     digits = load("digits")
     train, held_out, labels, held_out_labels = split(digits.values, digits.labels, 0.5)
     by_class = {label: held_out[held_out_labels == label] for label in range(10)}
@@ -77,3 +83,21 @@ def test_images_with_labels_are_judged_by_a_classifier_that_is_told_what_was_ask
     assert table["read_as_asked"].value == pytest.approx((labels != 7).mean(), abs=0.04)
     assert table["class_shares"].value == pytest.approx((labels == 7).mean(), abs=0.04)
     assert json.loads(json.dumps(judged.to_dict()))["comparison"]["verdict"] == table.verdict
+
+
+def test_bits_of_8_bit_images_are_told_with_their_error(no_classifiers: None) -> None:
+    # white noise of 40 grey levels, and a network that stays at its density
+    images = (120 + 40 * normal(400, 3, 4)).round().clip(0, 255).astype(np.uint8)
+    model = gaussian(images[:300]).model_
+    judged = judge(model, images[:300], images[300:], log_likelihood=False, bits_images=64, rows=60)
+    bits = judged.bits
+    assert bits is not None and bits.n_images == 64 and judged.log_likelihood is None
+    # the entropy of the normal density, and the spread of half a chi-square of 12 degrees over 12
+    assert bits.mean == pytest.approx(math.log2(40 * math.sqrt(2 * math.pi * math.e)), abs=4 * bits.standard_error)
+    assert bits.standard_error == pytest.approx(math.sqrt(0.5 / 12) / math.log(2) / 8, rel=0.35)
+    assert f"bits per dimension: {bits.mean:.3f} ± {bits.standard_error:.3f}" in str(judged)
+    assert "of 64 held-out images" in str(judged) and "from -0.5 to 0.5" in str(judged)
+    assert json.loads(json.dumps(judged.to_dict(), allow_nan=False))["bits"]["n_images"] == 64
+    # the same values as floating-point numbers are no 8-bit images, and one has no standard error
+    for held_out in (images[300:].astype(float), images[300:301]):
+        assert bits_of(model, held_out, 64, torch.Generator()) is None

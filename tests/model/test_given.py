@@ -70,7 +70,7 @@ def test_the_bound_is_within_a_twentieth_of_a_nat_of_the_known_probabilities() -
 
 def test_a_trained_model_has_the_known_probabilities_too() -> None:
     table = categories_of(SHARES).sample(frac=1, random_state=0)
-    model = NCSN(random_state=0, training_steps=1500).fit(table)
+    model = NCSN(random_state=0, training_steps=1500, width=64, n_blocks=2).fit(table)
     pairs = pd.DataFrame(list(SHARES), columns=["a", "b"])
     log_p = model.score_samples(pairs, draws=32, random_state=0)
     shares = np.array(list(SHARES.values()))

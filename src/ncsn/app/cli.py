@@ -15,6 +15,7 @@ from ncsn.app.options import (
     ChannelsOption,
     ColumnsOption,
     DataArgument,
+    FeaturesOption,
     GivenColumnsOption,
     LabelOption,
     LabelOutOption,
@@ -258,6 +259,10 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
     label: LabelOutOption = None,
     points: PointsOption = 5000,
+    size: SizeOption = None,
+    background: BackgroundOption = None,
+    channels: ChannelsOption = None,
+    features: FeaturesOption = None,
 ) -> None:
     """Train methods on the same data with the same network and steps, and write how good they are at what cost."""
     from ncsn.app.compare import run_comparison
@@ -266,7 +271,9 @@ def compare(
     names = [name.strip() for name in methods.split(",")]
     for name in names:
         _method(name, "--methods")
-    table = run_comparison(data, names, out, budget=budget, seeds=seeds, points=points, label=label)
+    how: dict[str, Any] = {"size": size, "background": background or "white", "channels": channels}
+    how["features"] = None if features is None else _features(features)
+    table = run_comparison(data, names, out, budget=budget, seeds=seeds, points=points, label=label, **how)
     say(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
     say(f"wrote {out}/report.html")
 
@@ -286,11 +293,13 @@ def evaluate(
     size: SizeOption = None,
     background: BackgroundOption = None,
     channels: ChannelsOption = None,
-    features: Annotated[
-        str | None,
+    features: FeaturesOption = None,
+    bits: Annotated[
+        int | None,
         typer.Option(
-            help="What images are compared in: a .pt2 or TorchScript file, package.module:Name, or inception:WEIGHTS; when not "
-            "given a classifier of the run's own labels, or the pixels."
+            min=2,
+            help="Held-out images of 8 bits whose bits per dimension are computed; when not given 64, and none of a UNet, which "
+            "takes minutes on a CPU.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -309,7 +318,7 @@ def evaluate(
             param_hint=f"--{next(name for name in images if images[name])}",
         )
     judge = None if features is None else _features(features)
-    how: dict[str, Any] = {"target": target, "features": judge, "seed": seed, "allow": allow or ()}
+    how: dict[str, Any] = {"target": target, "features": judge, "bits_images": bits, "seed": seed, "allow": allow or ()}
     evaluation = evaluate_run(run, data=data, **how, **images)
     typer.echo(json.dumps(evaluation.to_dict(), indent=1) if as_json else str(evaluation))
 

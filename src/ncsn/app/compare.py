@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,11 +13,20 @@ import torch
 from ncsn.app.console import say
 from ncsn.app.page import Report
 from ncsn.app.report import environment
-from ncsn.app.runs import method_at
-from ncsn.data import Dataset, load, split
+from ncsn.app.runs import has_quick_density, method_at
+from ncsn.data import Dataset, Split, load, split
 from ncsn.errors import DataError, RunError, SettingError
 from ncsn.estimator import NCSN
-from ncsn.evaluation import sliced_wasserstein2, stray_fraction
+from ncsn.evaluation import (
+    ImageFeatures,
+    frechet_distance,
+    pixels,
+    sliced_wasserstein2,
+    stray_fraction,
+    train_classifier,
+)
+from ncsn.evaluation.distances import some_of
+from ncsn.evaluation.features import as_images, features_of, limits_of
 from ncsn.evaluation.judging import mean_log_density
 from ncsn.files import write_bytes
 from ncsn.methods import Method, method_named, name_of
@@ -42,6 +52,7 @@ def compare_methods(
     training_steps: int | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     samples: int = 5000,
+    features: Any = None,
     progress: Callable[[str, int], Callable[[Progress], None]] | None = None,
 ) -> pd.DataFrame:
     """Train each method on the same data with the same network and number of steps, and judge its samples.
@@ -53,19 +64,21 @@ def compare_methods(
         methods: Names of `methods.METHODS`, or methods; or each under a name for the table.
         training_steps: Optimiser steps of each; the plan's when None.
         seeds: Seeds of data, training and samples.
-        samples: Number of samples judged.
+        samples: Number of samples judged; of images at most as many as are trained on.
+        features: What images are judged in, as in `evaluation.compare`; when None a classifier that is trained on the labels of
+            each seed's training images, where there are some, otherwise the pixels.
         progress: ``progress(method, seed)`` returns the callback of that training.
 
     Returns:
         One row for each method, seed and number of steps, with the columns ``method``, ``seed``, ``share`` (of the method's
-        own number of steps), ``steps``, ``evaluations``, ``distance`` (sliced W2, in standardised units), ``floor`` (the
-        training set's own), ``ratio`` (NaN where the floor is 0),
+        own number of steps), ``steps``, ``evaluations``, ``distance`` (sliced W2, in standardised units; of images the Fréchet
+        distance in features), ``floor`` (the training set's own), ``ratio`` (NaN where the floor is 0),
         ``strays`` (share of samples far from every training row), ``training_seconds``, ``sampling_seconds`` and
         ``log_likelihood`` (mean of held-out rows in nats, in standardised units; of a table with atoms a lower bound in the
-        data's own, over the rows that can be; NaN where there is none).
+        data's own, over the rows that can be; NaN where there is none, and of a UNet, which would take longer than training).
 
     Raises:
-        SettingError: A method is unknown, or there is no method or seed.
+        SettingError: A method is unknown, there is no method or seed, or features are given of what are no images.
         DataError: The data cannot be used.
     """
     if not methods or not seeds:
@@ -74,26 +87,56 @@ def compare_methods(
         methods = {name_of(method_named(method)): method for method in methods}
     rows = []
     for seed in seeds:
-        training, held_out = _data(dataset, seed)
+        parts = _data(dataset, seed)
+        training, held_out = parts.train, parts.held_out
+        judge = _features(features, parts, seed)
         for name, method in methods.items():
             estimator = NCSN(method=method, training_steps=training_steps, random_state=seed)
             start = perf_counter()
             estimator.fit(training, callback=None if progress is None else progress(name, seed))
             facts = {"method": name, "seed": seed, "training_seconds": perf_counter() - start}
-            judged = _judged(estimator.model_, training, held_out, samples, seed)
+            judged = _judged(estimator.model_, training, held_out, samples, seed, judge)
             rows += [facts | reached for reached in judged]
     return pd.DataFrame(rows)
 
 
-def _judged(model: Model, training: Any, held_out: Any, samples: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield what a model's samples reach at each share of its own number of steps."""
-    seen, unseen = model.known_rows(training), model.known_rows(held_out)
+def _features(given: Any, parts: Split, seed: int) -> ImageFeatures | None:
+    """Return what the images of a seed are judged in; None of other data."""
+    if isinstance(parts.train, pd.DataFrame) or parts.train.ndim < 3:
+        if given is not None:
+            raise SettingError("features are for images, and these data are none")
+        return None
+    if given is not None:
+        return features_of(given)
+    if parts.train_labels is None:
+        return pixels(parts.train)
+    return train_classifier(parts.train, parts.train_labels, parts.held_out, parts.held_out_labels, seed=seed)
 
-    def distance(rows: torch.Tensor) -> float:
-        return sliced_wasserstein2(rows, unseen, generator=torch.Generator().manual_seed(seed))
+
+def _judged(
+    model: Model, training: Any, held_out: Any, samples: int, seed: int, features: ImageFeatures | None
+) -> Iterator[dict[str, Any]]:
+    """Yield what a model's samples reach at each share of its own number of steps."""
+    rows_of: Callable[[Any], Any]
+    seen: Any
+    unseen: Any
+    if features is None:
+        rows_of, seen, unseen = model.rows, model.known_rows(training), model.known_rows(held_out)
+    else:
+        limits = limits_of(as_images(training))
+        rows_of = partial(features, limits=limits)
+        seen, unseen = rows_of(training), rows_of(held_out)
+        samples = min(samples, len(seen))
+
+    def distance(rows: Any) -> float:
+        generator = torch.Generator().manual_seed(seed)
+        if features is None:
+            return sliced_wasserstein2(rows, unseen, generator=generator)
+        # it depends on the number of rows: as many of the training set as there are samples
+        return frechet_distance(rows[some_of(len(rows), samples, generator)], unseen)
 
     floor, density = distance(seen), float("nan")
-    if model.method.gives_score:
+    if model.method.gives_score and has_quick_density(model):
         some, generator = held_out[:DENSITY_ROWS], torch.Generator().manual_seed(seed)
         in_units, standardised, _ = mean_log_density(model, some, generator=generator)
         found = in_units if model.is_bound else standardised
@@ -109,7 +152,7 @@ def _judged(model: Model, training: Any, held_out: Any, samples: int, seed: int)
 
         start = perf_counter()
         drawn = model.sample(samples, steps=steps, generator=torch.Generator().manual_seed(seed), callback=count)
-        taken, rows = perf_counter() - start, model.rows(drawn)
+        taken, rows = perf_counter() - start, rows_of(drawn)
         reached = distance(rows)
         yield {
             "share": share,
@@ -124,17 +167,17 @@ def _judged(model: Model, training: Any, held_out: Any, samples: int, seed: int)
         }
 
 
-def _data(dataset: Dataset, seed: int) -> tuple[Any, Any]:
-    """Return a seed's training and held-out rows."""
+def _data(dataset: Dataset, seed: int) -> Split:
+    """Return a seed's training and held-out rows, with their labels."""
     if dataset.draw is None:
         parts = split(dataset.values, dataset.labels, seed=seed)
         if min(len(parts.train), len(parts.held_out)) < 6:
             raise DataError(
                 f"{dataset.name}: {len(dataset.values)} rows are too few to compare methods on; give 30 or more"
             )
-        return parts.train, parts.held_out
+        return parts
     generator = torch.Generator().manual_seed(seed)
-    return dataset.draw(len(dataset.values), generator), dataset.draw(HELD_OUT_POINTS, generator)
+    return Split(dataset.draw(len(dataset.values), generator), dataset.draw(HELD_OUT_POINTS, generator), None, None)
 
 
 def run_comparison(
@@ -146,14 +189,17 @@ def run_comparison(
     seeds: int = 3,
     points: int = 5000,
     label: str | None = None,
+    features: Any = None,
+    **images: Any,
 ) -> pd.DataFrame:
     """Compare methods and write ``report.html``, ``figures/`` and ``comparison.json`` into a new or empty folder.
 
-    Methods are named, or given by import paths ``package.module:Name``. Returned are the medians over the seeds.
+    Methods are named, or given by import paths ``package.module:Name``. ``features`` is what images are judged in, and
+    ``images`` how they are read, as arguments of `load`. Returned are the medians over the seeds.
     """
     if folder.is_file() or (folder.exists() and any(folder.iterdir())):
         raise RunError(f"{folder} is not empty or no folder; name another one for the comparison")
-    dataset = load(data, n=points, label=label)
+    dataset = load(data, n=points, label=label, **images)
 
     def judged(method: str, seed: int) -> Callable[[Progress], None]:
         def advance(progress: Progress) -> None:
@@ -163,13 +209,14 @@ def run_comparison(
         return advance
 
     chosen = {name: method_at(name) for name in methods}
-    results = compare_methods(dataset, chosen, training_steps=budget, seeds=range(seeds), progress=judged)
+    how: dict[str, Any] = {"training_steps": budget, "seeds": range(seeds), "features": features, "progress": judged}
+    results = compare_methods(dataset, chosen, **how)
     table = _medians(results)
     report = Report(
         f"ncsn: methods on {dataset.name}",
-        "Each method trains the same network for the same number of steps on the same data. Distances are sliced W2 to "
-        "held-out data in standardised units, as multiples of the training set's own: 1.00 means as close as the training "
-        "data are. Figures are medians over the seeds.",
+        "Each method trains the same network for the same number of steps on the same data. Distances to held-out data are "
+        "sliced W2 in standardised units, of images Fréchet distances in features, as multiples of the training set's own: 1.00 "
+        "means as close as the training data are. Figures are medians over the seeds.",
     )
     report.section("Quality by number of evaluations")
     caption = "Distance to held-out data by evaluations of the network a sample; bars span the seeds."

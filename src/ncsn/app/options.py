@@ -33,7 +33,13 @@ GivenColumnsOption = Annotated[
         metavar="COLUMN", help="A column that is always known: the others are learned given it; may be repeated."
     ),
 ]
-LabelOutOption = Annotated[str | None, typer.Option(help="The column of class labels, which is left out of the data.")]
+LabelOutOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of class labels, which is left out of the data; `folder` for sub-folders of images, `labels` for an "
+        "IDX file's."
+    ),
+]
 SizeOption = Annotated[
     str | None,
     typer.Option(
@@ -73,6 +79,13 @@ AugmentationOption = Annotated[
         help="How images are moved for training, which the network is told, so that samples are not; or one of your own as "
         "package.module:Name.",
         callback=lambda augmentation: _augmentation(augmentation),
+    ),
+]
+FeaturesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What images are compared in: a .pt2 or TorchScript file, package.module:Name, or inception:WEIGHTS; when not "
+        "given a classifier of the data's own labels, or the pixels."
     ),
 ]
 PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]

@@ -225,7 +225,8 @@ def _add_comparison(report: Report, comparison: Comparison) -> None:
         "and a ratio of 1.00 means as good as real data."
     )
     if comparison.judge:
-        report.prose(f"Images are compared in features. Judge: {comparison.judge}.")
+        taken = f" {comparison.taken.capitalize()}." if comparison.taken else ""
+        report.prose(f"Images are compared in features. Judge: {comparison.judge}.{taken}")
     if comparison.left_out:
         names = ", ".join(map(str, comparison.left_out))
         report.prose(f"Compared in duplicates only: {names}.")

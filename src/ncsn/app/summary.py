@@ -44,7 +44,7 @@ TRUTH_ROWS = 50_000
 def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: int) -> dict[str, Any]:
     """Return the short facts that a report begins with."""
     watched = {} if model.validation is None else {"weights kept": f"those of step {model.validation.kept.step:,}"}
-    return {
+    facts = {
         "training rows": n_training,
         "held-out rows": n_held_out,
         "method": model.name,
@@ -53,6 +53,7 @@ def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: 
         f"{BOUND if model.is_bound else 'held-out log-likelihood'}, nats a row": evaluation.log_likelihood,
         "in standardised units": evaluation.standardised_log_likelihood,
     }
+    return facts if evaluation.bits is None else facts | {"bits per dimension": str(evaluation.bits)}
 
 
 def _shown(model: Model, images: Any) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from accelerate.utils import gather_object
 
 from ncsn.app.runs import RunSettings, has_quick_density, known_labels, load_run, without_given
 from ncsn.data import Dialect, Encoding, load, load_mask, save_samples
@@ -58,11 +59,12 @@ def sample_run(
     how["context"] = context
     walk, accelerator = Recorder(), make_accelerator()
     how["device"] = accelerator.device
-    # states that are drawn are needed in one place, and what is given is not shared out
-    how["shared"] = accelerator.num_processes > 1 and known is None and not moving
+    how["shared"] = accelerator.num_processes > 1
     if moving and known is None:
         how["callback"] = walk
     samples = model.sample(n, generator=torch.Generator().manual_seed(seed), **how)
+    # each process has seen the states of its own samples
+    walk = Recorder.joined(gather_object([walk]))
     if not is_main_process():
         return n
     # the class that was asked for is known, so that formats without a place for it can do without
@@ -206,6 +208,7 @@ def evaluate_run(
     data: str | None = None,
     target: str | None = None,
     features: Any = None,
+    bits_images: int | None = None,
     seed: int = 0,
     allow: Sequence[str] = (),
     **images: Any,
@@ -213,9 +216,9 @@ def evaluate_run(
     """Judge a run on the rows held back in training, or on other data.
 
     ``target`` is a column that trees are to predict after training on the samples, ``features`` what images are compared in: by
-    a classifier of the run's own labels when None, by pixels where there are none. It is a `RunError` where the run's own
-    data are gone or have changed. ``images`` is how those other data are read, as arguments of `load`, like the run's own where
-    None.
+    a classifier of the run's own labels when None, by pixels where there are none; ``bits_images`` is as in `judge`. It is a
+    `RunError` where the run's own data are gone or have changed. ``images`` is how those other data are read, as arguments of
+    `load`, like the run's own where None.
     """
     model, config = load_run(folder, allow)
     if "run" not in config:
@@ -234,6 +237,6 @@ def evaluate_run(
     known = known_labels(settings, dataset, parts)
     if features is None and known:
         features = train_classifier(parts.train, known["labels"], parts.held_out, known["held_out_labels"], seed=seed)
-    how: dict[str, Any] = {"target": target, "features": features, "log_likelihood": has_quick_density(model)}
-    how |= {"contexts": context, "held_out_contexts": held_out_context}
+    how: dict[str, Any] = {"target": target, "features": features, "bits_images": bits_images}
+    how |= {"log_likelihood": has_quick_density(model), "contexts": context, "held_out_contexts": held_out_context}
     return judge(model, parts.train, held_out, seed=seed, labels=known.get("labels"), **how)

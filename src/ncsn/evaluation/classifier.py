@@ -44,16 +44,17 @@ class Classifier(nn.Module):
         super().__init__()
         self.classes = classes
         channels, *size = shape
-        # of large images the first layer takes every second pixel or fewer
-        stride = max(1, round(max(size) / 32))
+        # small images are read pixel by pixel, of others the first layer takes every second one or fewer
+        stride = max(1 if max(size) < 16 else 2, round(max(size) / 32))
         size = [-(-length // stride) for length in size]
         layers: list[nn.Module] = []
         for width in _WIDTHS:
-            layers += [nn.Conv2d(channels, width, stride + 2, stride, (stride + 1) // 2, bias=False)]
-            layers += [nn.BatchNorm2d(width), nn.ReLU()]
-            if min(size) > 4:
+            layers.append(nn.Conv2d(channels, width, stride + 2, stride, (stride + 1) // 2, bias=False))
+            # before what else is done to each value, of which then a quarter is left; what leaves out pixels need not pool
+            if min(size) > (4 if stride == 1 else 16):
                 layers.append(nn.MaxPool2d(2))
                 size = [length // 2 for length in size]
+            layers += [nn.BatchNorm2d(width), nn.ReLU()]
             channels, stride = width, 1
         pooled = min(size[0], 8), min(size[1], 8)
         layers += [nn.AdaptiveAvgPool2d(pooled), nn.Flatten(), nn.Dropout(0.3)]

@@ -48,6 +48,7 @@ class Comparison:
         pairs: Of data frames, how well samples keep each pair of columns, the worst first.
         left_out: Columns of data frames that are compared in ``duplicates`` only, such as names.
         judge: What images are compared by: pixels, or the network whose features they are.
+        copies_among: Of images, the number of training images that are compared, and how many there are.
     """
 
     measures: tuple[Measure, ...]
@@ -59,6 +60,7 @@ class Comparison:
     pairs: tuple[PairFit, ...] = ()
     left_out: tuple[Hashable, ...] = ()
     judge: str = ""
+    copies_among: tuple[int, int] | None = None
 
     @property
     def verdict(self) -> str:
@@ -70,6 +72,14 @@ class Comparison:
         known = {measure.name: measure for measure in self.measures}
         main = "frechet_distance" if self.judge else "sliced_wasserstein2"
         return verdict_on(known, main, squared=bool(self.judge)) if main in known else ""
+
+    @property
+    def taken(self) -> str:
+        """What part of many training images is compared, in words; empty where all are."""
+        some, of = self.copies_among or (0, 0)
+        return (
+            f"copies are looked for among {some:,} of the {of:,} training images, taken at random" if some < of else ""
+        )
 
     def __getitem__(self, name: str) -> Measure:
         """Return a measure by name.
@@ -111,6 +121,8 @@ class Comparison:
         )
         if self.judge:
             lines.append(f"judge: {self.judge}")
+        if self.taken:
+            lines.append(self.taken)
         if self.left_out:
             names = ", ".join(map(str, self.left_out))
             lines.append(f"not compared but in duplicates: {names}")
@@ -159,8 +171,9 @@ def compare(
 
     Images are compared in features, of a network that is given or of their pixels (`pixels`), but for C2ST. Their measures
     are C2ST, the Fréchet and the kernel distance (FID, KID), coverage, copies and, but of pixels, precision, density and
-    strays. The Fréchet distance grows as sets get smaller: samples and training set are cut to one size, and it is to be read
-    beside its floor alone. The kernel distance does not, so that its floor is about 0. Where the features are those of
+    strays. At most 20,000 images of each set are taken, at random, and the table says of how many. The Fréchet distance
+    grows as sets get smaller: samples and training set are cut to one size, and it is to be read beside its floor alone. The
+    kernel distance does not, so that its floor is about 0. Where the features are those of
     `train_classifier` there are besides ``confident``, the share that it reads as a class with probability above 0.9;
     ``class_shares``, the total variation from the held-out rows in how often it reads each class; and ``read_as_asked``.
 
@@ -200,13 +213,14 @@ def compare(
     >>> 0.5 < table["sliced_wasserstein2"].ratio < 2
     True
     """
-    sets = sets_of(samples, held_out, training, scaling, categorical, leave_out, features, asked)
+    sets = sets_of(samples, held_out, training, scaling, categorical, leave_out, features, asked, generator)
     n = min(len(sets.made.rows), len(sets.known.rows))
     made, known = sets.made.some(n, generator), sets.known.some(n, generator)
     if sets.features is not None:
         measured = tuple(image_measures(made, known, sets, sets.features, max_rows, generator))
         counts = n, len(sets.kept.rows), sets.n_non_finite
-        return Comparison(measured, *counts, sets.scaling, judge=sets.features.name)
+        among = len(sets.known.rows), sets.n_training
+        return Comparison(measured, *counts, sets.scaling, judge=sets.features.name, copies_among=among)
     distances = _distances(made, sets.kept, known, sets, max_rows, generator)
     against = _against_training(sets, max_rows, generator)
     if sets.kinds is None:

@@ -23,7 +23,7 @@ from ncsn.score import evaluation_mode
 
 Limits = tuple[float, float]
 
-_BATCH, _N_COMPONENTS, _FITTED_ROWS = 250, 40, 5000
+_BATCH, _FITTED_ROWS = 250, 2000
 
 
 @dataclass(frozen=True)
@@ -120,31 +120,38 @@ def unit(images: Tensor, limits: Limits) -> Tensor:
     return ((images.to(torch.float32) - low) / (high - low)).clamp(0, 1)
 
 
-def pixels(training: Values) -> ImageFeatures:
+def pixels(training: Values, n_components: int = 40) -> ImageFeatures:
     """Return features that need no network: principal components of the pixels, and how far an image lies from them.
 
     Of 784 pixels nearest neighbours say next to nothing, and the first components alone do not see the noise that lies in the
     others; its length does. Distances then see noise and blur, and neighbours copies; what is drawn they see dimly.
 
     Args:
-        training: Images that the (at most 40) components are of.
+        training: Images that the components are of; some 2,000 of them, at even distances, if there are more.
+        n_components: Most components.
     """
     pictures = as_images(training)
     limits = limits_of(pictures)
     rows = unit(pictures[:: -(-len(pictures) // _FITTED_ROWS)], limits).flatten(1).double().numpy()
-    components = PCA(min(_N_COMPONENTS, *rows.shape), random_state=0).fit(rows)
-    mean, basis = torch.from_numpy(components.mean_), torch.from_numpy(components.components_).T
+    parts = components_of(rows, n_components)
+    name = f"pixels ({min(n_components, *rows.shape)} principal components, and the distance from them)"
+    return ImageFeatures(
+        lambda images: parts(images.flatten(1).double()), f"{name}, which see little of what is drawn", of_pixels=True
+    )
 
-    def network(images: Tensor) -> Tensor:
-        centred = images.flatten(1).double() - mean
+
+def components_of(rows: Points, n: int) -> Callable[[Tensor], Tensor]:
+    """Return what turns rows, float64, into their first principal components and how far they lie from these."""
+    fitted = PCA(min(n, *rows.shape), random_state=0).fit(rows)
+    mean, basis = torch.from_numpy(fitted.mean_), torch.from_numpy(fitted.components_).T
+
+    def parts_of(x: Tensor) -> Tensor:
+        centred = x - mean
         parts = centred @ basis
         rest = (centred.square().sum(1) - parts.square().sum(1)).clamp(min=0).sqrt()
         return torch.cat([parts, rest[:, None]], dim=1)
 
-    name = (
-        f"pixels ({basis.shape[1]} principal components, and the distance from them), which see little of what is drawn"
-    )
-    return ImageFeatures(network, name, of_pixels=True)
+    return parts_of
 
 
 def inception(weights: str | os.PathLike[str]) -> ImageFeatures:

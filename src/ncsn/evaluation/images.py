@@ -9,7 +9,7 @@ from ncsn.evaluation.classifier import Classifier
 from ncsn.evaluation.distances import Points, frechet_distance, kernel_distance
 from ncsn.evaluation.features import ImageFeatures
 from ncsn.evaluation.measure import Measure
-from ncsn.evaluation.neighbours import copies_and_strays, precision_recall_density_coverage
+from ncsn.evaluation.neighbours import ball_radii, copies_and_strays, in_balls
 from ncsn.evaluation.sets import ComparedSet, Sets
 from ncsn.evaluation.two_sample import AUC, c2st
 
@@ -41,23 +41,24 @@ def image_measures(
         generator: Source of the choice of rows.
     """
     kept, by_pixels = sets.kept.some(max_rows, generator), features.of_pixels
+    radii = ball_radii(kept.rows)
 
     def measure(x: ComparedSet) -> tuple[dict[str, float], AUC]:
         some = x.some(max_rows, generator)
         told_apart = c2st(some.values, kept.values, generator=generator)
-        shares = precision_recall_density_coverage(kept.rows, some.rows)._asdict()
+        shares = in_balls(kept.rows, radii, some.rows)._asdict()
         return {
             "c2st": told_apart.value,
             "frechet_distance": frechet_distance(x.rows, sets.kept.rows),
             "kernel_distance": kernel_distance(some.rows, kept.rows),
-            **{name: shares[name] for name in (["coverage"] if by_pixels else ["precision", "density", "coverage"])},
+            **({"coverage": shares["coverage"]} if by_pixels else shares),
         }, told_apart
 
     (values, told_apart), (floors, _) = measure(made), measure(known)
     interval = {"c2st": told_apart[1:]}
     measures = [Measure(name, value, floors[name], *interval.get(name, ())) for name, value in values.items()]
     some = sets.made.some(max_rows, generator)
-    near = zip(*(copies_and_strays(x.rows, sets.known.rows) for x in (some, kept)), strict=True)
+    near = zip(*copies_and_strays(sets.known.rows, some.rows, kept.rows), strict=True)
     copied, stray = (
         Measure(name, *each) for name, each in zip(("copied_fraction", "stray_fraction"), near, strict=True)
     )

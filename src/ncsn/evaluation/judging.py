@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,31 @@ JUDGED_PROBES = 4
 """Hutchinson's probes for the held-out log-likelihood of many dimensions: its mean over the rows averages them further."""
 
 
+BITS_IMAGES = 64
+"""Most held-out images whose bits per dimension are measured unless told."""
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bits a value that held-out images of 8 bits take, by `Model.bits_per_dimension`.
+
+    Attributes:
+        mean: Their mean over the images.
+        standard_error: That of the mean.
+        n_images: How many were measured.
+    """
+
+    mean: float
+    standard_error: float
+    n_images: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.mean:.3f} ± {self.standard_error:.3f} (mean and standard error of {self.n_images} held-out images; values "
+            "0 to 255, to each a uniform draw from -0.5 to 0.5 is added: an upper bound)"
+        )
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How good a model is, on data that training never saw.
@@ -45,6 +71,7 @@ class Evaluation:
         trained_on: How well samples serve to learn a column from (`train_on_synthetic`); None if not asked for.
         is_bound: Whether the log-likelihood is a lower bound.
         n_impossible: Held-out rows that cannot be by the model, such as those of a category that training did not have.
+        bits: Bits per dimension of some held-out images of 8 bits; None of other data, and of a model without a score.
     """
 
     comparison: Comparison
@@ -54,6 +81,7 @@ class Evaluation:
     trained_on: Measure | None = None
     n_impossible: int = 0
     is_bound: bool = False
+    bits: Bits | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON."""
@@ -67,6 +95,8 @@ class Evaluation:
             if self.standardised_log_likelihood is not None:
                 line += f", {self.standardised_log_likelihood:.4g} in standardised units"
             lines.append(line)
+        if self.bits is not None:
+            lines.append(f"bits per dimension: {self.bits}")
         if self.n_impossible:
             rows = "1 held-out row" if self.n_impossible == 1 else f"{self.n_impossible:,} held-out rows"
             lines.append(f"{rows} cannot be by the model, for values that training never had, and are left out of it")
@@ -141,6 +171,18 @@ def mean_log_density(model: Model, X: Any, **options: Any) -> tuple[float | None
     return density, float(in_rows[possible].mean()), n_impossible
 
 
+def bits_of(model: Model, images: Any, n: int, generator: torch.Generator) -> Bits | None:
+    """Return the bits per dimension of ``n`` images of 8 bits, at random; None of other data, and of fewer than two."""
+    if isinstance(images, pd.DataFrame) or images.ndim < 3 or min(n, len(images)) < 2:
+        return None
+    if images.dtype not in (np.uint8, torch.uint8):
+        return None
+    some = images[some_of(len(images), n, generator)]
+    # their mean averages over the probes of each
+    found = model.bits_per_dimension(some, n_probes=1, tolerance=1e-3, generator=generator)
+    return Bits(float(found.mean()), float(found.std()) / math.sqrt(len(found)), len(found))
+
+
 def judge(
     model: Model,
     training: Any,
@@ -149,6 +191,7 @@ def judge(
     seed: int = 0,
     rows: int = JUDGED_ROWS,
     log_likelihood: bool = True,
+    bits_images: int | None = None,
     target: Hashable = None,
     labels: Any = None,
     held_out_labels: Any = None,
@@ -166,6 +209,8 @@ def judge(
         seed: Seed of the samples and of the measures.
         rows: Most samples, and most held-out rows for the log-likelihood.
         log_likelihood: Whether to compute the held-out log-density, which takes the most time; a consistency model has none.
+        bits_images: Held-out images of 8 bits whose bits per dimension are computed; when None 64, and none without
+            ``log_likelihood``.
         target: A column of data frames that trees are to predict after training on the samples; none when None.
         labels: Classes of the training rows, of images. A model with classes is asked for those of some training rows, each as
             often, and what a classifier reads is held against them.
@@ -213,9 +258,11 @@ def judge(
         how: dict[str, Any] = {"n_probes": JUDGED_PROBES, "tolerance": 1e-4, "generator": seeded()}
         how["context"] = None if held_out_contexts is None else held_out_contexts[:rows]
         density, standardised, n_impossible = mean_log_density(model, held_out[:rows], **how)
+    n_bits = (BITS_IMAGES if log_likelihood else 0) if bits_images is None else bits_images
+    bits = bits_of(model, held_out, n_bits, seeded()) if model.method.gives_score else None
     trained_on = None
     if target is not None:
         trained_on = train_on_synthetic(samples, training, held_out, target, generator=seeded())
     options = ", ".join(f"{name}={value}" for name, value in sampling.items()) or "the method's own sampler"
     drawn = f"{n:,}, {options}" + ", given the contexts of held-out rows" * (contexts is not None)
-    return Evaluation(comparison, density, standardised, drawn, trained_on, n_impossible, model.is_bound)
+    return Evaluation(comparison, density, standardised, drawn, trained_on, n_impossible, model.is_bound, bits)

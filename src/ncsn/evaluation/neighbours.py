@@ -8,10 +8,18 @@ from ncsn.data import Values
 from ncsn.errors import DataError, SettingError
 from ncsn.evaluation.distances import Points, distances, pair
 
+# which neighbour sets the size of a ball
+_K = 5
+
 
 def _neighbour_distances(a: Points, b: Points, k: int) -> Points:
     """Return for each row of ``a`` the distance to its ``k``-th nearest row of ``b``; a row itself counts as one."""
-    return np.concatenate([np.partition(block, k - 1, axis=1)[:, k - 1] for block in distances(a, b)])
+    found = []
+    for block in distances(a, b):
+        block.partition(k - 1, axis=1)
+        # a view would keep all of the block
+        found.append(block[:, k - 1].copy())
+    return np.concatenate(found)
 
 
 class PRDC(NamedTuple):
@@ -23,7 +31,7 @@ class PRDC(NamedTuple):
     coverage: float
 
 
-def precision_recall_density_coverage(real: Values, fake: Values, k: int = 5) -> PRDC:
+def precision_recall_density_coverage(real: Values, fake: Values, k: int = _K) -> PRDC:
     """Return what share of the fakes look real (precision, density) and of the real are matched (recall, coverage).
 
     Each set stands for the union of the balls about its rows that reach to their k-th nearest neighbour in the set.
@@ -43,23 +51,45 @@ def precision_recall_density_coverage(real: Values, fake: Values, k: int = 5) ->
         DataError: A set has no more than ``k`` rows, rows that are not finite, or another width than the other.
         SettingError: ``k`` is below 1.
     """
+    genuine, made = pair(real, fake, ("real", "fake"))
+    fake_radii = ball_radii(made, k)
+    recalled = sum(int((block <= fake_radii).any(axis=1).sum()) for block in distances(genuine, made))
+    inside = in_balls(genuine, ball_radii(genuine, k), made, k)
+    return PRDC(inside.precision, recalled / len(genuine), inside.density, inside.coverage)
+
+
+def ball_radii(points: Points, k: int = _K) -> Points:
+    """Return for each row the distance to its ``k``-th nearest other row.
+
+    Raises:
+        DataError: There are no more than ``k`` rows.
+        SettingError: ``k`` is below 1.
+    """
     if k < 1:
         raise SettingError(f"k must be at least 1, not {k}")
-    genuine, made = pair(real, fake, ("real", "fake"))
-    if min(len(genuine), len(made)) <= k:
-        raise DataError(f"{min(len(genuine), len(made))} rows have no {k}th neighbour; give more rows or a smaller k")
-    real_radii = _neighbour_distances(genuine, genuine, k + 1)
-    fake_radii = _neighbour_distances(made, made, k + 1)
-    precise = recalled = inside = 0
+    if len(points) <= k:
+        raise DataError(f"{len(points)} rows have no {k}th neighbour; give more rows or a smaller k")
+    return _neighbour_distances(points, points, k + 1)
+
+
+class InBalls(NamedTuple):
+    """What of `PRDC` the balls about real rows alone say."""
+
+    precision: float
+    density: float
+    coverage: float
+
+
+def in_balls(genuine: Points, radii: Points, made: Points, k: int = _K) -> InBalls:
+    """Return precision, density and coverage of fakes by the balls about real rows, whose radii are those of `ball_radii`."""
+    precise = inside = 0
     covered = np.zeros(len(genuine), dtype=bool)
     for block in distances(made, genuine):
-        in_real = block <= real_radii
+        in_real = block <= radii
         precise += int(in_real.any(axis=1).sum())
         inside += int(in_real.sum())
         covered |= in_real.any(axis=0)
-    for block in distances(genuine, made):
-        recalled += int((block <= fake_radii).any(axis=1).sum())
-    return PRDC(precise / len(made), recalled / len(genuine), inside / (k * len(made)), float(covered.mean()))
+    return InBalls(precise / len(made), inside / (k * len(made)), float(covered.mean()))
 
 
 def _own_distances(points: Points) -> Points:
@@ -128,8 +158,8 @@ def stray_fraction(samples: Values, training: Values, threshold: float | None = 
     return float((_neighbour_distances(made, known, 1) > threshold).mean())
 
 
-def copies_and_strays(samples: Points, training: Points) -> tuple[float, float]:
-    """Return `copied_fraction` and `stray_fraction` of rows, by one search for their neighbours."""
-    apart = _neighbour_distances(samples, training, 1)
-    own = _own_distances(training)
-    return float((apart <= np.quantile(own, 0.01)).mean()), float((apart > np.quantile(own, 0.99)).mean())
+def copies_and_strays(training: Points, *sets: Points) -> list[tuple[float, float]]:
+    """Return `copied_fraction` and `stray_fraction` of the rows of each set, by one search for the neighbours of each."""
+    near, far = np.quantile(_own_distances(training), (0.01, 0.99))
+    found = (_neighbour_distances(rows, training, 1) for rows in sets)
+    return [(float((apart <= near).mean()), float((apart > far).mean())) for apart in found]

@@ -19,6 +19,9 @@ from ncsn.evaluation.encoded import TableEncoding
 from ncsn.evaluation.features import ImageFeatures, as_images, features_of, limits_of, pixels
 from ncsn.evaluation.tables import Kinds
 
+MOST_IMAGES = 20_000
+"""Most images of a set that are compared."""
+
 
 @dataclass(frozen=True)
 class ComparedSet:
@@ -55,6 +58,7 @@ class Sets:
         scaling: How the rows are scaled: ``standard``, ``range`` or ``none``.
         kinds: What the columns are, of data frames.
         features: What the rows are, of images.
+        n_training: How many training points there were, of images, of which some are taken.
     """
 
     made: ComparedSet
@@ -64,6 +68,7 @@ class Sets:
     scaling: str
     kinds: Kinds | None = None
     features: ImageFeatures | None = None
+    n_training: int = 0
 
 
 def sets_of(
@@ -75,6 +80,7 @@ def sets_of(
     leave_out: Collection[Hashable] | None = None,
     features: Any = None,
     asked: Any = None,
+    generator: Generator | None = None,
 ) -> Sets:
     """Make sets ready to be compared; the arguments are those of `compare`."""
     images = not isinstance(training, pd.DataFrame) and training.ndim > 2
@@ -88,16 +94,31 @@ def sets_of(
     if categorical is not None or leave_out is not None:
         raise SettingError("categorical and leave_out name columns of a data frame, and training is none")
     if images:
-        return _images(samples, held_out, training, scaling, features, asked)
+        return _images(samples, held_out, training, scaling, features, asked, generator)
     return _arrays(samples, held_out, training, scaling)
 
 
 def _images(
-    samples: Values, held_out: Values, training: Values, scaling: str | None, features: Any, asked: Any
+    samples: Values,
+    held_out: Values,
+    training: Values,
+    scaling: str | None,
+    features: Any,
+    asked: Any,
+    generator: Generator | None,
 ) -> Sets:
     if scaling not in (None, "range"):
         raise SettingError(f"images are compared in features of pixels from black to white, not scaled by {scaling!r}")
-    made, kept, known = map(as_images, (samples, held_out, training))
+    labels = None if asked is None else np.asarray(asked).reshape(-1)
+    if labels is not None and len(labels) != len(samples):
+        raise DataError(f"{len(labels)} classes asked for {len(samples)} samples; one a sample is needed")
+    chosen = [some_of(len(images), MOST_IMAGES, generator) for images in (samples, held_out, training)]
+    labels = None if labels is None else labels[chosen[0]]
+    # in their own type, as features take them a few at a time
+    made, kept, known = (
+        as_images(images if len(rows) == len(images) else images[rows])
+        for images, rows in zip((samples, held_out, training), chosen, strict=True)
+    )
     for images in (made, kept):
         if images.shape[1:] != known.shape[1:]:
             raise DataError(
@@ -111,12 +132,10 @@ def _images(
             raise DataError(f"{name}: {bad} of {len(images)} rows are not finite; two rows at least are to be, and all")
     limits = limits_of(known)
     used = pixels(known) if features is None else features_of(features)
-    labels = None if asked is None else np.asarray(asked).reshape(-1)
-    if labels is not None and len(labels) != len(made):
-        raise DataError(f"{len(labels)} classes asked for {len(made)} samples; one a sample is needed")
     labels = None if labels is None else labels[finite[0].cpu().numpy()]
     drawn, real, seen = (ComparedSet(used(images, limits), images) for images in (made[finite[0]], kept, known))
-    return Sets(replace(drawn, labels=labels), real, seen, int((~finite[0]).sum()), "range", features=used)
+    n_bad = int((~finite[0]).sum())
+    return Sets(replace(drawn, labels=labels), real, seen, n_bad, "range", features=used, n_training=len(training))
 
 
 def _frame(values: Values, training: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Hashable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from sklearn.base import clone
-from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -20,12 +19,13 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from threadpoolctl import threadpool_limits
-from torch import Generator
+from torch import Generator, Tensor
 
-from ncsn.data import Values, as_float64
+from ncsn.data import Values
 from ncsn.errors import DataError, SettingError
 from ncsn.evaluation.distances import Points, pair, some_of, subsample
 from ncsn.evaluation.encoded import TableEncoding
+from ncsn.evaluation.features import as_images, components_of, pixels
 from ncsn.evaluation.tables import Kinds
 
 _Z = 1.959963984540054
@@ -108,10 +108,11 @@ def c2st(
         some_a, some_b = (x.iloc[some_of(len(x), n, generator)] for x in (a, b))
         views = _of_tables(some_a, some_b, Kinds.of(b, categorical, leave_out))
     else:
-        images = as_float64(b).ndim > 2
-        first, second = pair(a, b)
-        n = _rows_of_each(len(first), len(second), n_folds)
-        views = _of_points(np.concatenate([subsample(x, n, generator) for x in (first, second)]), images)
+        n = _rows_of_each(len(a), len(b), n_folds)
+        if b.ndim > 2:
+            views = _of_images(*(as_images(x)[some_of(len(x), n, generator)] for x in (a, b)))
+        else:
+            views = _of_points(np.concatenate([subsample(x, n, generator) for x in pair(a, b)]))
     if classifier is not None:
         views = [(classifier, views[-1][1])]
     return _told_apart(views, n, n_folds, generator)
@@ -130,9 +131,17 @@ def _of_tables(a: pd.DataFrame, b: pd.DataFrame, kinds: Kinds) -> list[tuple[Any
     return [(_trees(len(rows), encoding.categorical), features), (_products(), _components(rows))]
 
 
-def _of_points(rows: Points, images: bool) -> list[tuple[Any, Points]]:
-    components = _components(rows if images else StandardScaler().fit_transform(rows))
-    return [(_trees(len(rows)), components if images else rows), (_products(), components)]
+def _of_points(rows: Points) -> list[tuple[Any, Points]]:
+    return [(_trees(len(rows)), rows), (_products(), _components(StandardScaler().fit_transform(rows)))]
+
+
+def _of_images(a: Tensor, b: Tensor) -> list[tuple[Any, Points]]:
+    if a.shape[1:] != b.shape[1:]:
+        raise DataError(f"a has images of shape {tuple(a.shape[1:])}, b of {tuple(b.shape[1:])}; they must be the same")
+    # 8-bit pixels stay such until they are components
+    images = torch.cat([a, b])
+    components = _standardised(pixels(images, _N_COMPONENTS)(images))
+    return [(_trees(len(images)), components), (_products(), components)]
 
 
 def _trees(n_rows: int, categorical: list[bool] | None = None) -> Any:
@@ -155,17 +164,16 @@ def _products() -> Any:
 
 def _components(rows: Points) -> Points:
     """Return the first principal components of unit variance and, where there are more, how far the row lies from them."""
-    centred = rows - rows.mean(axis=0)
-    components = PCA(min(_N_COMPONENTS, *rows.shape), random_state=0).fit(centred)
-    spreads = np.sqrt(components.explained_variance_)
-    parts = components.transform(centred)
+    return _standardised(cast(Points, components_of(rows, _N_COMPONENTS)(torch.from_numpy(rows)).numpy()))
+
+
+def _standardised(columns: Points) -> Points:
+    """Return those of the columns that vary, with mean 0 and unit variance."""
+    spreads = columns.std(axis=0)
     held = spreads > 1e-6 * max(spreads.max(), 1e-300)
-    rest = np.sqrt(np.maximum((centred**2).sum(axis=1) - (parts**2).sum(axis=1), 0))
-    columns = [parts[:, held] / spreads[held]]
-    if rest.std() > 1e-6 * max(spreads.max(), 1e-300):
-        columns.append(((rest - rest.mean()) / rest.std())[:, None])
+    varying = columns[:, held]
     # squares of a few far values would be all that a straight line goes by
-    return np.concatenate(columns, axis=1).clip(-5, 5)
+    return ((varying - varying.mean(axis=0)) / spreads[held]).clip(-5, 5)
 
 
 def _told_apart(views: list[tuple[Any, Points]], n: int, n_folds: int, generator: Generator | None) -> AUC:

@@ -1,6 +1,6 @@
 """Values that are known: the missing ones drawn given them, by particle Gibbs on the paths of the noise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ def impute(
     n_particles: int = 16,
     n_sweeps: int = 8,
     condition: dict[str, Any] | None = None,
+    joined: Callable[[Tensor], Tensor] | None = None,
     **how: Any,
 ) -> Tensor:
     """Fill the gaps of each row with a draw from the distribution of its missing values given its known ones.
@@ -40,7 +41,9 @@ def impute(
         n_sweeps: Walks down the levels. More particles or more sweeps, at the same cost, make the draws more exact: worth
             it where known values are unusual (4 standard deviations out) or many.
         condition: Keyword arguments for the model, such as ``{"label": labels}``; a tensor has one entry a row.
-        **how: ``denoise_last``, ``generator``, ``chunk_size`` and ``callback`` of `samplers.sample`. The states that a
+        joined: Makes the draws of all incomplete rows of those of the ``part`` that this process walks; each of several
+            processes then returns all rows.
+        **how: ``denoise_last``, ``generator``, ``chunk_size``, ``callback`` and ``part`` of `samplers.sample`. The states that a
             callback is given hold the particles, ``(rows, n_particles, *shape)``, and at the end of a sweep the one drawn
             for each row, ``(rows, 1, *shape)``.
 
@@ -87,6 +90,7 @@ def impute(
         condition=condition_rows(condition, len(known), incomplete),
         **how,
     )
+    drawn = drawn if joined is None else joined(drawn).to(known.device)
     filled = known.clone()
     filled[incomplete] = torch.where(mask[incomplete], known[incomplete], drawn[:, 0])
     return filled

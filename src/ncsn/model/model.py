@@ -101,7 +101,7 @@ class Model(FlowModel):
             dtype: Type in which to walk; that of ``x_init`` or of the levels when None, single precision by default.
             shared: Whether several processes, as ``torchrun`` or ``accelerate launch`` start them, share out the walk. Each has
                 to call this with a generator of the same seed (without one the main process's is everyone's); each returns
-                all samples, those of one process, and its callback sees its own. Not with ``given``.
+                all samples, those of one process, and its callback sees its own.
             return_log_density: Whether to return the log-density of each sample besides, given its class and context, by
                 `log_density`, which takes longer than the samples.
             **options: Options of the sampler, such as ``churn``.
@@ -121,14 +121,12 @@ class Model(FlowModel):
             self._check_has_density(guidance)
         if given is not None:
             asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
-            asked |= {"shared": shared or None, "return_log_density": return_log_density or None}
-            how = {
-                "label": label,
-                "context": context,
-                "steps": steps,
-                "denoise_last": denoise_last,
-                "chunk_size": chunk_size,
-            }
+            asked |= {"return_log_density": return_log_density or None}
+            how = {"label": label, "context": context, "steps": steps}
+            how |= {"denoise_last": denoise_last, "chunk_size": chunk_size}
+            if shared:
+                generator = common_generator(generator)
+                how |= {"part": part_of_process(), "joined": gathered}
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
         codes = self.encoding.codes(label, n_samples)

@@ -49,7 +49,7 @@ def plot_quality_by_evaluations(results: pd.DataFrame) -> Figure:
             capsize=2,
             label=str(method),
         )
-    ax.set(xscale="log", yscale="log", xlabel="evaluations of the network", ylabel="sliced W2 / training set's own")
+    ax.set(xscale="log", yscale="log", xlabel="evaluations of the network", ylabel="distance / training set's own")
     label_decades(ax.xaxis)
     label_decades(ax.yaxis)
     ax.grid(axis="y")

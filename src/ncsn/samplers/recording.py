@@ -1,6 +1,8 @@
 """What is kept of a walk: some of its states, for figures and animations."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -45,11 +47,18 @@ class Recorder:
         for step in [step for step in list(chunk)[-1:] if step % self._every]:
             del chunk[step]
         # of the estimates of clean data, which take as much room, none is kept
-        chunk[state.step] = replace(state, denoised=None)
+        chunk[state.step] = replace(state, x=state.x.cpu(), denoised=None)
         while len(chunk) > self.most:
             self._every *= 2
             for step in [step for step in chunk if step % self._every and step != state.step]:
                 del chunk[step]
+
+    @classmethod
+    def joined(cls, parts: Iterable[Self]) -> Self:
+        """Return what was kept of all samples, of the recorders of parts of them in order."""
+        whole = cls()
+        whole._chunks = [chunk for part in parts for chunk in part._chunks]
+        return whole
 
     @property
     def states(self) -> list[State]:
