@@ -146,6 +146,21 @@ def test_the_exact_target_has_the_same_gradient_with_less_variance() -> None:
         assert gradients[1].var() < 0.95 * gradients[0].var()
 
 
+def test_the_exact_target_is_for_rows_as_they_are() -> None:
+    data, noise = points(6, 2), points(6, 2, seed=1)
+    sigma = torch.full((6,), 0.8, dtype=torch.float64)
+    told = torch.zeros(6, 9, dtype=torch.float64)
+    told[[1, 4], [0, 7]] = torch.tensor([1.0, -0.3], dtype=torch.float64)
+    moved, labels = told.any(1), torch.tensor([0, 1] * 3)
+    batch = Batch(data, sigma, noise, {"augmentation": told, "label": labels}, EmpiricalScore(data, labels))
+    untold = Batch(data, sigma, noise, {"label": labels}, batch.exact)
+    expected = torch.where(moved, denoising_score_matching(wave, data, sigma, noise), stable()(wave, untold))
+    torch.testing.assert_close(stable()(wave, batch), expected)
+    # and the levels weigh as much for both
+    heavier = stable(0.5, 10.0)(wave, batch) / stable(0.5)(wave, batch)
+    torch.testing.assert_close(heavier, torch.full_like(heavier, 1 + 10 * 0.8**2 / (0.8**2 + 0.5**2)))
+
+
 def test_the_exact_target_begins_at_its_level_in_any_order() -> None:
     data, noise = points(6, 2) / 10, points(6, 2, seed=1)
     exact, sigma = EmpiricalScore(data), torch.tensor([2.0, 0.1, 0.5, 0.4, 3.0, 0.6], dtype=torch.float64)

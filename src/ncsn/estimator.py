@@ -14,11 +14,13 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from ncsn.data import Augmentation
 from ncsn.errors import RunError, SettingError, check_number
 from ncsn.files import plain_value
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
 from ncsn.model.validation import validated
+from ncsn.parts import from_plain, to_plain
 from ncsn.plan import PageSettings, Plan
 from ncsn.randomness import generator_of, seed_of
 from ncsn.training import Progress, is_main_process
@@ -62,6 +64,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         width: Width of the network.
         n_blocks: Number of its residual blocks.
         dropout: Share of hidden units that training leaves out.
+        augmentation: How images are moved for training, which the network is told as ``augmentation=``, so that samples are as
+            the images are: a name of `data.AUGMENTATIONS` (``none``, ``flips``, ``edm``), or a `data.Augmentation`.
         columns: What columns of a data frame are said to be, by name: one of `data.tables.KINDS`, such as ``category`` or
             ``drop``, or a mapping of ``kind`` and ``bounds``.
         device: ``cpu``, ``cuda``, ``mps``; the fastest there when None.
@@ -100,6 +104,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         width: int | None = None,
         n_blocks: int | None = None,
         dropout: float | None = None,
+        augmentation: str | Augmentation | None = None,
         columns: Mapping[str, Any] | None = None,
         device: str | None = None,
         mixed_precision: str | None = None,
@@ -110,14 +115,12 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.score_net = score_net
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
-        self.n_sigmas = n_sigmas
-        self.lr = lr
+        self.n_sigmas, self.lr = n_sigmas, lr
         self.method, self.network = method, network
         self.training_steps, self.batch_size = training_steps, batch_size
         self.width, self.n_blocks = width, n_blocks
-        self.dropout, self.columns = dropout, columns
-        self.device = device
-        self.mixed_precision = mixed_precision
+        self.dropout, self.augmentation, self.columns = dropout, augmentation, columns
+        self.device, self.mixed_precision = device, mixed_precision
         self.accumulation, self.minutes, self.compile = accumulation, minutes, compile
         self.random_state = random_state
 
@@ -359,6 +362,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             names = getattr(self, "feature_names_in_", np.array([])).tolist() or None
             parts = ("score_net", "network")
             parameters = {k: plain_value(v) for k, v in self.get_params(deep=False).items() if k not in parts}
+            parameters["augmentation"] = to_plain(self.augmentation)
             kept = {"parameters": parameters, "n_features_in": self.n_features_in_, "feature_names_in": names}
             model.save(folder, kept)
 
@@ -377,6 +381,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             parameters = dict(kept.get("parameters", {}))
             if parameters.get("method") is None:
                 parameters["method"] = model.method
+            parameters["augmentation"] = from_plain(parameters.get("augmentation"))
             factory = model.network if not isinstance(model.network, str) else network
             estimator = cls(score_net if model.network == "score_net" else None, network=factory, **parameters)
             estimator.n_features_in_ = int(kept.get("n_features_in", math.prod(model.encoding.data_shape)))
@@ -388,7 +393,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return estimator
 
 
-_PLANNED = ("training_steps", "batch_size", "width", "n_blocks", "dropout")
+_PLANNED = ("training_steps", "batch_size", "width", "n_blocks", "dropout", "augmentation")
 """Parameters that are settings of the plan by the same name."""
 
 _SEEN = ("n_features_in_", "feature_names_in_")

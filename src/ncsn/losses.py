@@ -54,7 +54,8 @@ class Batch:
         sigma: Noise level of each row, ``(N,)``.
         noise: Standard normal noise, the shape of ``samples``.
         condition: What the model is told, as keyword arguments; a tensor has one entry a row.
-        exact: The exact score of the data, or of some of their rows; None where it is not to be had.
+        exact: The exact score of the data as they are, or of some of their rows; None where it is not to be had. It is not
+            told of an augmentation.
         progress: The share of the training that is done.
 
     Raises:
@@ -72,6 +73,12 @@ class Batch:
     def noisy(self) -> Tensor:
         """The rows with their noise."""
         return self.samples + expand_sigma(self.sigma, self.samples) * self.noise
+
+    @cached_property
+    def as_they_are(self) -> Tensor:
+        """Which rows are the data's own, ``(N,)``: not images that an augmentation has moved."""
+        told = self.condition.get("augmentation")
+        return torch.ones_like(self.sigma, dtype=torch.bool) if told is None else ~told.any(dim=1)
 
     def of(self, rows: Tensor) -> Batch:
         """Return the part of it that has these positions, ``(M,)``."""
@@ -116,12 +123,16 @@ class StableTarget(Part):
                 check_number(name, level, least=0)
 
     def noise(self, batch: Batch) -> Tensor:
-        """Return the noise of each row, replaced by its mean over the data where the level is high enough."""
+        """Return the noise of each row, replaced by its mean over the data where the level is high enough.
+
+        Of images that were moved it stays: those that are moved alike are another data set for each move.
+        """
         if batch.exact is None or self.target_from in (None, math.inf):
             return batch.noise
-        late = (batch.sigma >= self.target_from).nonzero()[:, 0]
+        late = ((batch.sigma >= self.target_from) & batch.as_they_are).nonzero()[:, 0]
         sigma = batch.sigma[late]
-        score = batch.exact(batch.noisy[late], sigma, **condition_rows(batch.condition, len(batch.sigma), late))
+        told = {name: value for name, value in batch.condition.items() if name != "augmentation"}
+        score = batch.exact(batch.noisy[late], sigma, **condition_rows(told, len(batch.sigma), late))
         return batch.noise.index_copy(0, late, noise_from_score(sigma, score))
 
     def factor(self, batch: Batch) -> Tensor | float:

@@ -9,7 +9,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ncsn.app.cli import app
-from ncsn.app.runs import RunSettings
+from ncsn.app.runs import RunSettings, load_run
+from ncsn.data import Augmentation
 
 
 def test_a_run_reads_its_data_again_as_in_training(tmp_path: Path) -> None:
@@ -33,8 +34,24 @@ def test_a_run_reads_its_data_again_as_in_training(tmp_path: Path) -> None:
         (["--size", "3.5"], "size must be pixels"),
         (["--background", "whit"], "background must be a colour"),
         (["--channels", "both"], "channels must be 'first' or 'last'"),
+        (["--augmentation", "flip", "--out", "run"], "unknown augmentation 'flip'; did you mean 'flips'"),
+        (["--augmentation", "json:dumps", "--out", "run"], "augmentation must be a name or an Augmentation"),
     ],
 )
 def test_options_that_say_nothing_are_misuse(options: list[str], message: str) -> None:
-    result = CliRunner().invoke(app, ["plan", "digits", *options])
+    command = "train" if "--out" in options else "plan"
+    result = CliRunner().invoke(app, [command, "digits", *options])
     assert result.exit_code == 2 and message in " ".join(result.output.replace("│", " ").split())
+
+
+def test_a_run_keeps_how_its_images_were_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "pictures.npy", np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8))
+    (tmp_path / "shifts.py").write_text(
+        "from ncsn.data import Augmentation\n\nshifted = Augmentation(translation=0.5)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    asked = ["train", "pictures.npy", "--steps", "2", "--augmentation", "shifts:shifted", "--out", "run"]
+    assert CliRunner().invoke(app, asked, catch_exceptions=False).exit_code == 0
+    model, config = load_run(tmp_path / "run")
+    assert model.plan.augmentation == Augmentation(translation=0.5)
+    assert config["run"]["augmentation"] == "shifts:shifted"

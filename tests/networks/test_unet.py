@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ncsn.data import Augmentation
 from ncsn.errors import SettingError
 from ncsn.networks import UNet, UNetFactory
 from ncsn.networks.unet import _Attention, _Convolution, _normalised
@@ -176,12 +177,36 @@ def test_a_label_without_classes_is_refused() -> None:
         UNet((1, 8, 8), 8, (1,), 1)(images(1, 1, 8, 8), torch.tensor(0.1), 0)
 
 
+def test_of_an_augmentation_zeros_say_nothing_and_the_rest_is_a_sum() -> None:
+    network = awake(UNet((1, 8, 8), 8, (1,), 1, augmentation_dim=9, n_classes=2)).double()
+    x, level = images(2, 1, 8, 8).double(), torch.tensor([0.1, 0.7]).double()
+    told = torch.randn(2, 9, generator=generator()).double()
+    assert torch.equal(network(x, level, 1), network(x, level, 1, torch.zeros(2, 9).double()))
+    assert not torch.allclose(network(x, level, 1), network(x, level, 1, told))
+    # a network that is not told, whose embedding the vectors' images under a matrix are added to
+    untold = UNet((1, 8, 8), 8, (1,), 1, n_classes=2).double().eval()
+    untold.load_state_dict(
+        {name: weight for name, weight in network.state_dict().items() if "augmentation" not in name}
+    )
+    added = torch.einsum("nv,ev->ne", told, network.state_dict()["augmentation.weight"])
+    untold.embedding.register_forward_hook(lambda module, given, answer: answer + added)
+    torch.testing.assert_close(network(x, level, 1, told), untold(x, level, 1))
+
+
+def test_a_network_that_is_not_told_refuses_an_augmentation() -> None:
+    with pytest.raises(SettingError, match="an augmentation was given to a network that is not told"):
+        UNet((1, 8, 8), 8, (1,), 1)(images(1, 1, 8, 8), torch.tensor(0.1), None, torch.zeros(1, 9))
+
+
 def test_a_factory_takes_from_the_plan_what_it_leaves_open_and_is_plain_data() -> None:
     plan = make_plan(images(40, 3, 16, 16))
     factory = UNetFactory(width=12, multipliers=(1, 3), n_blocks=2)
     network = factory((3, 16, 16), plan, 4)
     assert (network.n_resolutions, network.n_blocks, network.n_classes) == (2, 2, 4)
     assert (network.patch, network.dropout) == (plan.patch, plan.dropout)
+    for name, dim in (("none", 0), ("flips", 9), (Augmentation(scaling=0.1), 9)):
+        told = factory((3, 16, 16), make_plan(images(40, 3, 16, 16), augmentation=name), 0).augmentation
+        assert (0 if told is None else told.in_features) == dim
     kernels = [weight for name, weight in network.named_parameters() if name.endswith("second.weight")]
     assert [len(weight) for weight in kernels] == [12, 12, 36, 36, 12, 12]
     assert from_plain(to_plain(factory)) == factory

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from ncsn.data import Augmentation
+from ncsn.errors import SettingError
 from ncsn.plan import Plan, grey_step, make_plan
 
 Array = NDArray[np.float64]
@@ -90,8 +94,10 @@ def test_a_perceptron_stays_where_images_are_small_or_are_none() -> None:
     for shape in ((50, 7, 7), (50, 4), (50, 2), (20, 3, 4, 5, 16)):
         plan = make_plan(np.random.default_rng(0).standard_normal(shape))
         assert plan.multipliers == ()
-        assert plan.mixed_precision == "no"
-        assert not {"patch", "multipliers", "attention", "mixed_precision"} & {choice.name for choice in plan.choices}
+        assert (plan.mixed_precision, plan.augmentation) == ("no", "none")
+        assert not {"patch", "multipliers", "attention", "mixed_precision", "augmentation"} & {
+            choice.name for choice in plan.choices
+        }
         assert Plan.from_dict(plan.to_dict()) == plan
 
 
@@ -101,3 +107,20 @@ def test_a_plan_of_images_is_saved_and_read() -> None:
     assert plan.attention == 0
     assert Plan.from_dict(plan.to_dict()) == plan
     assert "multipliers" in str(plan)
+
+
+@pytest.mark.parametrize("augmentation", ["flips", Augmentation(0.5, translation=0.2)])
+def test_a_plan_keeps_an_augmentation_by_name_or_as_an_object(augmentation: str | Augmentation) -> None:
+    assert make_plan(standardised(bytes_of())).augmentation == "none"
+    plan = make_plan(standardised(bytes_of()), augmentation=augmentation)
+    again = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
+    assert again == plan
+    assert again.augmentation == augmentation
+    assert str(augmentation) in str(plan)
+
+
+def test_a_plan_refuses_what_is_no_augmentation() -> None:
+    with pytest.raises(SettingError, match="unknown augmentation 'flip'; did you mean 'flips'"):
+        make_plan(standardised(bytes_of()), augmentation="flip")
+    with pytest.raises(SettingError, match="augmentation must be a name or an Augmentation, not True"):
+        make_plan(standardised(bytes_of()), augmentation=True)

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from ncsn.app.options import (
     AllowOption,
+    AugmentationOption,
     BackgroundOption,
     ChannelsOption,
     ColumnsOption,
@@ -124,6 +125,7 @@ def train(
     size: SizeOption = None,
     background: BackgroundOption = None,
     channels: ChannelsOption = None,
+    augmentation: AugmentationOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run left off.")] = False,
 ) -> None:
     """Fit a model to data, judge it on the rows held back, and write the run into a folder."""
@@ -141,7 +143,7 @@ def train(
         _object(network, "--network")
     folder = None if teacher is None else str(teacher)
     more: dict[str, Any] = {"teacher": folder, "network": network, "columns": said, "minutes": minutes, "log": log}
-    more |= {"size": size, "background": background or "white", "channels": channels}
+    more |= {"size": size, "background": background or "white", "channels": channels, "augmentation": augmentation}
     settings = RunSettings(data, method, steps, label, holdout, points, seed, **more)
     judged = train_run(settings, out, resume=resume, shown=progress_bar)
     # of several processes the main one has judged and written

@@ -52,6 +52,15 @@ ChannelsOption = Annotated[
         callback=lambda channels: _readable("channels", channels),
     ),
 ]
+AugmentationOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="none|flips|edm",
+        help="How images are moved for training, which the network is told, so that samples are not; or one of your own as "
+        "package.module:Name.",
+        callback=lambda augmentation: _augmentation(augmentation),
+    ),
+]
 PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]
 ColumnsOption = Annotated[
     Path | None,
@@ -86,6 +95,19 @@ def _readable(option: str, value: str | None) -> str | None:
         except SettingError as error:
             raise typer.BadParameter(str(error)) from error
     return value
+
+
+def _augmentation(name: str | None) -> str | None:
+    """Refuse what names no augmentation."""
+    if name is not None:
+        look_here()
+        from ncsn.app.runs import augmentation_at
+
+        try:
+            augmentation_at(name)
+        except SettingError as error:
+            raise typer.BadParameter(str(error)) from error
+    return name
 
 
 def look_here() -> None:

@@ -18,7 +18,7 @@ from ncsn.app.console import Shown, say_notes, silent
 from ncsn.app.report import write_run_report
 from ncsn.app.snapshots import Snapshots
 from ncsn.app.summary import facts_of, summarise
-from ncsn.data import Dataset, Encoding, Split, load, split
+from ncsn.data import Augmentation, Dataset, Encoding, Split, augmentation_named, load, split
 from ncsn.errors import DataError, RunError, SettingError
 from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
@@ -50,6 +50,8 @@ class RunSettings:
         size: Size that images are cropped and resized to, or None.
         background: The colour that their transparent pixels are laid on.
         channels: Where an array of images has its channels, or None where its shape says it.
+        augmentation: How images are moved for training: a name of `data.AUGMENTATIONS`, the path ``package.module:Name`` of one
+            of one's own, or None for the plan's.
     """
 
     data: str
@@ -67,6 +69,7 @@ class RunSettings:
     size: str | None = None
     background: str = "white"
     channels: str | None = None
+    augmentation: str | None = None
 
     def images(self) -> dict[str, Any]:
         """Return how images are read, as arguments of `load`."""
@@ -94,6 +97,14 @@ def method_at(name: str) -> str | Method:
     """Return a method's name, or the method that an import path names; refuse what is neither."""
     found = object_at(name) if ":" in name else name
     method_named(found)
+    return found
+
+
+def augmentation_at(name: str | None) -> str | Augmentation | None:
+    """Return an augmentation's name, or the augmentation that an import path names; refuse what is neither."""
+    found = object_at(name) if name is not None and ":" in name else name
+    if found is not None:
+        augmentation_named(found)
     return found
 
 
@@ -145,6 +156,7 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         network=network,
         training_steps=settings.steps,
         minutes=settings.minutes,
+        augmentation=augmentation_at(settings.augmentation),
         columns=settings.columns,
         random_state=settings.seed,
     )

@@ -10,10 +10,12 @@ __getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
 
 # written out for the reference, which is made without running anything
 __all__ = [
+    "AUGMENTATIONS",
     "COLUMNS",
     "DATASETS",
     "FORMATS",
     "TOYS",
+    "Augmentation",
     "Column",
     "Constant",
     "Container",
@@ -32,6 +34,7 @@ __all__ = [
     "Values",
     "as_data",
     "as_float64",
+    "augmentation_named",
     "check_values",
     "checkerboard",
     "eight_gaussians",

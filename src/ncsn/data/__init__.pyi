@@ -1,5 +1,10 @@
 """The public names of this room: one table, read by type checkers and, lazily, at run time."""
 
+from .augmentation import (
+    AUGMENTATIONS as AUGMENTATIONS,
+    Augmentation as Augmentation,
+    augmentation_named as augmentation_named,
+)
 from .columns import (
     COLUMNS as COLUMNS,
     Column as Column,

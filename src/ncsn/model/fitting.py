@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncsn.data import Encoding
+from ncsn.data import Encoding, augmentation_named
 from ncsn.errors import DataError, SettingError
 from ncsn.files import digest_of
 from ncsn.methods import Method, NetworkFactory, name_of
@@ -52,6 +52,17 @@ class Networks:
             return "score_net"
         return "network" if isinstance(self.network, nn.Module) else self.network
 
+    def _check_moves(self, plan: Plan, rows: Tensor) -> None:
+        """Refuse an augmentation where nothing can be moved, or the library's network is not told of it."""
+        if rows.ndim not in (3, 4):
+            shape = tuple(rows.shape[1:])
+            raise SettingError(f"augmentation moves images, not rows of shape {shape}: take augmentation='none'")
+        if self.network is None and self.score_net is None and not plan.multipliers:
+            raise SettingError(
+                "augmentation is told to a UNet, not to the perceptron that images this small have: take "
+                "augmentation='none', or a network that takes augmentation="
+            )
+
     def _made(self, plan: Plan, rows: Tensor, n_classes: int) -> nn.Module:
         """Return what the factory makes."""
         factory: Any = self.network
@@ -70,6 +81,10 @@ class Networks:
         """
         # no label and the last one, which an embedding of too few lacks
         condition = {} if labels is None else {"label": torch.tensor([NO_LABEL, n_classes - 1])}
+        augmentation_dim = augmentation_named(plan.augmentation).dim
+        if augmentation_dim:
+            self._check_moves(plan, rows)
+            condition["augmentation"] = rows.new_zeros(2, augmentation_dim)
         if self.score_net is not None:
             if not method.gives_score:
                 raise SettingError(
@@ -143,7 +158,7 @@ def fit_model(
     settings = {**given, "mixed_precision": mixed_precision}
     plan = data.plan(device, **settings)
     accelerator = make_accelerator(device, plan.mixed_precision, log, None if checkpoint is None else checkpoint.parent)
-    distilled = None if teacher is None else score_to_distil(teacher, method, encoding).to(accelerator.device)
+    distilled = None if teacher is None else score_to_distil(teacher, method, encoding, plan).to(accelerator.device)
     # weights and buffers in single precision, whatever torch's default is, from a generator of their own
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
         untrained = networks.untrained(method, plan, data.some[:2], None if codes is None else codes[:2], n_classes)
@@ -158,6 +173,7 @@ def fit_model(
             ema_decay=plan.ema_decay,
             objective=method.objective(plan, distilled),
             accumulation=accumulation,
+            augmentation=augmentation_named(plan.augmentation),
             seed=seed,
         )
         lesson = None if distilled is None else digest_of(distilled.state_dict())
@@ -187,16 +203,17 @@ def fit_model(
     return model()
 
 
-def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Module:
+def score_to_distil(teacher: Model, method: Method, encoding: Encoding, plan: Plan | None = None) -> nn.Module:
     """Return a copy of a teacher's score model, once it is known to be of these data and of use.
 
     Args:
         teacher: A fitted model.
         method: The method that distils it.
         encoding: The encoding of the rows to train on.
+        plan: The settings to train by, where they are known.
 
     Raises:
-        SettingError: The method distils no teacher.
+        SettingError: The method distils no teacher, or it would be told of an augmentation that it does not take.
         DataError: The teacher has no score, or was fitted on other rows or labels.
     """
     if not method.takes_teacher:
@@ -209,4 +226,7 @@ def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Mo
         raise DataError("the teacher was fitted on other data: fit both on the same rows")
     if not teacher.encoding.fits(encoding):
         raise DataError("the teacher has other classes: fit both with the same labels, or both without")
+    told = augmentation_named(teacher.plan.augmentation).dim
+    if plan is not None and augmentation_named(plan.augmentation).dim and not told:
+        raise SettingError("the teacher was trained without augmentation and cannot be told: take augmentation='none'")
     return copy.deepcopy(teacher.score_model).eval()

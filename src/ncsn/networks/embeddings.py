@@ -69,6 +69,25 @@ def with_label(embedding: Tensor, labels: nn.Embedding | None, label: Tensor | N
     return embedding + told
 
 
+def with_augmentation(embedding: Tensor, layer: nn.Linear | None, augmentation: Tensor | None) -> Tensor:
+    """Add what a network is told of how an image was moved to the embedding of the noise level.
+
+    Args:
+        embedding: The embedding so far, ``(N, dim)``.
+        layer: From the vector that says it to the embedding; None of a network that is not told.
+        augmentation: The vectors, ``(N, augmentation_dim)``; zeros and None stand for images as they are.
+
+    Raises:
+        SettingError: There are vectors, but the network does not take them.
+    """
+    if augmentation is None:
+        return embedding
+    if layer is None:
+        raise SettingError("an augmentation was given to a network that is not told; make it with augmentation_dim")
+    told: Tensor = layer(augmentation.to(embedding.dtype))
+    return embedding + told
+
+
 class FourierFeatures(nn.Module):
     """Sines and cosines of random projections, so that a small network can draw fine detail (Tancik et al. 2020).
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ncsn.data import augmentation_named
 from ncsn.errors import SettingError, check_count, check_number
-from ncsn.networks.embeddings import SinusoidalPositionEmbeddings, with_label
+from ncsn.networks.embeddings import SinusoidalPositionEmbeddings, with_augmentation, with_label
 from ncsn.parts import Part, filled
 from ncsn.randomness import dropout
 
@@ -103,6 +104,7 @@ class UNet(nn.Module):
         dropout: Share of each block's hidden values that training leaves out.
         n_classes: Number of class labels, which count from 0; 0 for an unconditional network. Label -1 stands for no label.
         embedding_dim: Length of the noise level's embedding; 4 ``width`` when None.
+        augmentation_dim: Length of the vector that says how an image was moved; 0 for a network that is not told.
 
     Raises:
         SettingError: A setting is out of range, or the shape is none of images.
@@ -123,9 +125,11 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         n_classes: int = 0,
         embedding_dim: int | None = None,
+        augmentation_dim: int = 0,
     ) -> None:
         super().__init__()
         least = {"width": (width, 4), "n_blocks": (n_blocks, 1), "patch": (patch, 1), "n_classes": (n_classes, 0)}
+        least["augmentation_dim"] = (augmentation_dim, 0)
         for name, (count, at_least) in least.items():
             check_count(name, count, at_least)
         check_count("attention", attention, 0)
@@ -139,11 +143,13 @@ class UNet(nn.Module):
         channels = (1 if len(shape) == 2 else shape[0]) * patch**2
         widths = [width * multiplier for multiplier in multipliers]
         embedding_dim = embedding_dim or 4 * width
-        self.patch, self.dropout, self.n_classes = patch, dropout, n_classes
+        self.patch, self.dropout, self.n_classes, self.augmentation_dim = patch, dropout, n_classes, augmentation_dim
         self.n_resolutions, self.n_blocks = len(widths), n_blocks
         self.level = SinusoidalPositionEmbeddings(64, log_input=False)
         self.embedding = nn.Sequential(nn.Linear(64, embedding_dim), nn.SiLU(), nn.Linear(embedding_dim, embedding_dim))
         self.label_embedding = nn.Embedding(n_classes + 1, embedding_dim) if n_classes else None
+        # without a bias: zeros, an image as it is, say nothing
+        self.augmentation = nn.Linear(augmentation_dim, embedding_dim, bias=False) if augmentation_dim else None
         self.input = _Convolution(channels, widths[0])
 
         self.down, self.middle, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
@@ -171,29 +177,33 @@ class UNet(nn.Module):
         blocks = (*self.down, *self.middle, *self.up)
         return [part.weight for block in blocks for part in block.modules() if isinstance(part, _Convolution)]
 
-    def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, noise: Tensor, label: Tensor | None = None, augmentation: Tensor | None = None
+    ) -> Tensor:
         """Return the network's output.
 
         Args:
             x: Scaled images, ``(N, *shape)``.
             noise: The noise level's coordinate, ``()`` or ``(N,)``.
             label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
+            augmentation: How each image was moved, ``(N, augmentation_dim)``; zeros and None stand for images as they are.
 
         Returns:
             The shape of ``x``.
 
         Raises:
-            SettingError: There is a label, but the network has no classes.
+            SettingError: There is a label, but the network has no classes, or an augmentation that it does not take.
         """
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
-            scales_and_shifts = self._told(noise.to(x.dtype).expand(len(x)), label).to(dtype)
+            scales_and_shifts = self._told(noise.to(x.dtype).expand(len(x)), label, augmentation).to(dtype)
             answer = self._answer(x.to(dtype), scales_and_shifts)
         return answer.to(x.dtype)
 
-    def _told(self, noise: Tensor, label: Tensor | None) -> Tensor:
+    def _told(self, noise: Tensor, label: Tensor | None, augmentation: Tensor | None) -> Tensor:
         embedding = with_label(self.embedding(self.level(noise)), self.label_embedding, label)
+        embedding = with_augmentation(embedding, self.augmentation, augmentation)
         told: Tensor = self.modulation(functional.silu(embedding))
         return told
 
@@ -236,4 +246,4 @@ class UNetFactory(Part):
         """Return a network for rows of a shape."""
         whole = filled(self, plan)
         sizes = {field.name: getattr(whole, field.name) for field in fields(self)}
-        return UNet(shape, **sizes, n_classes=n_classes)
+        return UNet(shape, **sizes, n_classes=n_classes, augmentation_dim=augmentation_named(plan.augmentation).dim)

@@ -122,3 +122,8 @@ def steps_by_images(facts: Facts) -> Answer:
 def rate_by_channels(facts: Facts) -> Answer:
     """In inverse proportion."""
     return 4e-3 * 32 / facts.chosen["width"], "0.004 at width 32", "wider layers take smaller steps"
+
+
+def as_they_are(facts: Facts) -> Answer:
+    """A constant."""
+    return "none", "none for all images", "in the plan's steps the moved images cost more than they teach"

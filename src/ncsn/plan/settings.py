@@ -17,7 +17,9 @@ from torch import Tensor
 
 import ncsn.plan.image_rules as images
 import ncsn.plan.rules as rules
+from ncsn.data import Augmentation, augmentation_named
 from ncsn.errors import RunError, SettingError, check_count, check_number, unknown_name
+from ncsn.parts import from_plain, to_plain
 from ncsn.plan.measure import as_rows
 from ncsn.plan.rules import Facts, Regime, Rule, constant, share_of_spread
 
@@ -96,6 +98,13 @@ def _precision(name: str, value: Any, chosen: Mapping[str, Any]) -> str:
     return str(value)
 
 
+def _augmentation(name: str, value: Any, chosen: Mapping[str, Any]) -> str | Augmentation:
+    # as JSON returns it
+    value = from_plain(value) if isinstance(value, Mapping) else value
+    augmentation_named(value)
+    return value
+
+
 def _setting(check: Check, rule: Rule, images: Rule | None = None) -> Any:
     """Return a setting with its rule, and that of images where it is another."""
     return field(metadata={"check": check, "rule": rule, "images": images or rule})
@@ -168,6 +177,11 @@ class Plan:
     """Number of a UNet's coarsest resolutions that have self-attention."""
     mixed_precision: str = _of_images(_precision, images.precision_by_device, "no")
     """Precision in which the network trains and samples."""
+    augmentation: str | Augmentation = _of_images(  # noqa: RUF009 - a field, as those above
+        _augmentation, images.as_they_are, "none"
+    )
+    """How images are moved for training, which the network is told: a name of `data.AUGMENTATIONS`, or a
+    `data.Augmentation`."""
     choices: tuple[Choice, ...] = ()
     """Each setting's value, rule and reason, in the order in which they were chosen."""
 
@@ -180,7 +194,9 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain numbers, strings and lists, ready for JSON; `from_dict` reads it back."""
-        choices = [{"name": c.name, "value": c.value, "rule": c.rule, "reason": c.reason} for c in self.choices]
+        choices = [
+            {"name": c.name, "value": to_plain(c.value), "rule": c.rule, "reason": c.reason} for c in self.choices
+        ]
         return {"n_rows": self.n_rows, "n_features": self.n_features, "choices": choices}
 
     @classmethod

@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from ncsn.data import Augmentation
 from ncsn.errors import DivergenceError, SettingError
 from ncsn.losses import Batch, DenoisingScoreMatching, Objective
 from ncsn.noise import Levels
@@ -56,6 +57,7 @@ class Recipe(Part):
         objective: What is minimised. One with a `losses.StableTarget` as ``target`` is given the exact score of the data, of
             a new choice of rows each step where there are more than it takes.
         label_dropout: Share of rows that are trained without their label.
+        augmentation: How images are moved, which the model is told as ``augmentation=``.
         seed: Seed of every draw.
     """
 
@@ -69,6 +71,7 @@ class Recipe(Part):
     accumulation: int = 1
     objective: Objective = field(default_factory=lambda: DenoisingScoreMatching("edm"))
     label_dropout: float = 0.1
+    augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
 
     def learning_rate_at(self, step: int) -> float:
@@ -272,6 +275,8 @@ class Trainer:
             others = batches.draw(max(0, recipe.target_rows - n), generator)
             exact = batches.exact(torch.cat([rows, others]))
         condition = {}
+        if recipe.augmentation.dim:
+            samples, condition["augmentation"] = recipe.augmentation(samples, generator)
         if batches.labels is not None:
             dropped = torch.rand(n, generator=generator, device=device) < recipe.label_dropout
             condition["label"] = torch.where(dropped, NO_LABEL, batches.labels[rows])
