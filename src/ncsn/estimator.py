@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from ncsn.data import Augmentation
 from ncsn.errors import RunError, SettingError
-from ncsn.files import plain_value
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
-from ncsn.model.checks import as_given, checked_minutes, checkpoint_path, validated
+from ncsn.model.checks import as_given, checked_minutes, checkpoint_path, kept_of, seeded, validated
 from ncsn.model.distribution import FittedDistribution
-from ncsn.parts import from_plain, to_plain
+from ncsn.parts import from_plain
 from ncsn.plan import PageSettings, Plan
-from ncsn.randomness import generator_of, seed_of
+from ncsn.randomness import seed_of
 from ncsn.training import Progress, is_main_process
 
 __all__ = ["NCSN"]
@@ -121,16 +120,10 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.score_net = score_net
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
-        self.n_sigmas, self.lr = n_sigmas, lr
-        self.method, self.network = method, network
-        self.training_steps, self.batch_size = training_steps, batch_size
-        self.width, self.n_blocks = width, n_blocks
-        self.dropout, self.validation_fraction, self.augmentation, self.columns = (
-            dropout,
-            validation_fraction,
-            augmentation,
-            columns,
-        )
+        self.n_sigmas, self.lr, self.method, self.network = n_sigmas, lr, method, network
+        self.training_steps, self.batch_size, self.width, self.n_blocks = training_steps, batch_size, width, n_blocks
+        self.dropout, self.validation_fraction = dropout, validation_fraction
+        self.augmentation, self.columns = augmentation, columns
         self.device, self.mixed_precision = device, mixed_precision
         self.accumulation, self.minutes, self.compile = accumulation, minutes, compile
         self.random_state = random_state
@@ -325,12 +318,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return self._fitted().distribution(context, label=label)
 
     def _seeded(self, how: dict[str, Any], random_state: Any) -> dict[str, Any]:
-        """Return arguments with a generator, if they have none, of the random state or of the estimator's own."""
-        if how.get("generator") is not None:
-            if random_state is not None:
-                raise SettingError("give generator or random_state, not both")
-            return how
-        return how | {"generator": generator_of(self.random_state if random_state is None else random_state)}
+        return seeded(how, random_state, self.random_state)
 
     def _fitted(self) -> Model:
         check_is_fitted(self)
@@ -376,12 +364,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted()
         if is_main_process():
-            names = getattr(self, "feature_names_in_", np.array([])).tolist() or None
-            given = self.get_params(deep=False).items()
-            parameters = {k: plain_value(v) for k, v in given if k not in ("score_net", "network")}
-            parameters["augmentation"] = to_plain(self.augmentation)
-            kept = {"parameters": parameters, "n_features_in": self.n_features_in_, "feature_names_in": names}
-            model.save(folder, kept)
+            model.save(folder, kept_of(self))
 
     @classmethod
     def load(

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ncsn.app.arguments import features_of, looked_at, method_of, object_of
+from ncsn.app.console import say_notes
 from ncsn.app.options import (
     AllowOption,
     AugmentationOption,
@@ -25,7 +27,6 @@ from ncsn.app.options import (
     SeedOption,
     SizeOption,
     ValidationOption,
-    look_here,
 )
 from ncsn.errors import DataError, DivergenceError, RunError, SettingError
 
@@ -81,8 +82,7 @@ def plan(
     channels: ChannelsOption = None,
 ) -> None:
     """Show what each column of a table is taken for, and the settings that the data lead to, with rules and reasons."""
-    said = _look(data, columns)
-    from ncsn.app.console import say_notes
+    said = looked_at(data, columns)
     from ncsn.app.describing import words_of
     from ncsn.app.runs import plan_for
 
@@ -137,16 +137,16 @@ def train(
     """Fit a model to data, judge it on the rows held back, and write the run into a folder."""
     if steps is not None and minutes is not None:
         raise typer.BadParameter("give --steps or --minutes, not both", param_hint="--minutes")
-    said = _look(data, columns)
+    said = looked_at(data, columns)
     from ncsn.app.console import progress_bar, say
     from ncsn.app.runs import RunSettings, train_run
     from ncsn.methods import method_named
 
-    distils = method_named(_method(method, "--method")).takes_teacher
+    distils = method_named(method_of(method, "--method")).takes_teacher
     if teacher is not None and not distils:
         raise typer.BadParameter(f"method {method!r} distils no teacher", param_hint="--teacher")
     if network is not None:
-        _object(network, "--network")
+        object_of(network, "--network")
     folder = None if teacher is None else str(teacher)
     more: dict[str, Any] = {"teacher": folder, "network": network, "columns": said, "minutes": minutes, "log": log}
     more |= {"size": size, "background": background or "white", "channels": channels, "augmentation": augmentation}
@@ -196,7 +196,7 @@ def sample(
     from ncsn.samplers import sampler_of
     from ncsn.training import is_main_process
 
-    walker: Any = None if sampler is None else _object(sampler, "--sampler") if ":" in sampler else sampler
+    walker: Any = None if sampler is None else object_of(sampler, "--sampler") if ":" in sampler else sampler
     try:
         if walker is not None:
             sampler_of(walker)
@@ -270,9 +270,9 @@ def compare(
 
     names = [name.strip() for name in methods.split(",")]
     for name in names:
-        _method(name, "--methods")
+        method_of(name, "--methods")
     how: dict[str, Any] = {"size": size, "background": background or "white", "channels": channels}
-    how["features"] = None if features is None else _features(features)
+    how["features"] = None if features is None else features_of(features)
     table = run_comparison(data, names, out, budget=budget, seeds=seeds, points=points, label=label, **how)
     say(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
     say(f"wrote {out}/report.html")
@@ -317,7 +317,7 @@ def evaluate(
             "the rows held back are read as in training; give it with --data",
             param_hint=f"--{next(name for name in images if images[name])}",
         )
-    judge = None if features is None else _features(features)
+    judge = None if features is None else features_of(features)
     how: dict[str, Any] = {"target": target, "features": judge, "bits_images": bits, "seed": seed, "allow": allow or ()}
     evaluation = evaluate_run(run, data=data, **how, **images)
     typer.echo(json.dumps(evaluation.to_dict(), indent=1) if as_json else str(evaluation))
@@ -336,60 +336,6 @@ def learn(
         typer.echo(table(out))
     else:
         copy_and_open(out, opens=not no_open)
-
-
-def _look(data: str, columns: Path | None) -> dict[str, Any] | None:
-    """Look at the data, before PyTorch is loaded, and return what its columns are said to be."""
-    import json
-
-    from ncsn.app.console import say_notes
-    from ncsn.data.csv_files import look_at
-
-    table = look_at(data)
-    if table is not None and len(table.frame):
-        say_notes(table.notes)
-    if columns is None:
-        return None
-    try:
-        said = json.loads(columns.read_bytes())
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{columns} cannot be read as JSON: {error}", param_hint="--columns") from error
-    if not isinstance(said, dict):
-        raise typer.BadParameter(f"{columns} holds no object of columns and kinds", param_hint="--columns")
-    return said
-
-
-def _method(name: str, option: str) -> Any:
-    """Return a method's name, or the method that a path names, or refuse it as an option's value."""
-    from ncsn.app.runs import method_at
-
-    look_here()
-    try:
-        return method_at(name)
-    except SettingError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
-
-
-def _features(where: str) -> Any:
-    """Return what images are compared in, or refuse it as an option's value."""
-    from ncsn.evaluation import features_at
-
-    look_here()
-    try:
-        return features_at(where)
-    except SettingError as error:
-        raise typer.BadParameter(str(error), param_hint="--features") from error
-
-
-def _object(path: str, option: str) -> Any:
-    """Import what an option names by its path."""
-    from ncsn.parts import object_at
-
-    look_here()
-    try:
-        return object_at(path)
-    except SettingError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def main() -> None:
