@@ -66,8 +66,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         width: Width of the network.
         n_blocks: Number of its residual blocks.
         dropout: Share of hidden units that training leaves out.
-        validation_fraction: Share of the rows that training does not see: the averaged weights with the smallest loss on them
-            are kept; 0 for the last ones.
+        validation_fraction: Share of the rows that training does not see: the averaged weights that know them best are kept; 0
+            for the last ones.
         augmentation: How images are moved for training, which the network is told as ``augmentation=``, so that samples are as
             the images are: a name of `data.AUGMENTATIONS` (``none``, ``flips``, ``edm``), or a `data.Augmentation`.
         columns: What columns of a data frame are said to be, by name: one of `data.tables.KINDS`, such as ``category`` or

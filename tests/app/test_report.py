@@ -79,10 +79,9 @@ def test_which_weights_were_kept_is_told(tmp_path: Path) -> None:
         run = RunSummary(name, loss_history=[(50, 1.0), (100, 0.5)], validation=validation)
         told[name] = Page(write_run_report(tmp_path / name, "A run", [run]).read_text(encoding="utf-8")).text
     assert "Kept are the averaged weights of step 50" in told["earlier"]
-    assert (
-        "0.7, of the last step 0.81, and 0.5 on training rows; the exact score of all rows has 0.3" in told["earlier"]
-    )
-    assert "training did not see, 0.7, and 0.5 on training rows." in told["last"]
+    both = "0.7 on those, 0.5 on training rows, 0.7 at the smallest"
+    assert f"{both}, 0.81 after the last step, 0.3 of the exact score of all rows, the floor." in told["earlier"]
+    assert f"{both}." in told["last"]
 
 
 def test_several_runs_keep_their_figures_apart(tmp_path: Path) -> None:

@@ -282,7 +282,7 @@ def test_a_fit_keeps_the_weights_that_know_held_out_rows_best(tmp_path: Path) ->
     assert model.validation_ is not None
     looks, kept = model.validation_.looks, model.validation_.kept
     assert [look.step for look in looks] == [50, 100, 150, 200, 250, 300]
-    assert kept.held_out == min(look.held_out for look in looks) < 0.9 * looks[-1].held_out
+    assert kept.held_out < 1.005 * min(look.held_out for look in looks) < 0.9 * looks[-1].held_out
     last = NCSN(validation_fraction=0, **settings).fit(x)
     assert last.validation_ is None
     fresh = np.random.default_rng(1).standard_normal((500, 5))

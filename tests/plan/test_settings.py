@@ -238,8 +238,8 @@ def test_given_settings_out_of_range_are_refused(given: dict[str, Any], message:
 
 
 def test_rows_are_held_out_as_the_root_of_their_number() -> None:
-    held_out = {n: round(n * make_plan(normal(n, 2)).validation_fraction) for n in (39, 40, 100, 400, 2500, 10_000)}
-    assert held_out == {39: 0, 40: 2, 100: 5, 400: 20, 2500: 50, 10_000: 100}
+    held_out = {n: round(n * make_plan(normal(n, 2)).validation_fraction) for n in (79, 80, 400, 1600, 2500, 10_000)}
+    assert held_out == {79: 0, 80: 2, 400: 10, 1600: 40, 2500: 50, 10_000: 100}
     x = normal(100, 2)
     assert make_plan(x, watched=False).validation_fraction == 0.0
     assert make_plan(x, validation_fraction=0).validation_fraction == 0.0

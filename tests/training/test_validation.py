@@ -91,15 +91,37 @@ def test_the_floor_is_the_loss_of_the_exact_score_of_all_rows() -> None:
 # What is kept
 
 
-def test_the_smallest_loss_is_kept_the_last_of_equals() -> None:
-    looks = [Look(1, 0.9, 0.8), Look(2, 0.5, 0.6), Look(3, 0.4, 0.6), Look(4, 0.3, 0.7)]
+def test_the_last_of_those_next_to_the_smallest_loss_is_kept() -> None:
+    looks = [Look(1, 0.9, 0.8), Look(2, 0.5, 0.6), Look(3, 0.4, 0.6029), Look(4, 0.3, 0.6031)]
     assert Validation(looks, None).kept is looks[2]
+    assert Validation(looks[:2], None).kept is looks[1]
     assert Validation([*looks, Look(5, 0.1, math.nan)], None).kept is looks[2]
     # rows that no score makes sense of decide nothing
     assert Validation([Look(1, 0.9, math.inf), Look(2, 0.5, math.nan)], None).kept.step == 2
 
 
 MIXTURE = GaussianMixtureScore([0.5, 0.3, 0.2], torch.eye(3, 6) * 3 - 0.5, [1.0, 0.3, 0.3])
+
+
+def test_what_was_kept_at_each_look_is_what_is_kept_of_all() -> None:
+    losses = torch.rand(300, generator=torch.Generator().manual_seed(0)).mul(0.02).add(1).tolist()
+
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.step = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+            return torch.zeros_like(x)
+
+    model, watched = Fixed(), watch(normal(50, 2), normal(90, 2, 1), n_points=10)
+    watched.objective = lambda score_model, batch: torch.full_like(batch.sigma, losses[int(model.step)])
+    for step in range(300):
+        nn.init.constant_(model.step, step)
+        watched.look(step, model)
+    assert watched.result is not None and watched.best is not None
+    assert int(watched.best.get_parameter("step")) == watched.result.kept.step
+    assert watched.result.kept.held_out < 1.005 * min(losses)
 
 
 def test_of_a_training_that_overfits_the_kept_weights_are_within_a_percent_of_the_best_ever_seen() -> None:

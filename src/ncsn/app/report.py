@@ -186,17 +186,14 @@ def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
 
 def words_of_validation(validation: Validation) -> str:
     """Return which weights were kept, and why."""
-    kept, floor = validation.kept, validation.floor
-    last = validation.looks[-1]
-    over = (
-        ""
-        if floor is None
-        else f"; the exact score of all rows has {floor:.4g}, the least that a score has over them all"
-    )
-    then = "" if last is kept else f", of the last step {last.held_out:.4g}"
+    kept, last, floor = validation.kept, validation.looks[-1], validation.floor
+    best = min(look.held_out for look in validation.looks)
+    parts = [f"{kept.held_out:.4g} on those", f"{kept.training:.4g} on training rows", f"{best:.4g} at the smallest"]
+    parts += [f"{last.held_out:.4g} after the last step"] * (last is not kept)
+    parts += [] if floor is None else [f"{floor:.4g} of the exact score of all rows, the floor"]
     return (
-        f"Kept are the averaged weights of step {kept.step:,}: at fixed levels and noise they had the smallest loss on rows that "
-        f"training did not see, {kept.held_out:.4g}{then}, and {kept.training:.4g} on training rows{over}."
+        f"Kept are the averaged weights of step {kept.step:,}, the last whose loss on rows that training did not see is next to "
+        f"the smallest: {', '.join(parts)}."
     )
 
 

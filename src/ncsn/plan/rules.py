@@ -70,8 +70,8 @@ FINEST_GIVEN_TO_SIGMA_MIN = 10.0
 
 SIGMA_MIN_BOUNDS = (0.002, 0.1)
 STEPS_A_ROW, STEPS_A_FEATURE, LEAST_STEPS = 3, 32, 400
-MOST_HELD_OUT = 0.05
-LEAST_WATCHED = 40
+MOST_HELD_OUT = 0.025
+LEAST_WATCHED = 80
 LANGEVIN_BUDGET = 300
 LANGEVIN_STEPS_BOUNDS = (5, 100)
 
@@ -271,11 +271,11 @@ def rate_by_width(facts: Facts) -> Answer:
 
 
 def few_of_many(facts: Facts) -> Answer:
-    """As many rows as the root of their number, of few rows a twentieth."""
+    """As many rows as the root of their number, of few rows a fortieth."""
     if not facts.watched:
         return 0.0, "none", "a stream, and a method without a score, have no held-out loss: the last average is kept"
     if facts.n_rows < LEAST_WATCHED:
-        return 0.0, f"none below {LEAST_WATCHED} rows", "too few to spare one: the last average is kept"
+        return 0.0, f"none below {LEAST_WATCHED} rows", "too few to spare two: the last average is kept"
     value = round(min(MOST_HELD_OUT, facts.n_rows**-0.5), 4)
-    rule = f"the root of their number, {MOST_HELD_OUT:.0%} at most"
-    return value, rule, "rows held out of training: the average with the smallest loss on them is kept"
+    rule = f"the root of their number, {MOST_HELD_OUT:.1%} at most"
+    return value, rule, "rows held out of training: the averaged weights that know them best are kept"

@@ -1,5 +1,9 @@
 """Losses by noise level and in the course of training."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +16,10 @@ from torch import Tensor
 from ncsn.data import as_float64
 from ncsn.errors import DataError
 from ncsn.plots.style import DATA, FLOOR, SAMPLES, Array, panels, styled
-from ncsn.training import Validation
+
+if TYPE_CHECKING:
+    # figures do not wait for what trains
+    from ncsn.training import Validation
 
 
 @styled

@@ -124,8 +124,8 @@ class Trainer:
         labels: Class index of each row, ``(N,)``, or None.
         accelerator: Where to run; the fastest device, in single precision, when None.
         settings: What a checkpoint must have in common besides, as plain values.
-        held_out: Rows like those of ``data`` that training does not see: the averaged weights with the smallest loss on them are
-            kept, and the last ones where it is None.
+        held_out: Rows like those of ``data`` that training does not see: the averaged weights that know them best are kept, and
+            the last ones where it is None.
 
     Raises:
         SettingError: The batch has fewer rows than there are processes and parts to take it in.

@@ -28,6 +28,9 @@ LEAST_POINTS = 256
 MOST_VALUES = 2**22
 """Fewest noisy rows that a look takes of either kind, and the most values that they have."""
 
+TOLERANCE = 0.005
+"""Share by which a held-out loss may be above the smallest: other rows would differ by more, and fine detail is learned late."""
+
 FLOOR_ROWS = 5000
 """Most rows of either kind that the floor is that of."""
 
@@ -56,12 +59,14 @@ class Validation:
 
     @property
     def kept(self) -> Look:
-        """The look whose weights are kept: that of the smallest held-out loss, the last of equals."""
-        return min(reversed(self.looks), key=lambda look: look.held_out if math.isfinite(look.held_out) else math.inf)
+        """The look whose weights are kept: the last one whose held-out loss is next to the smallest."""
+        losses = [look.held_out if math.isfinite(look.held_out) else math.inf for look in self.looks]
+        most = (1 + TOLERANCE) * min(losses)
+        return max((look for look, loss in zip(self.looks, losses, strict=True) if loss <= most), key=lambda x: x.step)
 
 
 class Watch:
-    """Looks at a training by rows that it does not see, and keeps the averaged weights with the smallest loss on them.
+    """Looks at a training by rows that it does not see, and keeps the averaged weights that know them best.
 
     The loss is the training's own, but without targets averaged over the data, which would praise what knows these by heart.
     Levels and noise are the same at every look: two looks differ by the weights alone.
@@ -110,7 +115,7 @@ class Watch:
         self.training, self.held_out = training, held_out
 
     def look(self, step: int, model: nn.Module) -> Look:
-        """Take the losses of averaged weights after so many steps, and keep these weights if none were better."""
+        """Take the losses of averaged weights after so many steps, and keep these weights if none were clearly better."""
         self.looks.append(Look(step, self._loss(model, self._seen), self._loss(model, self._unseen)))
         if Validation(self.looks, None).kept is self.looks[-1]:
             self.restore(self.looks, model, model.state_dict())
