@@ -236,7 +236,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             step_size: Langevin's epsilon, of alpha_i = epsilon (sigma_i / sigma_min)^2; by technique 4 when None.
             device: Where to sample; where the model is when None.
             random_state: As in the class; the estimator's own when None.
-            **how: ``sampler``, ``steps``, ``levels``, ``label``, ``guidance``, ``generator``, ``x_init``, ``dtype``,
+            **how: ``sampler``, ``steps``, ``levels``, ``label``, ``guidance``, ``guide``, ``generator``, ``x_init``, ``dtype``,
                 ``denoise_last``, ``chunk_size``, ``callback`` of `Model.sample`; and options of the sampler.
 
         Returns:
@@ -249,6 +249,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         given: dict[str, Any] = {name: value for name, value in langevin.items() if value is not None}
         if given:
             how.setdefault("sampler", "annealed_langevin")
+        if isinstance(how.get("guide"), NCSN):
+            how["guide"] = how["guide"]._fitted()
         model = self._stepper.model if "_stepper" in vars(self) else self._fitted()
         return model.sample(n_samples, device=device, **given, **self._seeded(how, random_state))
 

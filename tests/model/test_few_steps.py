@@ -15,7 +15,7 @@ from ncsn import NCSN
 from ncsn.errors import SettingError
 from ncsn.methods import METHODS
 from ncsn.noise import Given
-from ncsn.samplers import FittedMultistep, State
+from ncsn.samplers import DPMpp2M, FittedMultistep, State
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_whatever_else_is_said_of_the_walk_is_done(conditional: NCSN) -> None:
         "consistency",
         replace(METHODS["edm"], sampler="heun"),
         replace(METHODS["edm"], walk=Given([4.0, 2.0, 1.0, 0.5])),
-        replace(METHODS["edm"], sampler=replace(METHODS["edm"].sampler, churn=3.0)),
+        replace(METHODS["edm"], sampler=DPMpp2M(churn=3.0)),
     ],
     ids=str,
 )

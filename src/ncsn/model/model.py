@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import RunError, SettingError, check_count
-from ncsn.guidance import ClassGuidance
 from ncsn.model.few_steps import fit_few_steps
 from ncsn.model.flow import FlowModel
 from ncsn.model.given import draw_given, known_cells, put_into, values_given
+from ncsn.model.guided import guided
 from ncsn.model.saving import read_parts, write_model
 from ncsn.model.sharing import common_generator, gathered, part_of_process
 from ncsn.model.walk import AnyLevels, walk_of
@@ -55,6 +55,7 @@ class Model(FlowModel):
         levels: AnyLevels | None = None,
         label: Any = None,
         guidance: float | None = None,
+        guide: FlowModel | None = None,
         given: Any = None,
         x_init: Tensor | None = None,
         denoise_last: bool = True,
@@ -79,7 +80,8 @@ class Model(FlowModel):
                 descending, in standardised units; the method's own when None.
             label: The class to draw, or one for each sample; None for any.
             guidance: Strength of classifier-free guidance, `guidance.ClassGuidance`: 1 is none, more keeps closer to what
-                tells the class apart.
+                tells the class apart. With a ``guide`` that of `guidance.AutoGuidance`, which needs no label.
+            guide: A worse model of the same data, which samples are led away from.
             given: What is known of the samples, of a table: a value for each of some columns, ``{"origin": "USA"}``; or a
                 data frame of such columns, one row a sample, with gaps perhaps. The rest is drawn from its distribution
                 given that, as `impute` does, whose options and ``steps`` are taken in place of a sampler's.
@@ -100,30 +102,41 @@ class Model(FlowModel):
             Samples of shape ``(n_samples, *shape)``.
 
         Raises:
-            SettingError: A name, label, count or option does not fit, guidance has no label, or no row is as given.
+            SettingError: A name, label, count or option does not fit, guidance has neither label nor guide, or no row is as
+                given.
+            DataError: The guide was fitted on other data or labels.
             TypeError: The sampler has no such option.
             DivergenceError: The samples left the finite numbers.
         """
         check_count("n_samples", n_samples)
         n_samples = int(n_samples)
         if given is not None:
-            asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
-            asked |= {"shared": shared or None}
+            asked: dict[str, Any] = {
+                "sampler": sampler,
+                "levels": levels,
+                "guidance": guidance,
+                "x_init": x_init,
+                "dtype": dtype,
+            }
+            asked |= {"guide": guide, "shared": shared or None}
             how = {"label": label, "steps": steps, "denoise_last": denoise_last, "chunk_size": chunk_size}
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
         codes = self.encoding.codes(label, n_samples)
-        said = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init} | options
+        said: dict[str, Any] = {
+            "sampler": sampler,
+            "levels": levels,
+            "guidance": guidance,
+            "guide": guide,
+            "x_init": x_init,
+        } | options
         if denoise_last and all(value is None for value in said.values()) and self._fits(steps):
             sampler, steps = self.few_steps(int(steps or 0), labelled=codes is not None), None
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         where = self.device if device is None else torch.device(device)
         model = self.score_model if where == self.device else copy.deepcopy(self.score_model).to(where)
-        if guidance is not None:
-            self.check_gives_score("score to guide")
-            if codes is None:
-                raise SettingError("guidance needs a label to guide to: give label")
-            model = ClassGuidance(model, guidance)
+        if guidance is not None or guide is not None:
+            model = guided(self, model, guidance, guide, codes is not None)
 
         def start(noise: Tensor, rows: Tensor) -> Tensor:
             return self.moments.place(noise, float(sigmas[0]), None if codes is None else codes[rows])
