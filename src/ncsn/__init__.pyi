@@ -66,6 +66,7 @@ from .exact import (
     GaussianMixtureScore as GaussianMixtureScore,
 )
 from .guidance import (
+    AutoGuidance as AutoGuidance,
     ClassGuidance as ClassGuidance,
     impute as impute,
 )

@@ -238,8 +238,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             step_size: Langevin's epsilon, of alpha_i = epsilon (sigma_i / sigma_min)^2; by technique 4 when None.
             device: Where to sample; where the model is when None.
             random_state: As in the class; the estimator's own when None.
-            **how: ``sampler``, ``steps``, ``levels``, ``label``, ``context``, ``guidance``, ``generator``, ``x_init``, ``dtype``,
-                ``denoise_last``, ``chunk_size``, ``callback`` of `Model.sample`; and options of the sampler.
+            **how: All else that `Model.sample` takes, such as ``sampler``, ``steps``, ``label``, ``context``, ``guidance`` and
+                ``generator``; and options of the sampler.
 
         Returns:
             Samples of shape ``(n_samples, *shape)``; after `train_step` a tensor. With ``return_log_density=True`` also their
@@ -252,6 +252,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         given: dict[str, Any] = {name: value for name, value in langevin.items() if value is not None}
         if given:
             how.setdefault("sampler", "annealed_langevin")
+        if isinstance(how.get("guide"), NCSN):
+            how["guide"] = how["guide"]._fitted()
         model = self._stepper.model if "_stepper" in vars(self) else self._fitted()
         drawn = model.sample(n_samples, device=device, **given, **self._seeded(how, random_state))
         return (drawn[0], as_given(*drawn)) if how.get("return_log_density") else drawn

@@ -1,13 +1,14 @@
-"""Class guidance against exact class scores."""
+"""Class guidance and autoguidance against exact scores, and the flow that a guided Gaussian has in closed form."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from ncsn.errors import SettingError
 from ncsn.exact import GaussianMixtureScore
-from ncsn.guidance import ClassGuidance
+from ncsn.guidance import AutoGuidance, ClassGuidance
 from ncsn.networks import PreconditionedScore, ResidualMLP
 from ncsn.samplers import sample
 
@@ -53,14 +54,42 @@ def test_guided_samples_keep_away_from_the_other_class() -> None:
     assert float((drawn[3.0] < 0).double().mean()) < 0.2 * float((drawn[1.0] < 0).double().mean())
 
 
+def test_autoguidance_of_weight_one_and_zero_is_the_model_and_the_guide() -> None:
+    model, guide = mixture(), mixture(labels=[0, 1, 1])
+    x, sigma = torch.randn(50, 3, generator=generator()), torch.linspace(0.1, 5, 50)
+    assert torch.equal(AutoGuidance(model, guide, 1.0)(x, sigma), model(x, sigma))
+    assert torch.equal(AutoGuidance(model, guide, 0.0)(x, sigma), guide(x, sigma))
+    assert torch.equal(AutoGuidance(guide, guide, 3.0)(x, sigma, label=1), guide(x, sigma, label=1))
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.0, 3.5])
+def test_autoguidance_of_gaussians_flows_as_the_closed_form_says(weight: float) -> None:
+    """dx/dsigma = sigma x (w/(v + sigma^2) - (w - 1)/(V + sigma^2)), the guide having the wider variance V."""
+    variance, wider, top, bottom = 1.0, 1.7, 20.0, 0.01
+
+    def score(variance: float) -> Callable[..., torch.Tensor]:
+        return lambda x, sigma: -x / (variance + sigma**2)
+
+    guided = AutoGuidance(score(variance), score(wider), weight)
+    x = torch.randn(20, 2, generator=generator(), dtype=torch.float64)
+    end = sample(guided, levels(400, top), 20, 2, "heun", x, False)
+
+    def log_scale(sigma: float) -> float:
+        return (weight * math.log(variance + sigma**2) - (weight - 1) * math.log(wider + sigma**2)) / 2
+
+    torch.testing.assert_close(end, x * math.exp(log_scale(bottom) - log_scale(top)), rtol=2e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("weight", [math.nan, math.inf])
 def test_guidance_refuses_a_weight_that_is_no_number(weight: float) -> None:
-    with pytest.raises(SettingError, match="must be finite"):
-        ClassGuidance(mixture(), weight)
+    for make in (lambda: ClassGuidance(mixture(), weight), lambda: AutoGuidance(mixture(), mixture(), weight)):
+        with pytest.raises(SettingError, match="must be finite"):
+            make()
 
 
 def test_guidance_says_its_weight() -> None:
     assert "weight=2.5" in repr(ClassGuidance(mixture(), 2.5))
+    assert "weight=2.5" in repr(AutoGuidance(mixture(), mixture(), 2.5))
 
 
 def test_a_guided_network_in_single_precision_draws_in_double_and_is_put_back() -> None:

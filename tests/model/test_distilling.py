@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
-from small_models import GAUSSIAN, SMALL, table
+from small_models import GAUSSIAN, SMALL, flat_weights, table
 
 from ncsn import NCSN
 from ncsn.errors import DataError, RunError, SettingError
@@ -33,6 +33,25 @@ def test_a_consistency_model_learns_where_the_flow_of_a_gaussian_ends(of_table: 
     states: list[State] = []
     model.sample(10, steps=3, callback=states.append)
     assert states[-1].evaluations == 3
+
+
+def test_a_student_starts_from_the_weights_of_a_teacher_that_asks_its_network_alike(of_table: NCSN) -> None:
+    still = GAUSSIAN | {"method": "consistency"}
+
+    def networks(teacher: NCSN, **settings: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        student = NCSN(**still | settings).fit(table(), teacher=teacher)
+        return flat_weights(student.score_model_.network), flat_weights(teacher.score_model_.network)
+
+    same = {"width": of_table.plan_.width, "n_blocks": of_table.plan_.n_blocks}
+    own, taught = networks(of_table, **same)
+    torch.testing.assert_close(own, taught)
+    smaller, _ = networks(of_table, **same | {"width": 4})
+    assert len(smaller) < len(taught)
+    # what a network is told by another method is not what it learns here
+    own, taught = networks(NCSN(**SMALL | {"method": "ddpm", "training_steps": 3}).fit(table()))
+    anew = flat_weights(NCSN(**still).fit(table()).score_model_.network)
+    assert own.shape == taught.shape
+    torch.testing.assert_close(own, anew)
 
 
 def test_a_consistency_model_is_saved_with_its_boundary(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Conditions put on a score model after its training: a class asked for more strongly, values that are known, measurements."""
+"""What is put on a score model after its training: what it has learned asked for more strongly, known values, measurements."""
 
-from ncsn.guidance.classes import ClassGuidance
+from ncsn.guidance.classes import AutoGuidance, ClassGuidance
 from ncsn.guidance.fourier import Convolution, Frequencies
 from ncsn.guidance.known import Imputation, impute
 from ncsn.guidance.linear import LinearMeasurement
@@ -8,6 +8,7 @@ from ncsn.guidance.measured import Diagnosis, sample_posterior
 from ncsn.guidance.operators import Blur, Downsampling, Mask, Matrix, Operator, Separable
 
 __all__ = [
+    "AutoGuidance",
     "Blur",
     "ClassGuidance",
     "Convolution",

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import RunError, SettingError, check_count
-from ncsn.guidance import ClassGuidance
 from ncsn.model.distribution import FittedDistribution
 from ncsn.model.few_steps import fit_few_steps
 from ncsn.model.flow import FlowModel
 from ncsn.model.given import draw_given, known_cells, put_into, values_given
+from ncsn.model.guided import guided
 from ncsn.model.saving import read_parts, write_model
 from ncsn.model.sharing import common_generator, gathered, part_of_process
 from ncsn.model.walk import AnyLevels, walk_of
@@ -60,6 +60,7 @@ class Model(FlowModel):
         label: Any = None,
         context: Any = None,
         guidance: float | None = None,
+        guide: FlowModel | None = None,
         given: Any = None,
         x_init: Tensor | None = None,
         denoise_last: bool = True,
@@ -87,7 +88,8 @@ class Model(FlowModel):
             context: The context to draw given, or one for each sample, like those that were fitted, or a value for each of their
                 columns, ``{"age": 40}``; None for any.
             guidance: Strength of classifier-free guidance, `guidance.ClassGuidance`: 1 is none, more keeps closer to what
-                tells the class and the context apart.
+                tells the class and the context apart. With a ``guide`` that of `guidance.AutoGuidance`, which needs neither.
+            guide: A worse model of the same data, which samples are led away from.
             given: What is known of the samples, of a table: a value for each of some columns, ``{"origin": "USA"}``; or a
                 data frame of such columns, one row a sample, with gaps perhaps. The rest is drawn from its distribution
                 given that, as `impute` does, whose options and ``steps`` are taken in place of a sampler's.
@@ -110,7 +112,7 @@ class Model(FlowModel):
             Samples of shape ``(n_samples, *shape)``; with their log-densities a pair of both.
 
         Raises:
-            DataError: A context is not like those that were fitted.
+            DataError: A context is not like those that were fitted, or the guide was fitted on other data or labels.
             SettingError: A name, label, count or option does not fit, guidance has nothing to guide to, or no row is as given.
             TypeError: The sampler has no such option.
             DivergenceError: The samples left the finite numbers.
@@ -118,10 +120,16 @@ class Model(FlowModel):
         check_count("n_samples", n_samples)
         n_samples = int(n_samples)
         if return_log_density:
-            self._check_has_density(guidance)
+            self._check_has_density(guidance, guide)
         if given is not None:
-            asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
-            asked |= {"return_log_density": return_log_density or None}
+            asked: dict[str, Any] = {
+                "sampler": sampler,
+                "levels": levels,
+                "guidance": guidance,
+                "x_init": x_init,
+                "dtype": dtype,
+            }
+            asked |= {"guide": guide, "return_log_density": return_log_density or None}
             how = {"label": label, "context": context, "steps": steps}
             how |= {"denoise_last": denoise_last, "chunk_size": chunk_size}
             if shared:
@@ -130,15 +138,16 @@ class Model(FlowModel):
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
         codes = self.encoding.codes(label, n_samples)
-        said = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "context": context}
-        if denoise_last and all(each is None for each in (said | options).values()) and self._fits(steps):
+        said: dict[str, Any] = {"sampler": sampler, "levels": levels, "guidance": guidance, "guide": guide}
+        said |= {"x_init": x_init, "context": context} | options
+        if denoise_last and all(value is None for value in said.values()) and self._fits(steps):
             sampler, steps = self.few_steps(int(steps or 0), labelled=codes is not None), None
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         where = self.device if device is None else torch.device(device)
         told = self.told(codes, n_samples, where, context)
         model = self.score_model if where == self.device else copy.deepcopy(self.score_model).to(where)
-        if guidance is not None:
-            model = self._guided(model, guidance, codes is not None or context is not None)
+        if guidance is not None or guide is not None:
+            model = guided(self, model, guidance, guide, codes is not None or context is not None)
 
         def start(noise: Tensor, rows: Tensor) -> Tensor:
             sigma, some = float(sigmas[0]), condition_rows(told, n_samples, rows)
@@ -170,18 +179,9 @@ class Model(FlowModel):
             return drawn
         return drawn, self.log_density(drawn, label=label, context=context, generator=generator)
 
-    def _guided(self, model: nn.Module, weight: float, is_told: bool) -> nn.Module:
-        """Return a score model that is guided to what it is told, once there is something."""
-        self.check_gives_score("score to guide")
-        known = ["label"] if self.contexts is None else ["label", "context"]
-        if not is_told:
-            needed = " or ".join(f"a {name}" for name in known)
-            raise SettingError(f"guidance needs {needed} to guide to: give {' or '.join(known)}")
-        return ClassGuidance(model, weight)
-
-    def _check_has_density(self, guidance: float | None) -> None:
+    def _check_has_density(self, guidance: float | None, guide: Any) -> None:
         self.check_gives_score("log-density")
-        if guidance is not None and guidance != 1:
+        if guide is not None or (guidance is not None and guidance != 1):
             raise SettingError(
                 "guided samples have no log-density that is known: leave guidance or return_log_density out"
             )
