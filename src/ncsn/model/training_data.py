@@ -141,7 +141,7 @@ class TrainingData:
         batches: Any = self.batches
         if self.encoding.images is None:
             return Moments.of(batches.data, batches.labels, self.n_classes, batches.weights)
-        return Moments.of_chunks(batches.chunks(), self.n_classes)
+        return Moments.of_chunks(batches.chunks(), self.n_classes, batches.weights)
 
     def plan(self, device: str | None = None, **given: Any) -> Plan:
         """Choose the settings; arguments are those of `plan.make_plan`, the device as in `training.device_type`."""
