@@ -73,7 +73,7 @@ def test_a_model_with_weights_is_that_of_rows_as_often() -> None:
         (np.ones((50, 1)), "sample_weight must have one axis"),
         (np.r_[-1.0, np.ones(49)], "weights must be finite, and at least 0"),
         (np.r_[np.nan, np.ones(49)], "weights must be finite, and at least 0"),
-        (np.r_[1.0, np.zeros(49)], "at least 2 rows must have a weight above 0"),
+        (np.r_[1.0, np.zeros(49)], "all weights are zero, or all but one; at least 2 rows need one above"),
         (["a"] * 50, "not all weights are numbers"),
     ],
 )
