@@ -190,8 +190,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         )
         # only now: what fails above leaves an earlier fit whole
         for name in ("_stepper", *_SEEN):
-            self.__dict__.pop(name, None)
-        self.__dict__.update({name: value for name, value in vars(seen).items() if name in _SEEN})
+            vars(self).pop(name, None)
+        vars(self).update({name: value for name, value in vars(seen).items() if name in _SEEN})
         self.model_ = model
         return self
 
@@ -364,9 +364,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         A ``random_state`` that is an object, and a network that is one, are not kept. What else the folder holds stays. Of
         several processes, the main one writes. Errors are those of `Model.save`.
         """
-        model = self._fitted()
         if is_main_process():
-            model.save(folder, kept_of(self))
+            self._fitted().save(folder, kept_of(self))
 
     @classmethod
     def load(

@@ -161,7 +161,7 @@ def checked_weights(weights: Any, n: int) -> Tensor:
     if not bool((np.isfinite(checked) & (checked >= 0)).all()):
         raise DataError("sample_weight: weights must be finite, and at least 0")
     if np.count_nonzero(checked) < 2:
-        raise DataError("sample_weight: at least 2 rows must have a weight above 0")
+        raise DataError("sample_weight: all weights are zero, or all but one; at least 2 rows need one above")
     return torch.from_numpy(checked.copy())
 
 
