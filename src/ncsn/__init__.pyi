@@ -6,6 +6,7 @@ from . import (
     evaluation as evaluation,
     exact as exact,
     guidance as guidance,
+    inference as inference,
     learn as learn,
     likelihood as likelihood,
     losses as losses,
@@ -68,6 +69,9 @@ from .exact import (
 from .guidance import (
     ClassGuidance as ClassGuidance,
     impute as impute,
+)
+from .inference import (
+    Posterior as Posterior,
 )
 from .likelihood import (
     log_density as log_density,
