@@ -9,6 +9,7 @@ from ncsn.inference.calibration import (
     simulation_based_calibration,
     tarp,
 )
+from ncsn.inference.chains import to_arviz
 from ncsn.inference.posterior import Posterior
 from ncsn.inference.prior import Prior
 from ncsn.inference.ranks import RankCheck
@@ -28,4 +29,5 @@ __all__ = [
     "posterior_predictive",
     "simulation_based_calibration",
     "tarp",
+    "to_arviz",
 ]
