@@ -22,7 +22,7 @@ FLOORS = [
     {"networks", "losses", "samplers", "plan"},
     {"guidance", "flow", "likelihood", "training", "methods"},
     {"model"},
-    {"estimator", "evaluation"},
+    {"estimator", "evaluation", "inference"},
     {"plots"},
     {"learn"},
     {"app"},

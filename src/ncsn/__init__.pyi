@@ -6,6 +6,7 @@ from . import (
     evaluation as evaluation,
     exact as exact,
     guidance as guidance,
+    inference as inference,
     learn as learn,
     likelihood as likelihood,
     losses as losses,
@@ -69,6 +70,9 @@ from .guidance import (
     AutoGuidance as AutoGuidance,
     ClassGuidance as ClassGuidance,
     impute as impute,
+)
+from .inference import (
+    Posterior as Posterior,
 )
 from .likelihood import (
     log_density as log_density,

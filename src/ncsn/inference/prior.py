@@ -1,0 +1,181 @@
+"""Priors: drawn from, and carried to where every number is a parameter, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal, biject_to, constraints
+from torch.distributions.transforms import (
+    AffineTransform,
+    ComposeTransform,
+    CumulativeDistributionTransform,
+    IndependentTransform,
+    Transform,
+)
+
+from ncsn.data import as_float64
+from ncsn.errors import DataError, SettingError
+
+AnyPrior = Distribution | Sequence[Distribution]
+"""One distribution of all parameters, or one for each, independent of each other."""
+
+NEAREST = 2.0**-25
+"""Share of an interval that a parameter keeps from its ends: what single precision tells from 1."""
+
+
+class Prior:
+    """A prior of several parameters, and the way between its support and numbers without bounds.
+
+    An interval goes by the normal distribution function, so that a uniform prior becomes a normal one; any other support by
+    `torch.distributions.biject_to`. A density that ends at a bound becomes one that falls off smoothly, and nothing
+    that comes back lies outside.
+
+    Args:
+        prior: A `torch.distributions.Distribution` of vectors, or of one number for each parameter; or several, side by side.
+
+    Raises:
+        SettingError: It is none of these, or has no continuous support.
+
+    >>> from torch.distributions import Gamma, Uniform
+    >>> prior = Prior([Uniform(0.0, 2.0), Gamma(2.0, 1.0)])
+    >>> prior.to_free(torch.tensor([[1.0, 1.0]]))
+    tensor([[0., 0.]], dtype=torch.float64)
+    """
+
+    def __init__(self, prior: AnyPrior) -> None:
+        several = prior if isinstance(prior, Sequence) else [prior]
+        if not several:
+            raise SettingError("prior holds no distribution: give one, or one for each parameter")
+        self.parts = [_of_vectors(each) for each in several]
+        self.transforms = [_to_support(part.support) for part in self.parts]
+        self._widths = [part.event_shape[0] for part in self.parts]
+        self._free_widths = [
+            way.inverse_shape(part.event_shape)[0] for part, way in zip(self.parts, self.transforms, strict=True)
+        ]
+
+        with torch.random.fork_rng([]):
+            self.dtype = self.sample(1).dtype
+
+    @property
+    def dim(self) -> int:
+        """Number of parameters."""
+        return sum(self._widths)
+
+    def sample(self, n: int) -> Tensor:
+        """Draw parameters, ``(n, D)``, by torch's default generator."""
+        return torch.cat([part.sample(torch.Size([n])) for part in self.parts], dim=1)
+
+    def log_prob(self, theta: Tensor) -> Tensor:
+        """Return the log-density of parameters ``(N, D)``, minus infinity outside the support; float64, ``(N,)``."""
+        inside = self.inside(theta)
+        total = torch.full((len(theta),), -torch.inf, dtype=torch.float64)
+        if bool(inside.any()):
+            columns = zip(self.parts, theta[inside].double().split(self._widths, 1), strict=True)
+            total[inside] = torch.stack([part.log_prob(own).double() for part, own in columns]).sum(0)
+        return total
+
+    def inside(self, theta: Tensor) -> Tensor:
+        """Return which parameters ``(N, D)`` are in the support, ``(N,)``."""
+        columns = theta.split(self._widths, 1)
+        each = [_row_wise(_support_of(part).check(own)) for part, own in zip(self.parts, columns, strict=True)]
+        return torch.stack(each).all(0)
+
+    def checked(self, theta: Any) -> Tensor:
+        """Return parameters as a tensor ``(N, D)``, float64.
+
+        Raises:
+            DataError: They have another number of columns.
+        """
+        values = as_float64(theta).cpu()
+        values = values[None] if values.ndim == 1 and len(values) == self.dim else values
+        if values.ndim != 2 or values.shape[1] != self.dim:
+            raise DataError(
+                f"theta must hold rows of {self.dim} parameters, (N, {self.dim}), not {tuple(values.shape)}"
+            )
+        return values
+
+    def to_free(self, theta: Tensor) -> Tensor:
+        """Return parameters of the support without bounds, ``(N, F)``, float64; the ends of an interval stay finite.
+
+        Raises:
+            DataError: Some are outside the support.
+        """
+        outside = ~self.inside(theta)
+        if bool(outside.any()):
+            row = int(outside.nonzero()[0])
+            said = ", ".join(f"{value:.4g}" for value in theta[row].tolist())
+            raise DataError(
+                f"theta: {int(outside.sum())} of {len(theta)} rows lie outside the prior's support, first row {row} "
+                f"({said}): leave them out, or widen the prior"
+            )
+        ways = zip(self.transforms, theta.double().split(self._widths, 1), strict=True)
+        return torch.cat([way.inv(own) for way, own in ways], dim=1)
+
+    def from_free(self, free: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Return parameters of the support, ``(N, D)``, of numbers without bounds ``(N, F)``; in the prior's type when None."""
+        ways = zip(self.transforms, self.parts, free.double().split(self._free_widths, 1), strict=True)
+        return torch.cat([_within(part.support, way(own).to(dtype or self.dtype)) for way, part, own in ways], dim=1)
+
+    def log_slope(self, free: Tensor) -> Tensor:
+        """Return log |d theta / d free|, ``(N,)``: what a log-density without bounds loses on the way to the support."""
+        ways = zip(self.transforms, free.double().split(self._free_widths, 1), strict=True)
+        return torch.stack([way.log_abs_det_jacobian(own, way(own)) for way, own in ways]).sum(0)
+
+
+class _FromNormal(CumulativeDistributionTransform):
+    """The normal distribution function, whose inverse stays finite at 0 and 1."""
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return self.distribution.icdf(y.clamp(NEAREST, 1 - NEAREST))
+
+
+def _of_vectors(part: Any) -> Distribution:
+    """Return a distribution of vectors."""
+    if not isinstance(part, Distribution):
+        raise SettingError(f"prior must be a torch Distribution, or one for each parameter, not {type(part).__name__}")
+    if not part.event_shape:
+        part = part.expand(torch.Size([1])) if not part.batch_shape else part
+        part = Independent(part, 1) if len(part.batch_shape) == 1 else part
+    if len(part.event_shape) != 1 or part.batch_shape:
+        raise SettingError(
+            f"prior must draw one vector of parameters, not a batch of shape {tuple(part.batch_shape)} of events of shape "
+            f"{tuple(part.event_shape)}: take its to_event(1), or one distribution for each parameter"
+        )
+    return part
+
+
+def _to_support(support: Any) -> Transform:
+    """Return the way from numbers without bounds to a support."""
+    if isinstance(support, constraints.independent):
+        return IndependentTransform(_to_support(support.base_constraint), support.reinterpreted_batch_ndims)
+    if isinstance(support, type(constraints.unit_interval)):
+        low, high = (torch.as_tensor(end, dtype=torch.float64) for end in (support.lower_bound, support.upper_bound))
+        normal = Normal(torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
+        return ComposeTransform([_FromNormal(normal), AffineTransform(low, high - low)])
+    try:
+        return biject_to(support)
+    except NotImplementedError as error:
+        raise SettingError(
+            f"prior: there is no way from {support} to numbers without bounds: take a continuous prior"
+        ) from error
+
+
+def _support_of(part: Distribution) -> Any:
+    return part.support
+
+
+def _row_wise(checks: Tensor) -> Tensor:
+    return checks if checks.ndim == 1 else checks.all(1)
+
+
+def _within(support: Any, theta: Tensor) -> Tensor:
+    """Return parameters strictly within an interval, which rounding may have put on its ends."""
+    if isinstance(support, constraints.independent):
+        return _within(support.base_constraint, theta)
+    if not isinstance(support, type(constraints.unit_interval)):
+        return theta
+    low, high = (torch.as_tensor(end).to(theta) for end in (support.lower_bound, support.upper_bound))
+    return theta.clamp(torch.nextafter(low, high), torch.nextafter(high, low))

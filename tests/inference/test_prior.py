@@ -1,0 +1,101 @@
+"""Priors without bounds: nothing comes back outside, and densities keep their integral."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import (
+    Beta,
+    Dirichlet,
+    Distribution,
+    Exponential,
+    Gamma,
+    Independent,
+    LogNormal,
+    MultivariateNormal,
+    Normal,
+    Poisson,
+    Uniform,
+)
+
+from ncsn.errors import DataError, SettingError
+from ncsn.inference import Prior
+
+PRIORS: dict[str, Any] = {
+    "box": Independent(Uniform(torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 100.0])), 1),
+    "box of numbers": Uniform(torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 100.0])),
+    "normal": MultivariateNormal(torch.tensor([1.0, 2.0]), torch.tensor([[2.0, 0.5], [0.5, 1.0]])),
+    "positive": LogNormal(torch.zeros(2), torch.ones(2)),
+    "each its own": [Uniform(2.0, 3.0), Gamma(2.0, 1.0), Normal(0.0, 1.0), Beta(0.5, 0.5)],
+    "simplex": Dirichlet(torch.tensor([1.0, 2.0, 3.0])),
+}
+
+
+@pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS)
+def test_there_and_back_and_never_outside(prior: Any) -> None:
+    chosen, generator = Prior(prior), torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    theta = chosen.sample(500)
+    free = chosen.to_free(theta)
+    torch.testing.assert_close(chosen.from_free(free), theta, rtol=1e-3, atol=1e-4)
+    far = 30 * torch.randn(500, free.shape[1], generator=generator, dtype=torch.float64)
+    back = chosen.from_free(far)
+    assert back.dtype == torch.float32
+    # a stick that is broken at its very end has no rest, which single precision cannot avoid
+    if not isinstance(prior, Dirichlet | LogNormal | list):
+        assert chosen.log_prob(back).isfinite().all()
+    assert chosen.inside(back).all()
+
+
+@pytest.mark.parametrize("prior", [p for name, p in PRIORS.items() if name != "simplex"])
+def test_the_slope_is_that_of_autograd(prior: Any) -> None:
+    chosen = Prior(prior)
+    free = torch.randn(20, chosen.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for row in free:
+        jacobian = torch.autograd.functional.jacobian(lambda z: chosen.from_free(z[None], torch.float64)[0], row)
+        assert isinstance(jacobian, Tensor)
+        torch.testing.assert_close(chosen.log_slope(row[None])[0], jacobian.det().abs().log(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_uniform_prior_becomes_a_standard_normal_one() -> None:
+    chosen, free = Prior(PRIORS["box"]), torch.linspace(-4, 4, 9, dtype=torch.float64)[:, None].expand(-1, 2)
+    density = chosen.log_prob(chosen.from_free(free, torch.float64)) + chosen.log_slope(free)
+    torch.testing.assert_close(density, Normal(0.0, 1.0).log_prob(free).sum(1), rtol=1e-6, atol=1e-6)
+
+
+def test_densities_are_those_of_the_parts_and_nothing_outside() -> None:
+    chosen = Prior(PRIORS["each its own"])
+    inside = torch.tensor([[2.5, 1.0, 0.3, 0.5]])
+    parts = [2.5, 1.0, 0.3, 0.5]
+    expected = sum(part.log_prob(torch.tensor(at)) for part, at in zip(PRIORS["each its own"], parts, strict=True))
+    torch.testing.assert_close(chosen.log_prob(inside)[0], torch.as_tensor(expected).double())
+    outside = torch.tensor([[1.9, 1.0, 0.3, 0.5], [2.5, -1.0, 0.3, 0.5]])
+    assert (chosen.log_prob(outside) == -torch.inf).all()
+    with pytest.raises(
+        DataError, match=r"2 of 2 rows lie outside the prior's support, first row 0 \(1.9, 1, 0.3, 0.5\)"
+    ):
+        chosen.to_free(outside)
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        (3, "must be a torch Distribution"),
+        ([], "holds no distribution"),
+        (Normal(torch.zeros(2, 2), torch.ones(2, 2)), "take its to_event"),
+        (Poisson(torch.ones(2)), "take a continuous prior"),
+    ],
+)
+def test_what_is_no_prior_is_refused(prior: Any, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        Prior(prior)
+
+
+def test_one_parameter_is_enough() -> None:
+    one: Distribution = Exponential(2.0)
+    assert Prior(one).sample(7).shape == (7, 1)
+    with pytest.raises(DataError, match=r"rows of 1 parameters, \(N, 1\), not \(3, 2\)"):
+        Prior(one).checked(torch.zeros(3, 2))
