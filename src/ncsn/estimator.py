@@ -190,8 +190,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         )
         # only now: what fails above leaves an earlier fit whole
         for name in ("_stepper", *_SEEN):
-            vars(self).pop(name, None)
-        vars(self).update({name: value for name, value in vars(seen).items() if name in _SEEN})
+            self.__dict__.pop(name, None)
+        self.__dict__.update({name: value for name, value in vars(seen).items() if name in _SEEN})
         self.model_ = model
         return self
 
@@ -249,13 +249,12 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             NotFittedError: Neither `fit` nor `train_step` was called. Other errors are those of `Model.sample`.
         """
         langevin = {"n_steps_per_sigma": n_steps_per_sigma, "step_size": step_size}
-        given: dict[str, Any] = {name: value for name, value in langevin.items() if value is not None}
-        if given:
+        if given := {name: value for name, value in langevin.items() if value is not None}:
             how.setdefault("sampler", "annealed_langevin")
         if isinstance(how.get("guide"), NCSN):
             how["guide"] = how["guide"]._fitted()
         model = self._stepper.model if "_stepper" in vars(self) else self._fitted()
-        drawn = model.sample(n_samples, device=device, **given, **self._seeded(how, random_state))
+        drawn = model.sample(n_samples, device=device, **self._seeded(how | given, random_state))
         return (drawn[0], as_given(*drawn)) if how.get("return_log_density") else drawn
 
     def impute(self, X: Any, *, random_state: Any = None, **how: Any) -> Any:
