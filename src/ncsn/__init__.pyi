@@ -67,7 +67,9 @@ from .exact import (
 )
 from .guidance import (
     ClassGuidance as ClassGuidance,
+    LinearMeasurement as LinearMeasurement,
     impute as impute,
+    sample_posterior as sample_posterior,
 )
 from .likelihood import (
     log_density as log_density,

@@ -236,8 +236,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             step_size: Langevin's epsilon, of alpha_i = epsilon (sigma_i / sigma_min)^2; by technique 4 when None.
             device: Where to sample; where the model is when None.
             random_state: As in the class; the estimator's own when None.
-            **how: ``sampler``, ``steps``, ``levels``, ``label``, ``guidance``, ``generator``, ``x_init``, ``dtype``,
-                ``denoise_last``, ``chunk_size``, ``callback`` of `Model.sample`; and options of the sampler.
+            **how: ``sampler``, ``steps``, ``levels``, ``label``, ``guidance``, ``given``, ``measurement``, ``generator``,
+                ``x_init``, ``dtype``, ``denoise_last``, ``chunk_size``, ``callback`` of `Model.sample`; and options of the
+                sampler.
 
         Returns:
             Samples of shape ``(n_samples, *shape)``; after `train_step` a tensor.

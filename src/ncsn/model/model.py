@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import RunError, SettingError, check_count
-from ncsn.guidance import ClassGuidance
+from ncsn.guidance import ClassGuidance, LinearMeasurement, sample_posterior
 from ncsn.model.flow import FlowModel
-from ncsn.model.given import draw_given, known_cells, put_into, values_given
+from ncsn.model.given import draw_given, known_cells, measurement_of_rows, put_into, values_given
 from ncsn.model.saving import read_parts, write_model
 from ncsn.model.sharing import common_generator, gathered, part_of_process
 from ncsn.model.walk import AnyLevels, walk_of
 from ncsn.noise import Geometric
 from ncsn.parts import to_plain
 from ncsn.samplers import AnySampler, State, sample
-from ncsn.score import evaluate, evaluation_mode
+from ncsn.score import evaluate, evaluation_mode, weight_dtype
 
 IMPUTATION_STEPS = 50
 """Noise levels that draws given known values walk unless told."""
@@ -53,6 +53,7 @@ class Model(FlowModel):
         label: Any = None,
         guidance: float | None = None,
         given: Any = None,
+        measurement: LinearMeasurement | None = None,
         x_init: Tensor | None = None,
         denoise_last: bool = True,
         generator: torch.Generator | None = None,
@@ -80,6 +81,9 @@ class Model(FlowModel):
             given: What is known of the samples, of a table: a value for each of some columns, ``{"origin": "USA"}``; or a
                 data frame of such columns, one row a sample, with gaps perhaps. The rest is drawn from its distribution
                 given that, as `impute` does, whose options and ``steps`` are taken in place of a sampler's.
+            measurement: What was measured of the samples, in the data's own units: samples are drawn given that, by
+                `guidance.sample_posterior`, whose options and ``steps``, 50 when None, are taken in place of a sampler's.
+                Of images, and of arrays and tables of numbers that are encoded by a scale.
             x_init: Start at the first level, in standardised units, ``(n_samples, *shape)``; when None the Gaussian that the
                 data, or those of the class, are next to there.
             denoise_last: Whether to end with the posterior mean at the last level.
@@ -103,11 +107,12 @@ class Model(FlowModel):
         """
         check_count("n_samples", n_samples)
         n_samples = int(n_samples)
-        if given is not None:
+        if given is not None or measurement is not None:
             asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
-            asked |= {"shared": shared or None}
+            asked |= {"shared": shared or None, "given": None if measurement is None else given}
             how = {"label": label, "steps": steps, "denoise_last": denoise_last, "chunk_size": chunk_size}
-            drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
+            draw, what = (self._given, given) if measurement is None else (self._measured, measurement)
+            drawn = draw(what, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         codes = self.encoding.codes(label, n_samples)
@@ -209,17 +214,36 @@ class Model(FlowModel):
 
     def _given(self, given: Any, n: int, asked: dict[str, Any], **how: Any) -> Tensor:
         """Return values of ``n`` samples given some columns, once nothing is asked that has no part in that."""
+        self._check_conditional("some columns", asked)
+        return self._drawn(*values_given(self.encoding, given, n), complete=False, **how)
+
+    def _measured(
+        self, measurement: Any, n: int, asked: dict[str, Any], *, label: Any, steps: int | None, **how: Any
+    ) -> Tensor:
+        """Return values of ``n`` samples given a measurement, once nothing is asked that has no part in that."""
+        self._check_conditional("a measurement", asked)
+        of_rows = measurement_of_rows(self.encoding, measurement)
+        told = self._told(self.encoding.codes(label, n), n)
+        rows = sample_posterior(self.score_model, of_rows, self._levels(steps), n, condition=told, **how)
+        return self.encoding.data_values(rows)
+
+    def _check_conditional(self, on: str, asked: dict[str, Any]) -> None:
+        """Refuse what has no part in samples given something, and models without a score."""
         refused = [name for name, value in asked.items() if value is not None]
         if refused:
-            raise SettingError(f"{refused[0]} has no part in samples given some columns; leave it out")
+            raise SettingError(f"{refused[0]} has no part in samples given {on}; leave it out")
         self.check_gives_score("conditional distribution")
-        return self._drawn(*values_given(self.encoding, given, n), complete=False, **how)
+
+    def _levels(self, steps: int | None) -> Tensor:
+        """Return the levels that conditional draws walk, where the score model is."""
+        steps = IMPUTATION_STEPS if steps is None else steps
+        check_count("steps", steps)
+        levels = Geometric(sigma_min=self.lowest, sigma_max=self.plan.sigma_max).grid(steps)
+        return levels.to(self.device, weight_dtype(self.score_model, torch.float32))
 
     def _drawn(self, values: Tensor, known: Tensor, *, label: Any, steps: int | None, **how: Any) -> Tensor:
         """Return values of the data, the unknown ones drawn; `draw_given` has the other arguments."""
-        steps = IMPUTATION_STEPS if steps is None else steps
-        check_count("steps", steps)
-        sigmas = Geometric(sigma_min=self.lowest, sigma_max=self.plan.sigma_max).grid(steps).to(self._cast(values[:0]))
+        sigmas = self._levels(steps)
         told = self._told(self.encoding.codes(label, len(values)), len(values))
         return draw_given(self.score_model, self.encoding, values, known, sigmas, condition=told, **how)
 
