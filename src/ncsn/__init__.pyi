@@ -69,7 +69,9 @@ from .exact import (
 from .guidance import (
     AutoGuidance as AutoGuidance,
     ClassGuidance as ClassGuidance,
+    LinearMeasurement as LinearMeasurement,
     impute as impute,
+    sample_posterior as sample_posterior,
 )
 from .inference import (
     Posterior as Posterior,

@@ -238,8 +238,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             step_size: Langevin's epsilon, of alpha_i = epsilon (sigma_i / sigma_min)^2; by technique 4 when None.
             device: Where to sample; where the model is when None.
             random_state: As in the class; the estimator's own when None.
-            **how: All else that `Model.sample` takes, such as ``sampler``, ``steps``, ``label``, ``context``, ``guidance`` and
-                ``generator``; and options of the sampler.
+            **how: All else that `Model.sample` takes, such as ``sampler``, ``steps``, ``label``, ``context``, ``guidance``,
+                ``given``, ``measurement`` and ``generator``; and options of the sampler.
 
         Returns:
             Samples of shape ``(n_samples, *shape)``; after `train_step` a tensor. With ``return_log_density=True`` also their

@@ -71,8 +71,8 @@ def particle_gibbs(
         for level in range(last):
             denoised = model.denoise(particles, sigmas[level])
             ahead = paths.ahead(level, particles, denoised)
-            index, log_weights, uneven = _resampled(log_weights, ahead, noise, retained)
-            particles, denoised, variance = _taken(particles, index), _taken(denoised, index), variance + uneven
+            index, log_weights, uneven = resampled(log_weights, ahead, noise, retained)
+            particles, denoised, variance = taken(particles, index), taken(denoised, index), variance + uneven
             drawn = noise.like(particles)
             path = paths.below(level, row, path, drawn[:, :1])
             log_weights = log_weights - paths.surprise(level, path, particles, denoised)
@@ -84,7 +84,7 @@ def particle_gibbs(
             count += 1
             if level + 1 < last:
                 yield State(count, float(sigmas[level + 1]), particles, denoised, model.evaluations)
-        row = _taken(particles, _by_weight(log_weights, noise.like(log_weights[:, :1])))
+        row = taken(particles, by_weight(log_weights, noise.like(log_weights[:, :1])))
         variance = variance + _unevenness(log_weights)[:, 0]
         yield Sweep(count, float(sigmas[-1]), row, denoised, model.evaluations, variance)
 
@@ -179,7 +179,7 @@ def _surprise(off: Tensor, variance: Tensor, known: Tensor) -> Tensor:
     return torch.where(known, off.square() / variance, 0).flatten(2).sum(2) / 2
 
 
-def _resampled(log_weights: Tensor, ahead: Tensor, noise: Noise, retained: int) -> tuple[Tensor, Tensor, Tensor]:
+def resampled(log_weights: Tensor, ahead: Tensor, noise: Noise, retained: int) -> tuple[Tensor, Tensor, Tensor]:
     """Redraw the particles, but for the first ``retained``, of the rows whose weights are uneven.
 
     Returns:
@@ -190,10 +190,10 @@ def _resampled(log_weights: Tensor, ahead: Tensor, noise: Noise, retained: int) 
     unevenness = _unevenness(weights)
     redraw = unevenness + 1 / count > 1 / (RESAMPLE_BELOW * count)
     # drawn for every row and step, so that the noise does not depend on which rows are walked together
-    index, same = _by_weight(weights, noise.like(weights)), torch.arange(count, device=weights.device)
+    index, same = by_weight(weights, noise.like(weights)), torch.arange(count, device=weights.device)
     index[:, :retained] = same[:retained]
     index = torch.where(redraw, index, same)
-    left = torch.where(redraw, -_taken(ahead, index), log_weights)
+    left = torch.where(redraw, -taken(ahead, index), log_weights)
     return index, left, torch.where(redraw, unevenness, 0)[:, 0]
 
 
@@ -202,13 +202,13 @@ def _unevenness(log_weights: Tensor) -> Tensor:
     return log_weights.softmax(1).square().sum(1, keepdim=True) - 1 / log_weights.shape[1]
 
 
-def _by_weight(log_weights: Tensor, normal: Tensor) -> Tensor:
+def by_weight(log_weights: Tensor, normal: Tensor) -> Tensor:
     """Draw places of particles by weight, one for each standard normal number."""
     edges = log_weights.softmax(1).cumsum(1)
     index = torch.searchsorted(edges, torch.special.ndtr(normal) * edges[:, -1:])
     return index.clamp(max=edges.shape[1] - 1)
 
 
-def _taken(particles: Tensor, index: Tensor) -> Tensor:
+def taken(particles: Tensor, index: Tensor) -> Tensor:
     """Return the particles at these places, ``(N, K', *shape)``."""
     return torch.take_along_dim(particles, index.reshape(*index.shape, *[1] * (particles.ndim - 2)), 1)

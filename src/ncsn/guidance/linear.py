@@ -93,18 +93,19 @@ class LinearMeasurement:
         off = self.operator.apply(self.operator.points(self._known.nan_to_num())) - rows
         size = rows.abs().nan_to_num().max() * 1e3 * torch.finfo(self.y.real.dtype).eps
         # what a mask leaves out is no number, or no measurement
-        unlike = (off.abs() > size) & exact & ~self._left_out()
+        unlike = (off.abs() > size) & exact & self.is_read
         if bool(unlike.any()):
             raise DataError(
                 f"{int(unlike.sum())} entries of y contradict others, and have no noise; give sigma, or drop them"
             )
 
-    def _left_out(self) -> Tensor:
-        """Return which entries of y are not read, as they are in a mask's place."""
+    @property
+    def is_read(self) -> Tensor:
+        """Which entries of y are read, of its shape for one sample: a mask has others in their places."""
         if isinstance(self.operator, Mask):
-            return self.operator.scales == 0
+            return self.operator.scales > 0
         mask = getattr(self.operator, "mask", None)
-        return torch.zeros(self.operator.measured_shape, dtype=torch.bool) if mask is None else ~mask
+        return torch.ones(self.operator.measured_shape, dtype=torch.bool) if mask is None else mask
 
     def known(self, n: int) -> Tensor:
         """Return the coordinates of ``n`` samples, ``(n, *shape)``, float64; NaN where nothing is known.
@@ -135,6 +136,29 @@ class LinearMeasurement:
         offset = self.operator.apply(mean.double().expand(1, *shape))
         sigma = self.sigma
         return LinearMeasurement(self.operator.rescaled(scale.double()), self._rows() - offset, sigma)
+
+    def of_values(self, places: Tensor) -> LinearMeasurement:
+        """Return the measurement of points that have some of the values, or all in another order.
+
+        Args:
+            places: Where each value of the new points was in the old ones, flattened, of the shape of the new points. What is
+                left out counts as 0.
+
+        Raises:
+            SettingError: The operator is neither a matrix nor a mask.
+        """
+        operator, old = self.operator, self.operator.scales.numel()
+        if torch.equal(places.flatten(), torch.arange(old)) and places.shape == operator.scales.shape:
+            return self
+        if isinstance(operator, Matrix):
+            return LinearMeasurement(Matrix(operator.matrix[:, places.flatten()], places.shape), self.y, self.sigma)
+        if not isinstance(operator, Mask):
+            raise SettingError(
+                f"{type(operator).__name__} acts on images with channels first and on rows without constant columns; "
+                "give A as a matrix or a mask"
+            )
+        sigma = self.sigma.flatten()[places] if self.sigma.ndim else self.sigma
+        return LinearMeasurement(Mask(operator.scales.flatten()[places]), self._rows().flatten(1)[:, places], sigma)
 
 
 def _numbers(name: str, value: Any) -> Tensor:

@@ -126,7 +126,7 @@ def sample_posterior(
     check_count("n_sweeps", n_sweeps)
     shape = tuple(measurement.operator.scales.shape)
     turned = _Turned(score_model, measurement)
-    errors = denoising_errors(turned, sigmas, shape, condition_rows(condition, n_samples, _first(n_samples)))
+    errors = denoising_errors(turned, sigmas, shape, pilot_condition(condition, n_samples))
     known = measurement.known(n_samples).to(sigmas)
     levels = measurement.levels.to(sigmas)
     if n_particles is None:
@@ -182,9 +182,9 @@ def denoising_errors(
     return torch.stack(errors)
 
 
-def _first(n: int) -> Tensor:
-    """Return which of ``n`` samples' conditions the pilot's samples have."""
-    return torch.arange(PILOT) % n
+def pilot_condition(condition: dict[str, Any] | None, n: int) -> dict[str, Any]:
+    """Return the conditions of ``n`` samples for the 256 of `denoising_errors`, as often as they fit."""
+    return condition_rows(condition, n, torch.arange(PILOT) % n)
 
 
 def _information(spread: Tensor, levels: Tensor) -> float:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ncsn.data import Encoding, as_float64
 from ncsn.data.column_types import ColumnType, Dates, Identifiers, Numbers
+from ncsn.data.columns import Constant, Number
 from ncsn.data.container import Container
 from ncsn.data.frames import as_library, as_pandas, library_of
 from ncsn.errors import DataError, SettingError, unknown_name
-from ncsn.guidance import impute
+from ncsn.guidance import LinearMeasurement, impute
 
 
 def draw_given(
@@ -48,6 +49,44 @@ def draw_given(
     mask = encoding.known(known, complete=complete).to(rows.device)
     drawn = impute(score_model, rows, mask, sigmas, generator=generator, **options)
     return torch.where(known, values, encoding.data_values(drawn))
+
+
+def measurement_of_rows(encoding: Encoding, measurement: Any) -> LinearMeasurement:
+    """Return a measurement of data, in their own units, as one of the model's rows.
+
+    Args:
+        encoding: The encoding, of images, or of columns each of which is a number times a scale.
+        measurement: A measurement of points of the data's shape.
+
+    Raises:
+        SettingError: It is no measurement, or a column becomes a part of the rows in another way.
+        DataError: It is of points of another shape.
+    """
+    if not isinstance(measurement, LinearMeasurement):
+        raise SettingError(f"measurement must be a guidance.LinearMeasurement, not {type(measurement).__name__}")
+    if tuple(measurement.levels.shape) != encoding.data_shape:
+        raise DataError(
+            f"the measurement is of points of shape {tuple(measurement.levels.shape)}; the model's data have "
+            f"{encoding.data_shape}"
+        )
+    images = encoding.images
+    if images is not None:
+        places = torch.arange(images.width).reshape(1, *images.data_shape)
+        units = measurement.in_units(torch.tensor(images.mean), torch.tensor(images.scale))
+        return units.of_values(images.to_rows(places)[0])
+    means, scales = [], []
+    for place, column in enumerate(encoding.columns):
+        if not isinstance(column, Number | Constant):
+            names = encoding.container.columns
+            name = f"{names[place]!r}" if names is not None else f"{place}, from 0,"
+            raise SettingError(
+                f"a measurement is of numbers on a straight scale, and column {name} is encoded as {column.kind}: "
+                "fit on an array of the numbers alone, or ask for given="
+            )
+        means.append(column.mean if isinstance(column, Number) else column.value)
+        scales.append(column.scale if isinstance(column, Number) else 0.0)
+    scale = torch.tensor(scales, dtype=torch.float64)
+    return measurement.in_units(torch.tensor(means, dtype=torch.float64), scale).of_values(scale.nonzero()[:, 0])
 
 
 def values_given(encoding: Encoding, given: Any, n: int) -> tuple[Tensor, Tensor]:

@@ -11,25 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import RunError, SettingError, check_count
+from ncsn.guidance import LinearMeasurement
+from ncsn.model.conditional import ConditionalModel
 from ncsn.model.distribution import FittedDistribution
 from ncsn.model.few_steps import fit_few_steps
-from ncsn.model.flow import FlowModel
-from ncsn.model.given import draw_given, known_cells, put_into, values_given
 from ncsn.model.guided import guided
 from ncsn.model.saving import read_parts, write_model
 from ncsn.model.sharing import common_generator, gathered, part_of_process
 from ncsn.model.walk import AnyLevels, walk_of
-from ncsn.noise import Geometric
 from ncsn.parts import to_plain
 from ncsn.samplers import AnySampler, FittedMultistep, State, sample
 from ncsn.score import condition_rows, evaluate, evaluation_mode
 
-IMPUTATION_STEPS = 50
-"""Noise levels that draws given known values walk unless told."""
-
 
 @dataclass(eq=False)
-class Model(FlowModel):
+class Model(ConditionalModel):
     """A fitted model: samples, log-densities, filled gaps and scores, in the data's own units and container.
 
     Args:
@@ -60,8 +56,9 @@ class Model(FlowModel):
         label: Any = None,
         context: Any = None,
         guidance: float | None = None,
-        guide: FlowModel | None = None,
+        guide: ConditionalModel | None = None,
         given: Any = None,
+        measurement: LinearMeasurement | None = None,
         x_init: Tensor | None = None,
         denoise_last: bool = True,
         generator: torch.Generator | None = None,
@@ -93,6 +90,9 @@ class Model(FlowModel):
             given: What is known of the samples, of a table: a value for each of some columns, ``{"origin": "USA"}``; or a
                 data frame of such columns, one row a sample, with gaps perhaps. The rest is drawn from its distribution
                 given that, as `impute` does, whose options and ``steps`` are taken in place of a sampler's.
+            measurement: What was measured of the samples, in the data's own units: samples are drawn given that, by
+                `guidance.sample_posterior`, whose options and ``steps``, 50 when None, are taken in place of a sampler's.
+                Of images, and of arrays and tables of numbers that are encoded by a scale.
             x_init: Start at the first level, in standardised units, ``(n_samples, *shape)``; when None the Gaussian that the
                 data, or those of the class, are next to there.
             denoise_last: Whether to end with the posterior mean at the last level.
@@ -121,21 +121,18 @@ class Model(FlowModel):
         n_samples = int(n_samples)
         if return_log_density:
             self._check_has_density(guidance, guide)
-        if given is not None:
-            asked: dict[str, Any] = {
-                "sampler": sampler,
-                "levels": levels,
-                "guidance": guidance,
-                "x_init": x_init,
-                "dtype": dtype,
-            }
-            asked |= {"guide": guide, "return_log_density": return_log_density or None}
+        if given is not None or measurement is not None:
+            asked: dict[str, Any] = {"sampler": sampler, "levels": levels, "guidance": guidance, "guide": guide}
+            asked |= {"x_init": x_init, "dtype": dtype, "return_log_density": return_log_density or None}
             how = {"label": label, "context": context, "steps": steps}
             how |= {"denoise_last": denoise_last, "chunk_size": chunk_size}
-            if shared:
+            if measurement is not None:
+                asked |= {"given": given, "shared": shared or None}
+            elif shared:
                 generator = common_generator(generator)
                 how |= {"part": part_of_process(), "joined": gathered}
-            drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
+            draw, what = (self._given, given) if measurement is None else (self._measured, measurement)
+            drawn = draw(what, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
         codes = self.encoding.codes(label, n_samples)
         said: dict[str, Any] = {"sampler": sampler, "levels": levels, "guidance": guidance, "guide": guide}
@@ -230,7 +227,7 @@ class Model(FlowModel):
         less = self.plan.multipliers and self.plan.mixed_precision == "bf16" and where.type != "mps"
         return torch.autocast(where.type, torch.bfloat16, enabled=bool(less))
 
-    # Scores and gaps
+    # Scores
 
     def score(self, X: Any, sigma: float, *, label: Any = None, context: Any = None) -> Tensor:
         """Return the gradient of log p_sigma at each row, in the data's own units, float64.
@@ -254,66 +251,6 @@ class Model(FlowModel):
         with torch.no_grad(), evaluation_mode(self.score_model):
             scores = evaluate(self.score_model, rows, rows.new_tensor(float(sigma)), condition)
         return self.encoding.gradient(values, scores)
-
-    def impute(
-        self,
-        X: Any,
-        *,
-        mask: Any = None,
-        label: Any = None,
-        context: Any = None,
-        steps: int | None = None,
-        generator: torch.Generator | None = None,
-        **options: Any,
-    ) -> Any:
-        """Fill missing values by draws from their distribution given the known ones, in the data's own units.
-
-        The draws have the right mean, spread and weights of modes, not only plausible values (`guidance.Imputation` says
-        how). For several draws a row, repeat the row.
-
-        Args:
-            X: Rows like those that were fitted, NaN (in a data frame also NA) where a value is missing; of images, pixels.
-            mask: True where a value is known, of the shape of ``X`` or of one row; the rest is filled.
-                Where X is not NaN, when None. What it hides may be any finite number.
-            label: The class of the rows, or one for each; None for any.
-            context: The context of the rows, or one for each, as in `sample`; None for any.
-            steps: Number of noise levels walked, from the largest to the smallest; 50 when None.
-            generator: Source of randomness; torch's default when None.
-            **options: Options of `guidance.impute`: ``n_particles``, ``n_sweeps``, ``denoise_last``, ``chunk_size`` and
-                ``callback``.
-
-        Returns:
-            The rows in the container of ``X``, known values as given; of a data frame, in the types that were fitted.
-
-        Raises:
-            DataError: The rows, the mask or the contexts do not fit the model.
-            SettingError: The label is unknown, a count is not positive, or the method gives no score.
-            DivergenceError: A score led out of the finite numbers.
-        """
-        self.check_gives_score("conditional distribution")
-        values = self.encoding.values(X, gaps=True)
-        known = known_cells(X, values, mask)
-        how = {"label": label, "context": context, "steps": steps, "generator": generator}
-        drawn = self._drawn(values, known, complete=True, **how, **options)
-        return put_into(X, self.encoding, drawn, known)
-
-    def _given(self, given: Any, n: int, asked: dict[str, Any], **how: Any) -> Tensor:
-        """Return values of ``n`` samples given some columns, once nothing is asked that has no part in that."""
-        refused = [name for name, value in asked.items() if value is not None]
-        if refused:
-            raise SettingError(f"{refused[0]} has no part in samples given some columns; leave it out")
-        self.check_gives_score("conditional distribution")
-        return self._drawn(*values_given(self.encoding, given, n), complete=False, **how)
-
-    def _drawn(
-        self, values: Tensor, known: Tensor, *, label: Any, context: Any, steps: int | None, **how: Any
-    ) -> Tensor:
-        """Return values of the data, the unknown ones drawn; `draw_given` has the other arguments."""
-        steps = IMPUTATION_STEPS if steps is None else steps
-        check_count("steps", steps)
-        sigmas = Geometric(sigma_min=self.lowest, sigma_max=self.plan.sigma_max).grid(steps).to(self._cast(values[:0]))
-        told = self.told(self.encoding.codes(label, len(values)), len(values), context=context)
-        return draw_given(self.score_model, self.encoding, values, known, sigmas, condition=told, **how)
 
     # Files
 
