@@ -45,8 +45,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     labelled = TABLE.assign(kind=np.where(np.arange(60) % 3 == 0, "a", "b"))
     labelled.to_csv(folder / "table.csv", index=False)
+    arguments = ["train", "table.csv", "--out", "run", "--steps", "40", "--label", "kind", "--validation", "0.1"]
     subprocess.run(
-        [sys.executable, "-m", "ncsn", "train", "table.csv", "--out", "run", "--steps", "40", "--label", "kind"],
+        [sys.executable, "-m", "ncsn", *arguments],
         cwd=folder,
         check=True,
         capture_output=True,
