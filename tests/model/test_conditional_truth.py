@@ -60,7 +60,7 @@ def test_a_gaussian_given_its_context() -> None:
     residuals = model.sample(20_000, context=c, random_state=2) - 0.8 * c
     assert residuals.std() == pytest.approx(0.6, rel=0.03)
     found = model.score_samples(x[:1000], context=c[:1000], tolerance=1e-3)
-    assert found.mean() == pytest.approx(norm.logpdf(x[:1000], 0.8 * c[:1000], 0.6).mean(), abs=0.05)
+    assert found.mean() == pytest.approx(np.mean(norm.logpdf(x[:1000], 0.8 * c[:1000], 0.6)), abs=0.05)
     # and what nothing is told of is the marginal
     alone = model.sample(20_000, random_state=1)
     assert alone.mean() == pytest.approx(0, abs=0.06) and alone.std() == pytest.approx(1, rel=0.06)
@@ -68,14 +68,15 @@ def test_a_gaussian_given_its_context() -> None:
 
 @pytest.mark.slow
 def test_a_mixture_given_its_context() -> None:
-    x, c = mixture(10_000, 0)
+    x, c = mixture(20_000, 0)
     model = NCSN(random_state=0).fit(x, context=c)
-    at = np.array([[-1.5], [0.0], [1.5]])
-    means, sds = moments(at)
-    for context, mean, sd in zip(at, means, sds, strict=True):
-        samples = model.sample(20_000, context=context, random_state=1)
-        assert samples.mean() == pytest.approx(mean, abs=0.03 * sd)
-        assert samples.std() == pytest.approx(sd, rel=0.03)
+    c = np.random.default_rng(2).uniform(-2, 2, (60_000, 1))
+    samples, (means, sds) = model.sample(60_000, context=c, random_state=1)[:, 0], moments(c)
+    residuals = (samples - means) / sds
+    for low, high in ((-2, -0.7), (-0.7, 0.7), (0.7, 2)):
+        some = residuals[(low <= c[:, 0]) & (c[:, 0] < high)]
+        assert some.mean() == pytest.approx(0, abs=0.03)
+        assert some.std() == pytest.approx(1, rel=0.03)
     x, c = mixture(1000, 1)
     found = model.score_samples(x, context=c, tolerance=1e-3)
     assert found.mean() == pytest.approx(log_density(x, c).mean(), abs=0.05)
@@ -106,9 +107,14 @@ def test_labels_as_contexts_are_labels_as_classes() -> None:
         classes.score_samples(x[held_out], label=names[code[held_out]]).mean(),
         contexts.score_samples(x[held_out], context=pd.DataFrame({"kind": names[code[held_out]]})).mean(),
     )
-    truth = norm.logpdf(x[held_out, 0], np.array([-2.0, 0.0, 2.0])[code[held_out]], spreads[code[held_out]]).mean()
-    np.testing.assert_allclose(log_p, truth, atol=0.15)
-    for k, name in enumerate(names):
-        samples = contexts.sample(2000, context={"kind": name}, random_state=1)
-        assert samples.mean() == pytest.approx([-2, 0, 2][k], abs=0.15)
-        assert samples.std() == pytest.approx(spreads[k], rel=0.25)
+    truth = np.mean(norm.logpdf(x[held_out, 0], np.array([-2.0, 0.0, 2.0])[code[held_out]], spreads[code[held_out]]))
+    # both are within what three seeds of the one differ by
+    np.testing.assert_allclose(log_p, truth, atol=0.06)
+    for name in names:
+        one, other = (
+            classes.sample(2000, label=name, random_state=1),
+            contexts.sample(2000, context={"kind": name}, random_state=1),
+        )
+        assert np.mean(one) == pytest.approx(np.mean(other), abs=0.1)
+        widths = [np.subtract(*np.quantile(samples, [0.9, 0.1])) for samples in (one, other)]
+        assert widths[0] == pytest.approx(widths[1], rel=0.15)
