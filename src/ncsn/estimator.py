@@ -137,7 +137,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: Array, tensor or data frame, ``(N, D)``, or images in any form that `data.Encoding.fit` takes.
             y: Class label of each row, for a class-conditional model; None for none.
-            teacher: A model fitted on the same data, which the method ``consistency`` distils; None to train from scratch.
+            teacher: A model fitted on the same data, which the method ``consistency`` distils, from whose weights it starts where
+                the networks are the same; None to train from scratch.
             callback: Called with a `training.Progress` every 50 steps and after the last one.
             checkpoint: A file to which the training's state is written every 500 steps, and from which training goes on
                 where it exists; the end is the same, bit for bit on a CPU, as without the break. It needs a random_state.

@@ -17,10 +17,13 @@ from ncsn.model.model import Model
 from ncsn.model.training_data import TrainingData
 from ncsn.networks import PreconditionedScore
 from ncsn.networks.contract import check_call, say_what_is_trained, trainable
-from ncsn.plan import Plan
+from ncsn.plan import Choice, Plan
 from ncsn.randomness import drawn_from, seed_from
 from ncsn.score import NO_LABEL, weight_dtype
 from ncsn.training import Progress, Recipe, Trainer, agreed, make_accelerator, steps_of
+
+TUNING_RATE = 0.25
+"""Share of the usual learning rate at which a student goes on from its teacher's weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +124,7 @@ def fit_model(
         networks: The network.
         seed: Seed of every draw.
         teacher: A model fitted on the same data, for a method that distils it; where its network is the same, and scaled in
-            the same way, training starts from its weights.
+            the same way, training starts from its weights, at a lower learning rate.
         device: As in `training.make_accelerator`.
         mixed_precision: As in `training.make_accelerator`; from the plan when None.
         accumulation: Parts that a batch is taken in.
@@ -148,8 +151,7 @@ def fit_model(
     # weights and buffers in single precision, whatever torch's default is, from a generator of their own
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
         untrained = networks.untrained(method, plan, data.some[:2], None if codes is None else codes[:2], n_classes)
-    if distilled is not None:
-        start_from(distilled, untrained)
+    warm = distilled is not None and start_from(distilled, untrained)
 
     def trainer_by(plan: Plan, model: nn.Module) -> Trainer:
         recipe = Recipe(
@@ -175,6 +177,8 @@ def fit_model(
         plan = data.plan(device, **settings | {"training_steps": steps})
     if compile or (compile is None and accelerator.device.type == "cuda" and plan.multipliers):
         getattr(untrained, "network", untrained).compile()
+    if warm and given.get("learning_rate") is None:
+        plan = gentler(plan)
     trainer = trainer_by(plan, untrained)
     # before a stream's training puts other rows in the place of those that the plan was made for
     moments = data.moments
@@ -215,17 +219,27 @@ def score_to_distil(teacher: Model, method: Method, encoding: Encoding) -> nn.Mo
     return copy.deepcopy(teacher.score_model).eval()
 
 
-def start_from(teacher: nn.Module, untrained: nn.Module) -> None:
-    """Give a model the weights of a teacher whose network is the same and is asked in the same way.
+def start_from(teacher: nn.Module, untrained: nn.Module) -> bool:
+    """Give a model the weights of a teacher whose network is the same and is asked in the same way, and return whether it was.
 
     What EDM's network tells of a point is where the flow begins to lead, from which to where it ends it is not far (Geng et
     al. 2024, easy consistency tuning).
     """
     if not isinstance(teacher, PreconditionedScore) or not isinstance(untrained, PreconditionedScore):
-        return
+        return False
     sigma = torch.tensor([0.1, 1.0, 10.0], device=next(teacher.parameters()).device)
     asked, known = (each.preconditioning.coefficients(sigma) for each in (untrained, teacher))
     weights, own = teacher.network.state_dict(), untrained.network.state_dict()
     same = {name: each.shape for name, each in weights.items()} == {name: each.shape for name, each in own.items()}
-    if same and torch.equal(asked.c_in, known.c_in) and torch.equal(asked.c_noise, known.c_noise):
-        untrained.network.load_state_dict(weights)
+    if not (same and torch.equal(asked.c_in, known.c_in) and torch.equal(asked.c_noise, known.c_noise)):
+        return False
+    untrained.network.load_state_dict(weights)
+    return True
+
+
+def gentler(plan: Plan) -> Plan:
+    """Return a plan with the learning rate of a training that goes on from trained weights, which the usual one would undo."""
+    rate = plan.learning_rate * TUNING_RATE
+    said = Choice("learning_rate", rate, f"{TUNING_RATE:g} of the usual", "training starts from the teacher's weights")
+    choices = tuple(said if choice.name == said.name else choice for choice in plan.choices)
+    return replace(plan, learning_rate=rate, choices=choices)
