@@ -110,27 +110,16 @@ class Model(FlowModel):
         """
         check_count("n_samples", n_samples)
         n_samples = int(n_samples)
+        asked: dict[str, Any] = {"sampler": sampler, "levels": levels, "guidance": guidance, "guide": guide}
+        asked["x_init"] = x_init
         if given is not None:
-            asked: dict[str, Any] = {
-                "sampler": sampler,
-                "levels": levels,
-                "guidance": guidance,
-                "x_init": x_init,
-                "dtype": dtype,
-            }
-            asked |= {"guide": guide, "shared": shared or None}
+            asked |= {"dtype": dtype, "shared": shared or None}
             how = {"label": label, "steps": steps, "denoise_last": denoise_last, "chunk_size": chunk_size}
             drawn = self._given(given, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
         codes = self.encoding.codes(label, n_samples)
-        said: dict[str, Any] = {
-            "sampler": sampler,
-            "levels": levels,
-            "guidance": guidance,
-            "guide": guide,
-            "x_init": x_init,
-        } | options
-        if denoise_last and all(value is None for value in said.values()) and self._fits(steps):
+        unsaid = denoise_last and all(value is None for value in (asked | options).values())
+        if unsaid and self._fits(steps):
             sampler, steps = self.few_steps(int(steps or 0), labelled=codes is not None), None
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         where = self.device if device is None else torch.device(device)
