@@ -148,10 +148,10 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             y: Class label of each row, for a class-conditional model; None for none. A quantity, of which some are fractions, is
                 a context of one column.
             context: What is known of each row, for a conditional model: array, tensor or data frame, ``(N, C)``, of any kinds of
-                columns; None for nothing. Together with ``y`` the model is told both, and it knows the data given either or
-                none of them too.
+                columns; None for nothing. Together with ``y`` the model is told both, and knows the data given either or none.
             sample_weight: How much each row counts, ``(N,)``: a weight of 2 is the row twice, of 0 no row. All alike when None.
-            teacher: A model fitted on the same data, which the method ``consistency`` distils; None to train from scratch.
+            teacher: A model fitted on the same data, which the method ``consistency`` distils, from whose weights it starts where
+                the networks are the same; None to train from scratch.
             callback: Called with a `training.Progress` every 50 steps and after the last one.
             checkpoint: A file to which the training's state is written every 500 steps, and from which training goes on
                 where it exists; the end is the same, bit for bit on a CPU, as without the break. It needs a random_state.

@@ -45,13 +45,19 @@ def test_a_student_starts_from_the_weights_of_a_teacher_that_asks_its_network_al
     same = {"width": of_table.plan_.width, "n_blocks": of_table.plan_.n_blocks}
     own, taught = networks(of_table, **same)
     torch.testing.assert_close(own, taught)
+    # at a lower rate, but where one is given
+    settings: dict[str, Any] = same | {"method": "consistency", "training_steps": 1}
+    anew, on = (NCSN(**settings).fit(table(), teacher=teacher).plan_ for teacher in (None, of_table))
+    assert on.learning_rate == anew.learning_rate / 4
+    assert "training starts from the teacher's weights" in str(on)
+    assert NCSN(**settings, lr=3e-3).fit(table(), teacher=of_table).plan_.learning_rate == 3e-3
     smaller, _ = networks(of_table, **same | {"width": 4})
     assert len(smaller) < len(taught)
     # what a network is told by another method is not what it learns here
     own, taught = networks(NCSN(**SMALL | {"method": "ddpm", "training_steps": 3}).fit(table()))
-    anew = flat_weights(NCSN(**still).fit(table()).score_model_.network)
+    untaught = flat_weights(NCSN(**still).fit(table()).score_model_.network)
     assert own.shape == taught.shape
-    torch.testing.assert_close(own, anew)
+    torch.testing.assert_close(own, untaught)
 
 
 def test_a_consistency_model_is_saved_with_its_boundary(tmp_path: Path) -> None:

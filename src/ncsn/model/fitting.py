@@ -19,13 +19,16 @@ from ncsn.model.moments import Moments
 from ncsn.model.training_data import TrainingData
 from ncsn.networks import PreconditionedScore
 from ncsn.networks.contract import check_call, say_what_is_trained, trainable
-from ncsn.plan import Plan
+from ncsn.plan import Choice, Plan
 from ncsn.randomness import drawn_from, seed_from
 from ncsn.score import NO_LABEL, weight_dtype
 from ncsn.training import Batches, Progress, Recipe, Trainer, agreed, make_accelerator, steps_of
 
 RESIDUAL_ROWS = 10_000
 """Most rows that the spread about the means that contexts tell is taken of."""
+
+TUNING_RATE = 0.25
+"""Share of the usual learning rate at which a student goes on from its teacher's weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +158,7 @@ def fit_model(
         networks: The network.
         seed: Seed of every draw.
         teacher: A model fitted on the same data, for a method that distils it; where its network is the same, and scaled in
-            the same way, training starts from its weights.
+            the same way, training starts from its weights, at a lower learning rate.
         device: As in `training.make_accelerator`.
         mixed_precision: As in `training.make_accelerator`; from the plan when None.
         accumulation: Parts that a batch is taken in.
@@ -193,8 +196,7 @@ def fit_model(
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
         labels = None if codes is None else codes[:2]
         untrained = networks.untrained(method, plan, data.some[:2], labels, n_classes, told)
-    if distilled is not None:
-        start_from(distilled, untrained)
+    warm = distilled is not None and start_from(distilled, untrained)
 
     def trainer_by(plan: Plan, model: nn.Module) -> Trainer:
         recipe = Recipe(
@@ -223,6 +225,8 @@ def fit_model(
             seconds = trainer_by(plan, made_faster(copy.deepcopy(untrained))).seconds_a_step()
             steps = max(1, agreed(round(60 * minutes / seconds), device))
         plan = data.plan(device, **settings | {"training_steps": steps})
+    if warm and given.get("learning_rate") is None:
+        plan = gentler(plan)
     trainer = trainer_by(plan, made_faster(untrained))
     # before a stream's training puts other rows in the place of those that the plan was made for
     moments = data.moments
@@ -293,17 +297,27 @@ def score_to_distil(
     return copy.deepcopy(teacher.score_model).eval()
 
 
-def start_from(teacher: nn.Module, untrained: nn.Module) -> None:
-    """Give a model the weights of a teacher whose network is the same and is asked in the same way.
+def start_from(teacher: nn.Module, untrained: nn.Module) -> bool:
+    """Give a model the weights of a teacher whose network is the same and is asked in the same way, and return whether it was.
 
     What EDM's network tells of a point is where the flow begins to lead, from which to where it ends it is not far (Geng et
     al. 2024, easy consistency tuning).
     """
     if not isinstance(teacher, PreconditionedScore) or not isinstance(untrained, PreconditionedScore):
-        return
+        return False
     sigma = torch.tensor([0.1, 1.0, 10.0], device=next(teacher.parameters()).device)
     asked, known = (each.preconditioning.coefficients(sigma) for each in (untrained, teacher))
     weights, own = teacher.network.state_dict(), untrained.network.state_dict()
     same = {name: each.shape for name, each in weights.items()} == {name: each.shape for name, each in own.items()}
-    if same and torch.equal(asked.c_in, known.c_in) and torch.equal(asked.c_noise, known.c_noise):
-        untrained.network.load_state_dict(weights)
+    if not (same and torch.equal(asked.c_in, known.c_in) and torch.equal(asked.c_noise, known.c_noise)):
+        return False
+    untrained.network.load_state_dict(weights)
+    return True
+
+
+def gentler(plan: Plan) -> Plan:
+    """Return a plan with the learning rate of a training that goes on from trained weights, which the usual one would undo."""
+    rate = plan.learning_rate * TUNING_RATE
+    said = Choice("learning_rate", rate, f"{TUNING_RATE:g} of the usual", "training starts from the teacher's weights")
+    choices = tuple(said if choice.name == said.name else choice for choice in plan.choices)
+    return replace(plan, learning_rate=rate, choices=choices)

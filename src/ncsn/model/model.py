@@ -121,9 +121,10 @@ class Model(ConditionalModel):
         n_samples = int(n_samples)
         if return_log_density:
             self._check_has_density(guidance, guide)
+        asked: dict[str, Any] = {"sampler": sampler, "levels": levels, "guidance": guidance, "guide": guide}
+        asked["x_init"] = x_init
         if given is not None or measurement is not None:
-            asked: dict[str, Any] = {"sampler": sampler, "levels": levels, "guidance": guidance, "guide": guide}
-            asked |= {"x_init": x_init, "dtype": dtype, "return_log_density": return_log_density or None}
+            asked |= {"dtype": dtype, "return_log_density": return_log_density or None}
             how = {"label": label, "context": context, "steps": steps}
             how |= {"denoise_last": denoise_last, "chunk_size": chunk_size}
             if measurement is not None:
@@ -135,9 +136,8 @@ class Model(ConditionalModel):
             drawn = draw(what, n_samples, asked, generator=generator, callback=callback, **how, **options)
             return self.encoding.container.restore(drawn, device)
         codes = self.encoding.codes(label, n_samples)
-        said: dict[str, Any] = {"sampler": sampler, "levels": levels, "guidance": guidance, "guide": guide}
-        said |= {"x_init": x_init, "context": context} | options
-        if denoise_last and all(value is None for value in said.values()) and self._fits(steps):
+        unsaid = denoise_last and context is None and all(value is None for value in (asked | options).values())
+        if unsaid and self._fits(steps):
             sampler, steps = self.few_steps(int(steps or 0), labelled=codes is not None), None
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         where = self.device if device is None else torch.device(device)

@@ -19,8 +19,8 @@ from ncsn.score import ScoreModel, evaluation_mode
 
 FINEST_SHARE, START_SHARE = 0.03, 0.3
 """An error at sigma counts by 1 / (sigma + 0.03 sigma_data): the way down mends an early one in part. That of the start, which
-is one of the distribution and not only of the path, counts as one at 0.3 sigma_data. Chosen on the Swiss roll, eight Gaussians
-and digits, first seeds."""
+is one of the distribution and not only of the path, counts as one at 0.3 sigma_data. Chosen on the Swiss roll, eight Gaussians,
+rings and digits, first seeds."""
 
 NEGLIGIBLE = 1e-10
 """Share of the largest eigenvalue below which that of a combination of velocities is none."""
