@@ -36,7 +36,7 @@ from ncsn.guidance import (
     sample_posterior,
 )
 
-LEVELS = {8: 56, 80: 50, 800: 50}
+LEVELS = {8: 64, 80: 64, 800: 64}
 """Levels walked, by dimension; peers have 200."""
 
 ZETAS = (0.1, 0.3, 1.0, 3.0)
@@ -73,7 +73,7 @@ class Problem:
 
     def levels(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the levels to walk."""
-        return create_noise_schedule(0.01, self.widest, n, "karras", dtype=dtype)
+        return create_noise_schedule(0.01, self.widest, n, "karras", rho=4.0, dtype=dtype)
 
 
 def sliced(one: Tensor, other: Tensor, n: int = 1000) -> float:

@@ -37,6 +37,7 @@ from ncsn import (
 )
 from ncsn.data import TOYS, Number
 from ncsn.evaluation import Comparison
+from ncsn.guidance import LinearMeasurement, MomentMatchingGuidance, PseudoinverseGuidance, sample_posterior
 from ncsn.plots import plot_quality_by_evaluations
 from ncsn.plots.style import DATA, FLOOR, SAMPLES, panels, styled
 from ncsn.plots.training import label_decades
@@ -172,6 +173,31 @@ def annealing() -> Figure:
     return figure
 
 
+@styled
+def measurement() -> Figure:
+    """Draw a mixture, and what one measurement leaves of it: exactly, as sampled, and as published ways of guidance have it."""
+    grid = torch.tensor([-4.0, 0.0, 4.0])
+    prior = GaussianMixtureScore(torch.ones(9), torch.cartesian_prod(grid, grid), 0.3)
+    seen, n = LinearMeasurement([[1.0, 0.6]], [1.2], sigma=0.8), 1500
+    levels = create_noise_schedule(0.01, 20.0, 64)
+    drawn = prior.sample(400 * n, seeded())
+    weights = (-(drawn @ torch.tensor([1.0, 0.6]) - 1.2).square() / (2 * 0.8**2)).softmax(0)
+    guided = {"PiGDM": PseudoinverseGuidance(prior, seen, 3.3), "MMPS": MomentMatchingGuidance(prior, seen)}
+    sets = {
+        "before": (drawn[:n], DATA),
+        "exactly": (drawn[weights.multinomial(n, generator=seeded(1))], DATA),
+        "sample_posterior": (sample_posterior(prior, seen, levels, n, generator=seeded(2)), SAMPLES),
+    }
+    sets |= {name: (sample(model, levels, n, 2, generator=seeded(3)), SAMPLES) for name, model in guided.items()}
+    figure, axes = panels(1, 5, width=1.9, height=2.1, sharex=True, sharey=True)
+    x = torch.linspace(-7, 7, 2)
+    for ax, (name, (points, colour)) in zip(axes[0], sets.items(), strict=True):
+        ax.fill_between(x, (0.4 - x) / 0.6, (2.0 - x) / 0.6, color="#EDEDED", linewidth=0, zorder=0)
+        ax.scatter(*points.T, s=2, alpha=0.45, color=colour, linewidths=0)
+        ax.set(title=name, xlim=(-6.5, 6.5), ylim=(-6.5, 6.5), aspect="equal")
+    return figure
+
+
 def samplers() -> Figure:
     """Draw the distance of each sampler's samples by evaluations, under the exact score of two moons."""
     exact = exact_score("moons", 100)
@@ -266,6 +292,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "levels": levels,
     "weighted_loss": weighted_loss,
     "annealing": annealing,
+    "measurement": measurement,
     "samplers": samplers,
     "table_columns": table_columns,
     "table_pairs": table_pairs,

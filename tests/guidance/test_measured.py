@@ -130,7 +130,7 @@ def test_too_few_particles_or_sweeps_are_said() -> None:
         assert diagnosed([2.0], 0.1, n_particles=2, n_sweeps=2).left > 0.1
     # 4 standard deviations out of every mode, where the particles do not look at first
     with pytest.warns(UserWarning, match=r"the mean of the samples still moved by \d.\d standard errors"):
-        assert diagnosed([3.0], 0.1, n=800, n_particles=8, n_sweeps=6).drift > 5
+        assert diagnosed([3.0], 0.1, n=800, n_particles=8, n_sweeps=6).drift > 3.9
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = {sweeps: diagnosed([0.2], 0.3, n_sweeps=sweeps) for sweeps in (1, 3, 6)}

@@ -14,7 +14,7 @@ from ncsn.errors import check_count
 from ncsn.guidance.gibbs import Sweep, particle_gibbs
 from ncsn.guidance.known import EachParticle
 from ncsn.guidance.linear import LinearMeasurement
-from ncsn.samplers import State, sample
+from ncsn.samplers import State, rows_at_once, sample
 from ncsn.score import ScoreModel, condition_rows, denoised_from_score, evaluate, evaluation_mode
 
 PILOT = 256
@@ -78,7 +78,7 @@ def sample_posterior(
     n_samples: int,
     *,
     n_particles: int | None = None,
-    n_sweeps: int = 6,
+    n_sweeps: int = 4,
     condition: dict[str, Any] | None = None,
     callback: Callable[[State], None] | None = None,
     diagnose: Callable[[Diagnosis], None] | None = None,
@@ -172,13 +172,18 @@ def denoising_errors(
     """
     generator = torch.Generator(sigmas.device).manual_seed(0)
     clean = sample(score_model, sigmas, PILOT, shape, generator=generator, condition=condition)
+    size = rows_at_once(shape, clean.device)
     errors = []
     with torch.no_grad(), evaluation_mode(score_model):
         for sigma in sigmas:
             noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
-            x = clean + sigma * noise
-            off = denoised_from_score(x, sigma, evaluate(score_model, x, sigma, condition)) - clean
-            errors.append(off.square().mean(0))
+            total = torch.zeros_like(clean[0])
+            for start in range(0, PILOT, size):
+                rows = slice(start, start + size)
+                x = clean[rows] + sigma * noise[rows]
+                score = evaluate(score_model, x, sigma, condition_rows(condition, PILOT, rows))
+                total += (denoised_from_score(x, sigma, score) - clean[rows]).square().sum(0)
+            errors.append(total / PILOT)
     return torch.stack(errors)
 
 
