@@ -25,7 +25,7 @@ def correlated() -> NCSN:
 
 
 def test_missing_values_are_drawn_given_the_known_ones(correlated: NCSN) -> None:
-    x = np.tile([107.5, np.nan], (400, 1))
+    x = np.tile([107.5, np.nan], (1500, 1))
     filled = correlated.impute(x, random_state=1)
     np.testing.assert_array_equal(filled[:, 0], 107.5)
     # the conditional of a Gaussian: mean 0.9 z, standard deviation sqrt(1 - 0.81), of the training rows' own moments

@@ -181,8 +181,8 @@ def test_of_an_augmentation_zeros_say_nothing_and_the_rest_is_a_sum() -> None:
     network = awake(UNet((1, 8, 8), 8, (1,), 1, augmentation_dim=9, n_classes=2)).double()
     x, level = images(2, 1, 8, 8).double(), torch.tensor([0.1, 0.7]).double()
     told = torch.randn(2, 9, generator=generator()).double()
-    assert torch.equal(network(x, level, 1), network(x, level, 1, torch.zeros(2, 9).double()))
-    assert not torch.allclose(network(x, level, 1), network(x, level, 1, told))
+    assert torch.equal(network(x, level, 1), network(x, level, 1, augmentation=torch.zeros(2, 9).double()))
+    assert not torch.allclose(network(x, level, 1), network(x, level, 1, augmentation=told))
     # a network that is not told, whose embedding the vectors' images under a matrix are added to
     untold = UNet((1, 8, 8), 8, (1,), 1, n_classes=2).double().eval()
     untold.load_state_dict(
@@ -190,12 +190,12 @@ def test_of_an_augmentation_zeros_say_nothing_and_the_rest_is_a_sum() -> None:
     )
     added = torch.einsum("nv,ev->ne", told, network.state_dict()["augmentation.weight"])
     untold.embedding.register_forward_hook(lambda module, given, answer: answer + added)
-    torch.testing.assert_close(network(x, level, 1, told), untold(x, level, 1))
+    torch.testing.assert_close(network(x, level, 1, augmentation=told), untold(x, level, 1))
 
 
 def test_a_network_that_is_not_told_refuses_an_augmentation() -> None:
     with pytest.raises(SettingError, match="an augmentation was given to a network that is not told"):
-        UNet((1, 8, 8), 8, (1,), 1)(images(1, 1, 8, 8), torch.tensor(0.1), None, torch.zeros(1, 9))
+        UNet((1, 8, 8), 8, (1,), 1)(images(1, 1, 8, 8), torch.tensor(0.1), augmentation=torch.zeros(1, 9))
 
 
 def test_a_factory_takes_from_the_plan_what_it_leaves_open_and_is_plain_data() -> None:

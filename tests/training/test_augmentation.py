@@ -76,7 +76,7 @@ def trained(told: bool) -> nn.Module:
         return DenoisingScoreMatching("edm")(model, replace(batch, condition={}))
 
     objective: Any = DenoisingScoreMatching("edm") if told else untold
-    sizes: dict[str, Any] = {"steps": 250, "batch_size": 48, "learning_rate": 6e-3, "warm_up": 30, "ema_decay": 0.97}
+    sizes: dict[str, Any] = {"steps": 250, "batch_size": 48, "learning_rate": 6e-3, "warm_up": 30}
     recipe = replace(RECIPE, **sizes, augmentation=Augmentation(x_flip=0.5), objective=objective)
     trainer = Trainer(small_unet(), left_bright(), recipe)
     trainer.run()

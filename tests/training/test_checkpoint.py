@@ -249,7 +249,7 @@ def test_a_description_is_plain_data_of_modules_numbers_parts_and_weights() -> N
     own = {name: values for name, _, values in modules}
     assert own[""] == {"preconditioning": {"part": "EDM", "sigma_data": 1.0, "sigma_min": 0.0}}
     # what is None is told too, by its type
-    absent = dict.fromkeys(("fourier", "label_embedding", "gain"), "NoneType")
+    absent = dict.fromkeys(("fourier", "label_embedding", "context_embedding", "gain"), "NoneType")
     assert own["network"] == {"dropout": 0.1, "n_classes": 0} | absent
     assert own["network.output"] == {"in_features": 16, "out_features": 2}
     assert ["network.output.weight", "torch.float32", [2, 16]] in weights

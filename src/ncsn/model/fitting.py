@@ -184,10 +184,7 @@ def fit_model(
     settings = {**given, "mixed_precision": mixed_precision, "watched": method.gives_score}
     plan = data.plan(device, **settings)
     accelerator = make_accelerator(device, plan.mixed_precision, log, None if checkpoint is None else checkpoint.parent)
-    if plan.validation_fraction and not method.gives_score:
-        raise SettingError(
-            f"method {name_of(method)!r} has no score to hold rows out for: leave validation_fraction out"
-        )
+    check_validation(method, plan)
     batches, held_out = data.held_out(plan.validation_fraction, seed)
     distilled = None
     if teacher is not None:
@@ -199,17 +196,7 @@ def fit_model(
     warm = distilled is not None and start_from(distilled, untrained)
 
     def trainer_by(plan: Plan, model: nn.Module) -> Trainer:
-        recipe = Recipe(
-            levels=method.levels(plan),
-            steps=plan.training_steps,
-            batch_size=plan.batch_size,
-            learning_rate=plan.learning_rate,
-            warm_up=min(200, plan.training_steps // 5),
-            objective=method.objective(plan, distilled),
-            accumulation=accumulation,
-            augmentation=augmentation_named(plan.augmentation),
-            seed=seed,
-        )
+        recipe = recipe_of(method, plan, distilled, accumulation=accumulation, seed=seed)
         lesson = None if distilled is None else digest_of(distilled.state_dict())
         return Trainer(model, batches, recipe, None, accelerator, settings=[plan.to_dict(), lesson], held_out=held_out)
 
@@ -243,6 +230,28 @@ def fit_model(
     if log is not None:
         accelerator.end_training()
     return model()
+
+
+def check_validation(method: Method, plan: Plan) -> None:
+    """Refuse rows held out for a method that has no score to watch by them."""
+    if plan.validation_fraction and not method.gives_score:
+        raise SettingError(
+            f"method {name_of(method)!r} has no score to hold rows out for: leave validation_fraction out"
+        )
+
+
+def recipe_of(method: Method, plan: Plan, teacher: nn.Module | None, **how: Any) -> Recipe:
+    """Return how a method trains by a plan, taught by a score model if there is one; ``how`` goes to the `Recipe`."""
+    return Recipe(
+        levels=method.levels(plan),
+        steps=plan.training_steps,
+        batch_size=plan.batch_size,
+        learning_rate=plan.learning_rate,
+        warm_up=min(200, plan.training_steps // 5),
+        objective=method.objective(plan, teacher),
+        augmentation=augmentation_named(plan.augmentation),
+        **how,
+    )
 
 
 def with_residual(model: Model, batches: Batches) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,8 +13,11 @@ from matplotlib.lines import Line2D
 
 from ncsn.data import Values
 from ncsn.errors import DataError, SettingError
-from ncsn.inference import Calibration, RankCheck
 from ncsn.plots.style import DATA, FLOOR, SAMPLES, Array, as_points, evenly, panels, styled, window_of
+
+if TYPE_CHECKING:
+    # what draws does not wait for what trains
+    from ncsn.inference import Calibration, RankCheck
 
 
 @styled
@@ -118,7 +121,7 @@ def plot_ranks(checks: Calibration | RankCheck) -> Figure:
     Returns:
         The figure, a panel for each check.
     """
-    every = [checks] if isinstance(checks, RankCheck) else list(checks.checks)
+    every: list[RankCheck] = list(getattr(checks, "checks", [checks]))
     figure, (row,) = panels(1, len(every), width=2.6, height=2.2)
     for ax, check in zip(row, every, strict=True):
         places, (low, high) = check.places, check.band
