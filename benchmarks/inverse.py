@@ -36,7 +36,7 @@ from ncsn.guidance import (
     sample_posterior,
 )
 
-LEVELS = {8: 64, 80: 64, 800: 64}
+LEVELS = {8: 58, 80: 44, 800: 44}
 """Levels walked, by dimension; peers have 200."""
 
 ZETAS = (0.1, 0.3, 1.0, 3.0)
