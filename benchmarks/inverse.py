@@ -36,7 +36,7 @@ from ncsn.guidance import (
     sample_posterior,
 )
 
-LEVELS = {8: 64, 80: 64, 800: 64}
+LEVELS = {8: 58, 80: 44, 800: 44}
 """Levels walked, by dimension; peers have 200."""
 
 ZETAS = (0.1, 0.3, 1.0, 3.0)
@@ -110,11 +110,10 @@ def dps(zeta: float, problem: Problem, n: int, generator: torch.Generator) -> Te
 
 
 def of_azula(name: str, problem: Problem, n: int, generator: torch.Generator) -> Tensor:
-    """Draw by azula's implementation, of DDIM's steps with full noise, on the same levels."""
+    """Draw by azula's implementation, of DDPM's steps."""
     from azula.denoise import Denoiser, DiracPosterior
     from azula.guidance.mmps import MMPSDenoiser
-    from azula.guidance.pgdm import PGDMDenoiser
-    from azula.guidance.tmpd import TMPDDenoiser
+    from azula.guidance.tmpd import TMPDenoiser
     from azula.linalg.covariance import IsotropicCovariance
     from azula.noise import VESchedule
     from azula.sample import DDPMSampler
@@ -134,7 +133,7 @@ def of_azula(name: str, problem: Problem, n: int, generator: torch.Generator) ->
             return DiracPosterior(mean=prior.denoise(x_t, sigma.reshape(())))
 
     noise = torch.tensor(problem.sigma**2, dtype=torch.float64)
-    kinds = {"mmps": MMPSDenoiser, "pgdm": PGDMDenoiser, "tmpd": TMPDDenoiser}
+    kinds = {"mmps": MMPSDenoiser, "tmpd": TMPDenoiser}
     told: Any = IsotropicCovariance(noise) if name == "mmps" else noise
     denoiser = kinds[name](Exact(), problem.y, lambda x: x @ problem.A.T, told)
     torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
@@ -184,7 +183,7 @@ def mixtures(dims: list[int], measured: list[int], seeds: int, n: int, peers: bo
         methods["PiGDM"] = partial(guided, PseudoinverseGuidance, sigma_data=16.0)
         methods["MMPS"] = partial(guided, MomentMatchingGuidance)
         if importlib.util.find_spec("azula"):
-            methods |= {f"azula {name}": partial(of_azula, name) for name in ("mmps", "pgdm", "tmpd")}
+            methods |= {f"azula {name}": partial(of_azula, name) for name in ("mmps", "tmpd")}
     for dim in dims:
         for count in measured:
             chosen = methods | ({"learned prior": learned(dim)} if with_learned else {})

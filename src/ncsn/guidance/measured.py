@@ -78,7 +78,7 @@ def sample_posterior(
     n_samples: int,
     *,
     n_particles: int | None = None,
-    n_sweeps: int = 4,
+    n_sweeps: int = 6,
     condition: dict[str, Any] | None = None,
     callback: Callable[[State], None] | None = None,
     diagnose: Callable[[Diagnosis], None] | None = None,
