@@ -282,9 +282,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         model.check_gives_score("log-density")
         return as_given(X, model.log_density(self._validated(X), **self._seeded(how, random_state)))
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, *, context: Any = None) -> float:
         """Return the mean log-likelihood of the rows in nats, the mean of `score_samples`; ``y`` is not used."""
-        return float(self.score_samples(X).mean())
+        return float(self.score_samples(X, context=context).mean())
 
     def score_function(self, X: Any, sigma: float, *, label: Any = None, context: Any = None) -> Any:
         """Return the gradient of log p_sigma at each row, in the data's own units: `Model.score`.
