@@ -292,9 +292,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Return the bits a value of images of whole grey levels: `Model.bits_per_dimension`, with its arguments."""
         return self._fitted().bits_per_dimension(self._validated(X), **self._seeded(how, random_state)).numpy()
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, *, context: Any = None) -> float:
         """Return the mean log-likelihood of the rows in nats, the mean of `score_samples`; ``y`` is not used."""
-        return float(self.score_samples(X).mean())
+        return float(self.score_samples(X, context=context).mean())
 
     def score_function(self, X: Any, sigma: float, *, label: Any = None, context: Any = None) -> Any:
         """Return the gradient of log p_sigma at each row, in the data's own units: `Model.score`.
