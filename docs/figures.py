@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -289,6 +290,39 @@ def epidemic() -> Figure:
     row[1].plot(days, observed, "o", color=DATA, markersize=4, label="observed")
     row[1].set(xlabel="day", ylabel="people who are ill")
     row[1].legend()
+
+
+@styled
+def regression() -> Figure:
+    """Draw bill depths given flipper lengths beside the regression line, and the density given one length."""
+    told, asked = "flipper_length_mm", "bill_depth_mm"
+    table = pd.read_csv(PENGUINS).dropna(subset=[told, asked])
+    train, *_ = split(table, seed=0)
+    x, y = (train[[name]].to_numpy() for name in (told, asked))
+    model = NCSN(random_state=0).fit(y, context=x)
+    figure, axes = panels(1, 2, width=4.2, height=3.2)
+    left, right = axes[0]
+    drawn = model.sample(3 * len(x), context=x.repeat(3, axis=0), random_state=1)
+    rng = np.random.default_rng(0)
+    left.scatter(
+        x.repeat(3) + rng.uniform(-0.5, 0.5, 3 * len(x)), drawn, s=5, color=SAMPLES, alpha=0.5, lw=0, label="drawn"
+    )
+    left.scatter(x, y, s=8, color=DATA, lw=0, label="measured")
+    ends = np.array([x.min(), x.max()])
+    left.plot(ends, np.poly1d(np.polyfit(x[:, 0], y[:, 0], 1))(ends), color=FLOOR, label="regression line")
+    left.axvline(208, color=FLOOR, lw=0.8, ls=":")
+    left.set(xlabel="flipper length (mm)", ylabel="bill depth (mm)", title="the whole distribution given each length")
+    left.legend(loc="upper right")
+    depths = np.linspace(11.5, 22, 200)[:, None]
+    right.plot(
+        depths, np.exp(model.score_samples(depths, context=[208.0])), color=SAMPLES, label="density of the model"
+    )
+    near = y[np.abs(x[:, 0] - 208) <= 3]
+    right.hist(near, bins=np.arange(12, 22, 0.5), density=True, color=DATA, alpha=0.35, label="measured, 205 to 211 mm")
+    right.axvline(np.poly1d(np.polyfit(x[:, 0], y[:, 0], 1))(208), color=FLOOR, label="regression line")
+    right.set(xlabel="bill depth (mm)", title="given a flipper of 208 mm")
+    right.set_ylim(0, 0.72)
+    right.legend(loc="upper left")
     return figure
 
 
@@ -302,6 +336,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "table_pairs": table_pairs,
     "two_moons_posterior": two_moons_posterior,
     "epidemic": epidemic,
+    "regression": regression,
 }
 
 

@@ -404,8 +404,8 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     model = NCSN(training_steps=1, **SMALL)
     with pytest.raises(DataError, match="3 labels for 20 rows; one label per row is needed"):
         model.fit(white(20, 2), [0, 1, 0])
-    with pytest.raises(DataError, match="labels are fractions, as of a regression"):
-        model.fit(white(20, 2), white(20, 1))
+    # fractions are no labels: of a regression, they are contexts
+    assert model.fit(white(20, 2), white(20, 1)).classes_ is None and model.model_.contexts is not None
     with pytest.raises(DataError, match="the label of row 1 is missing"):
         model.fit(white(20, 2), [None] + ["a"] * 19)
 

@@ -14,11 +14,12 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from ncsn.errors import RunError, SettingError, check_number
+from ncsn.errors import RunError, SettingError
 from ncsn.files import plain_value
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
-from ncsn.model.validation import checkpoint_path, validated
+from ncsn.model.distribution import FittedDistribution
+from ncsn.model.validation import as_given, checked_minutes, checkpoint_path, validated
 from ncsn.plan import PageSettings, Plan
 from ncsn.randomness import generator_of, seed_of
 from ncsn.training import Progress, is_main_process
@@ -174,7 +175,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             device=self.device,
             mixed_precision=self.mixed_precision,
             accumulation=self.accumulation,
-            minutes=self._minutes(),
+            minutes=checked_minutes(self.minutes, self.training_steps),
             compile=self.compile,
             log=log,
             callback=callback,
@@ -194,13 +195,6 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Return the settings that the page's loop has too, by the plan's names."""
         names = ("sigma_min", "sigma_max", "n_sigmas")
         return {name: getattr(self, name) for name in names} | {"learning_rate": self.lr}
-
-    def _minutes(self) -> float | None:
-        if self.minutes is not None:
-            check_number("minutes", self.minutes, above=0)
-            if self.training_steps is not None:
-                raise SettingError("give training_steps or minutes, not both")
-        return self.minutes
 
     def _validated(self, X: Any, *, gaps: bool = False) -> Any:
         return validated(self, X, self.model_.encoding, gaps=gaps)
@@ -243,7 +237,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 ``denoise_last``, ``chunk_size``, ``callback`` of `Model.sample`; and options of the sampler.
 
         Returns:
-            Samples of shape ``(n_samples, *shape)``; after `train_step` a tensor.
+            Samples of shape ``(n_samples, *shape)``; after `train_step` a tensor. With ``return_log_density=True`` also their
+            log-densities, as `score_samples` returns them.
 
         Raises:
             NotFittedError: Neither `fit` nor `train_step` was called. Other errors are those of `Model.sample`.
@@ -253,7 +248,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if given:
             how.setdefault("sampler", "annealed_langevin")
         model = self._stepper.model if "_stepper" in vars(self) else self._fitted()
-        return model.sample(n_samples, device=device, **given, **self._seeded(how, random_state))
+        drawn = model.sample(n_samples, device=device, **given, **self._seeded(how, random_state))
+        return (drawn[0], as_given(*drawn)) if how.get("return_log_density") else drawn
 
     def impute(self, X: Any, *, random_state: Any = None, **how: Any) -> Any:
         """Fill missing values by draws from their distribution given the known ones: `Model.impute`, with its arguments.
@@ -271,8 +267,10 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self._validated(X, gaps=True)
         return model.impute(X, **self._seeded(how, random_state))
 
-    def score_samples(self, X: Any, *, random_state: Any = None, **how: Any) -> NDArray[Any]:
+    def score_samples(self, X: Any, *, random_state: Any = None, **how: Any) -> Any:
         """Return the log-density of each row in nats, in the data's own units: `Model.log_density`, with its arguments.
+
+        It is a tensor for a tensor, on its device, else an array.
 
         Args:
             X: Rows like those that were fitted.
@@ -282,11 +280,11 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted()
         model.check_gives_score("log-density")
-        return model.log_density(self._validated(X), **self._seeded(how, random_state)).numpy()
+        return as_given(X, model.log_density(self._validated(X), **self._seeded(how, random_state)))
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, *, context: Any = None) -> float:
         """Return the mean log-likelihood of the rows in nats, the mean of `score_samples`; ``y`` is not used."""
-        return float(self.score_samples(X).mean())
+        return float(self.score_samples(X, context=context).mean())
 
     def score_function(self, X: Any, sigma: float, *, label: Any = None, context: Any = None) -> Any:
         """Return the gradient of log p_sigma at each row, in the data's own units: `Model.score`.
@@ -304,10 +302,11 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted()
         model.check_gives_score("score")
-        scores = model.score(self._validated(X), sigma, label=label, context=context)
-        if isinstance(X, Tensor):
-            return scores.to(X.device, X.dtype if X.is_floating_point() else torch.get_default_dtype())
-        return scores.numpy()
+        return as_given(X, model.score(self._validated(X), sigma, label=label, context=context))
+
+    def distribution(self, context: Any = None, *, label: Any = None) -> FittedDistribution:
+        """Return what was learned as one of `torch.distributions`; arguments and errors are those of `Model.distribution`."""
+        return self._fitted().distribution(context, label=label)
 
     def _seeded(self, how: dict[str, Any], random_state: Any) -> dict[str, Any]:
         """Return arguments with a generator, if they have none, of the random state or of the estimator's own."""

@@ -24,6 +24,7 @@ def carry(
     tolerance: float = 1e-5,
     chunk_size: int | None = None,
     condition: dict[str, Any] | None = None,
+    gradients: bool = False,
 ) -> Tensor:
     """Carry rows from one noise level to another, up or down, by dx/dsigma = -sigma s(x, sigma).
 
@@ -37,6 +38,8 @@ def carry(
         tolerance: Relative and absolute tolerance of the adaptive solver (Dormand-Prince 5), kept by every row.
         chunk_size: Rows solved together; `samplers.rows_at_once` when None.
         condition: Keyword arguments for the model, such as ``{"label": labels}``; a tensor has one entry a row.
+        gradients: Whether the outcome can be differentiated by the rows, the condition and the model's weights, for which every
+            step is kept.
 
     Returns:
         The rows at the level ``following``.
@@ -69,7 +72,7 @@ def carry(
         def derivative(level: Tensor, state: tuple[Tensor, ...], told: dict[str, Any] = told) -> tuple[Tensor, ...]:
             return (-level.square() * evaluate(score_model, state[0], level, told),)
 
-        with torch.no_grad(), evaluation_mode(score_model):
+        with torch.set_grad_enabled(gradients), evaluation_mode(score_model):
             carried += integrate(derivative, (x[start : start + size],), sigma, following, tolerance)
     return torch.cat(carried)
 

@@ -78,3 +78,23 @@ def test_a_guided_network_in_single_precision_draws_in_double_and_is_put_back() 
     exact = sample(guided, levels(5), 4, 2, "heun", x, condition={"label": label})
     assert not torch.equal(drawn, exact)
     torch.testing.assert_close(drawn, exact, rtol=1e-4, atol=1e-4)
+
+
+def test_guidance_to_a_context_and_a_class_is_the_same_formula() -> None:
+    def model(x: torch.Tensor, sigma: torch.Tensor, *, label: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        told = torch.where(context.isnan(), 0.0, context) + torch.where(label < 0, 0, 10 * label)[:, None]
+        return (told - x) / (1 + sigma**2)
+
+    x, sigma = torch.randn(4, 1, generator=generator()), torch.tensor(0.7)
+    label, context = torch.tensor([-1, 1, 2, -1]), torch.tensor([[1.0], [torch.nan], [3.0], [torch.nan]])
+    centre = 2.5 * torch.tensor([[1.0], [10.0], [23.0], [0.0]])
+    guided = ClassGuidance(model, 2.5)(x, sigma, label=label, context=context)
+    torch.testing.assert_close(guided, (centre - x) / (1 + sigma**2))
+
+
+def test_guidance_to_a_context_alone() -> None:
+    def model(x: torch.Tensor, sigma: torch.Tensor, *, context: torch.Tensor) -> torch.Tensor:
+        return (context.nan_to_num() - x) / (1 + sigma**2)
+
+    x, sigma, context = torch.zeros(2, 1), torch.tensor(0.0), torch.tensor([[1.0], [2.0]])
+    torch.testing.assert_close(ClassGuidance(model, 3.0)(x, sigma, context=context), 3 * context)

@@ -60,6 +60,7 @@ def test_log_densities_are_those_given_the_context(exact: NCSN) -> None:
     given = exact.score_samples(x[:50], context=c[:50])
     np.testing.assert_allclose(given, normal_log_density(x[:50], SHARE * c[:50], REST), atol=1e-3)
     np.testing.assert_allclose(exact.score_samples(x[:50]), normal_log_density(x[:50], 0.0, 1.0), atol=1e-3)
+    assert exact.score(x[:50], context=c[:50]) == pytest.approx(given.mean(), abs=1e-5)
     # in several chunks, each with the contexts and means of its own rows
     np.testing.assert_allclose(exact.score_samples(x[:50], context=c[:50], chunk_size=7), given, atol=1e-3)
 

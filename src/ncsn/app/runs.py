@@ -19,6 +19,7 @@ from ncsn.app.report import write_run_report
 from ncsn.app.snapshots import Snapshots
 from ncsn.app.summary import facts_of, summarise
 from ncsn.data import Dataset, Split, load, split
+from ncsn.data.labels import is_continuous
 from ncsn.errors import DataError, RunError, SettingError, unknown_name
 from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
@@ -79,6 +80,8 @@ class RunSettings:
         dataset = load(self.data, n=self.points, seed=self.seed, label=self.label, **self.images())
         values, _ = without_given(dataset, self.given)
         labels = dataset.labels if self.label is not None else None
+        if labels is not None and is_continuous(labels):
+            raise DataError(f"{dataset.name}: {self.label} holds fractions, and no classes: name it by --given")
         parts = split(values, labels, self.holdout, self.seed)
         if len(parts.train) < 2:
             raise DataError(f"{dataset.name}: only {len(parts.train)} row is left for training; lower --holdout")

@@ -193,6 +193,7 @@ def judge(
         asked = np.asarray(labels)[some_of(len(training), n, seeded())]
     told: dict[str, Any] = {} if asked is None else {"label": asked}
     of_samples, other_half, other_contexts = None, held_out, held_out_contexts
+    known = None if contexts is None else model.contexts
     if contexts is not None:
         halves = split(held_out, holdout=0.5, seed=seed)
         of_halves = split(held_out_contexts, holdout=0.5, seed=seed)
@@ -202,8 +203,8 @@ def judge(
     every = ((of_samples, samples), (other_contexts, other_half), (contexts, training))
     comparison = compare(
         *(jointly(model, each, rows) for each, rows in every),
-        categorical=categories_of(model.encoding, model.contexts),
-        leave_out=() if model.encoding.table or (model.contexts is not None and model.contexts.table) else None,
+        categorical=categories_of(model.encoding, known),
+        leave_out=() if model.encoding.table or (known is not None and known.table) else None,
         generator=seeded(),
         features=features if images else None,
         asked=asked,
@@ -211,7 +212,8 @@ def judge(
     density, standardised, n_impossible = None, None, 0
     if log_likelihood and model.method.gives_score:
         how: dict[str, Any] = {"n_probes": JUDGED_PROBES, "tolerance": 1e-4, "generator": seeded()}
-        how["context"] = None if held_out_contexts is None else held_out_contexts[:rows]
+        if held_out_contexts is not None:
+            how["context"] = held_out_contexts[:rows]
         density, standardised, n_impossible = mean_log_density(model, held_out[:rows], **how)
     trained_on = None
     if target is not None:

@@ -2,6 +2,7 @@
 
 from ncsn.model.adopting import adopt
 from ncsn.model.contexts import context_values
+from ncsn.model.distribution import FittedDistribution
 from ncsn.model.fitting import Networks, fit_model, score_to_distil
 from ncsn.model.model import Model
 from ncsn.model.moments import Moments
@@ -9,6 +10,7 @@ from ncsn.model.stepwise import Stepper
 from ncsn.model.training_data import TrainingData
 
 __all__ = [
+    "FittedDistribution",
     "Model",
     "Moments",
     "Networks",

@@ -67,14 +67,14 @@ def context_rows(encoding: Encoding | None, context: Any, n: int) -> Tensor | No
     return None if values is None or encoding is None else encoding.rows(values).float().expand(n, -1)
 
 
-def context_values(encoding: Encoding | None, context: Any, n: int) -> Tensor | None:
+def context_values(encoding: Encoding | None, context: Any, n: int | None) -> Tensor | None:
     """Return contexts as values, ``(n, C)`` or ``(1, C)`` of one for all rows; None for no context.
 
     Args:
         encoding: How contexts are encoded; None of a model without.
         context: One context, or one for each row: an array, a tensor or a data frame like those that were fitted, or a mapping
             of each column to a value. A single context may leave out the axis of rows.
-        n: Number of rows.
+        n: Number of rows; None for as many as there are contexts.
 
     Raises:
         DataError: A context is not like those that were fitted.
@@ -91,7 +91,7 @@ def context_values(encoding: Encoding | None, context: Any, n: int) -> Tensor | 
         if not isinstance(context, pd.DataFrame) and np.ndim(context) < 2:
             context = _as_rows(context, encoding.data_shape[0])
         values = encoding.values(context, name="context")
-    if len(values) not in (1, n):
+    if n is not None and len(values) not in (1, n):
         raise SettingError(f"{len(values)} contexts for {n} rows; give one, or one for each")
     return values
 
@@ -161,7 +161,7 @@ def checked_weights(weights: Any, n: int) -> Tensor:
     if not bool((np.isfinite(checked) & (checked >= 0)).all()):
         raise DataError("sample_weight: weights must be finite, and at least 0")
     if np.count_nonzero(checked) < 2:
-        raise DataError("sample_weight: at least 2 rows must have a weight above 0")
+        raise DataError("sample_weight: all weights are zero, or all but one; at least 2 rows need one above")
     return torch.from_numpy(checked.copy())
 
 

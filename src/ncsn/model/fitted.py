@@ -70,7 +70,7 @@ class Fitted:
     def _cast(self, rows: Tensor) -> Tensor:
         return rows.to(self.device, weight_dtype(self.score_model, torch.float32))
 
-    def _told(
+    def told(
         self, codes: Tensor | None, n: int, where: torch.device | None = None, context: Any = None
     ) -> dict[str, Tensor] | None:
         """Return what the score model is told of ``n`` rows; a network of one's own always of each that it knows.
@@ -100,7 +100,7 @@ class Fitted:
         mean = self._cast(self.moments.means[0]).to(told["context"].device)
         points = mean.expand(len(told["context"]), *mean.shape)
         level = mean.new_tensor(sigma)
-        with torch.no_grad(), evaluation_mode(model):
+        with evaluation_mode(model):
             return denoised_from_score(points, level, evaluate(model, points, level, told))
 
     def check_gives_score(self, wanted: str) -> None:

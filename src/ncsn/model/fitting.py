@@ -225,7 +225,8 @@ def with_residual(model: Model, batches: Batches) -> Model:
     if len(rows) > RESIDUAL_ROWS or batches.weights is not None:
         rows = batches.draw(RESIDUAL_ROWS, torch.Generator(batches.device).manual_seed(0))
     told = {"context": batches.contexts[rows]} | ({} if batches.labels is None else {"label": batches.labels[rows]})
-    centre = model.mean_given(model.score_model, model.plan.sigma_max, told)
+    with torch.no_grad():
+        centre = model.mean_given(model.score_model, model.plan.sigma_max, told)
     residual = Moments.of((batches.rows(rows) - centre).cpu().double()).covariances[0]
     return replace(model, moments=replace(model.moments, residual=residual))
 

@@ -130,8 +130,9 @@ class FlowModel(Fitted):
     ) -> Tensor:
         """Return the logarithm of the mean, over draws, of the density at values, each drawn from a cell around it."""
         codes = self.encoding.codes(label, len(values))
-        told, sigma_max = self._told(codes, len(values), context=context), self.plan.sigma_max
-        centre = None if context is None else self.mean_given(self.score_model, sigma_max, told or {})
+        told, sigma_max = self.told(codes, len(values), context=context), self.plan.sigma_max
+        with torch.no_grad():
+            centre = None if context is None else self.mean_given(self.score_model, sigma_max, told or {})
         bounds = []
         for _ in range(draws):
             at = values
@@ -186,7 +187,7 @@ class FlowModel(Fitted):
         self.check_gives_score("latents")
         rows = self.rows(X)
         ends = self.lowest, self.plan.sigma_max
-        told = self._told(self.encoding.codes(label, len(rows)), len(rows), context=context)
+        told = self.told(self.encoding.codes(label, len(rows)), len(rows), context=context)
         return carry(self.score_model, rows, *ends, condition=told, **options)
 
     def decode(self, latents: Tensor, *, label: Any = None, context: Any = None, **options: Any) -> Any:
@@ -197,7 +198,7 @@ class FlowModel(Fitted):
                 f"latents of shape {tuple(latents.shape[1:])} given; those of the model have {self.encoding.shape}"
             )
         ends = self.plan.sigma_max, self.lowest
-        told = self._told(self.encoding.codes(label, len(latents)), len(latents), context=context)
+        told = self.told(self.encoding.codes(label, len(latents)), len(latents), context=context)
         return self.encoding.decode(carry(self.score_model, self._cast(latents), *ends, condition=told, **options))
 
     def interpolate(self, a: Any, b: Any, n: int = 8, *, label: Any = None, context: Any = None, **options: Any) -> Any:
@@ -222,7 +223,7 @@ class FlowModel(Fitted):
         check_count("n", n, least=2)
         first, last = (self.encode(rows, label=label, context=context, **options) for rows in (a, b))
         way = slerp(first, last, torch.linspace(0, 1, n))
-        told = self._told(self.encoding.codes(label, len(way)), len(way), context=context)
+        told = self.told(self.encoding.codes(label, len(way)), len(way), context=context)
         each = torch.arange(len(way)).repeat_interleave(n)
         told = condition_rows(told, len(way), each)
         ends = self.plan.sigma_max, self.lowest

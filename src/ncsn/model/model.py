@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ncsn.errors import RunError, SettingError, check_count
 from ncsn.guidance import ClassGuidance
+from ncsn.model.distribution import FittedDistribution
 from ncsn.model.flow import FlowModel
 from ncsn.model.given import draw_given, known_cells, put_into, values_given
 from ncsn.model.saving import read_parts, write_model
@@ -63,6 +64,7 @@ class Model(FlowModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         shared: bool = False,
+        return_log_density: bool = False,
         **options: Any,
     ) -> Any:
         """Draw samples, in the units and the container of the data that were fitted.
@@ -95,10 +97,12 @@ class Model(FlowModel):
             shared: Whether several processes, as ``torchrun`` or ``accelerate launch`` start them, share out the walk. Each has
                 to call this with a generator of the same seed (without one the main process's is everyone's); each returns
                 all samples, those of one process, and its callback sees its own. Not with ``given``.
+            return_log_density: Whether to return the log-density of each sample besides, given its class and context, by
+                `log_density`, which takes longer than the samples.
             **options: Options of the sampler, such as ``churn``.
 
         Returns:
-            Samples of shape ``(n_samples, *shape)``.
+            Samples of shape ``(n_samples, *shape)``; with their log-densities a pair of both.
 
         Raises:
             DataError: A context is not like those that were fitted.
@@ -108,9 +112,11 @@ class Model(FlowModel):
         """
         check_count("n_samples", n_samples)
         n_samples = int(n_samples)
+        if return_log_density:
+            self._check_has_density(guidance)
         if given is not None:
             asked = {"sampler": sampler, "levels": levels, "guidance": guidance, "x_init": x_init, "dtype": dtype}
-            asked |= {"shared": shared or None}
+            asked |= {"shared": shared or None, "return_log_density": return_log_density or None}
             how = {
                 "label": label,
                 "context": context,
@@ -123,21 +129,17 @@ class Model(FlowModel):
         walker, sigmas = walk_of(self.method, self.plan, sampler, steps, levels, options)
         where = self.device if device is None else torch.device(device)
         codes = self.encoding.codes(label, n_samples)
-        told = self._told(codes, n_samples, where, context)
+        told = self.told(codes, n_samples, where, context)
         model = self.score_model if where == self.device else copy.deepcopy(self.score_model).to(where)
         if guidance is not None:
-            self.check_gives_score("score to guide")
-            if codes is None and context is None:
-                known = ["label"] if self.contexts is None else ["label", "context"]
-                needed = " or ".join(f"a {name}" for name in known)
-                raise SettingError(f"guidance needs {needed} to guide to: give {' or '.join(known)}")
-            model = ClassGuidance(model, guidance)
+            model = self._guided(model, guidance, codes is not None or context is not None)
 
         def start(noise: Tensor, rows: Tensor) -> Tensor:
             sigma, some = float(sigmas[0]), condition_rows(told, n_samples, rows)
             # only a score tells the mean
             tells = context is not None and self.method.gives_score
-            centre = self.mean_given(model, sigma, some) if tells else None
+            with torch.no_grad():
+                centre = self.mean_given(model, sigma, some) if tells else None
             return self.moments.place(noise, sigma, None if codes is None else codes[rows], centre)
 
         # as it was trained: a perceptron's layers gain nothing from less precision
@@ -159,7 +161,39 @@ class Model(FlowModel):
                 condition=told,
                 part=part_of_process() if shared else (0, 1),
             )
-        return self.encoding.decode(gathered(rows) if shared else rows, device)
+        drawn = self.encoding.decode(gathered(rows) if shared else rows, device)
+        if not return_log_density:
+            return drawn
+        return drawn, self.log_density(drawn, label=label, context=context, generator=generator)
+
+    def _guided(self, model: nn.Module, weight: float, is_told: bool) -> nn.Module:
+        """Return a score model that is guided to what it is told, once there is something."""
+        self.check_gives_score("score to guide")
+        known = ["label"] if self.contexts is None else ["label", "context"]
+        if not is_told:
+            needed = " or ".join(f"a {name}" for name in known)
+            raise SettingError(f"guidance needs {needed} to guide to: give {' or '.join(known)}")
+        return ClassGuidance(model, weight)
+
+    def _check_has_density(self, guidance: float | None) -> None:
+        self.check_gives_score("log-density")
+        if guidance is not None and guidance != 1:
+            raise SettingError(
+                "guided samples have no log-density that is known: leave guidance or return_log_density out"
+            )
+
+    def distribution(self, context: Any = None, *, label: Any = None) -> FittedDistribution:
+        """Return what the model learned as one of `torch.distributions`, with ``sample``, ``rsample`` and ``log_prob``.
+
+        Args:
+            context: One context, or several, which are a batch, as in `sample`; None for all data.
+            label: The class; None for all.
+
+        Raises:
+            DataError: The data were a table, or the contexts are not like those that were fitted.
+            SettingError: The label is unknown, there are no contexts, or the method gives no score.
+        """
+        return FittedDistribution(self, context, label=label)
 
     # Scores and gaps
 
@@ -181,7 +215,7 @@ class Model(FlowModel):
             raise SettingError(f"sigma must be positive and finite, not {sigma}")
         values = self.encoding.values(X)
         rows = self._cast(self.encoding.rows(values))
-        condition = self._told(self.encoding.codes(label, len(rows)), len(rows), context=context)
+        condition = self.told(self.encoding.codes(label, len(rows)), len(rows), context=context)
         with torch.no_grad(), evaluation_mode(self.score_model):
             scores = evaluate(self.score_model, rows, rows.new_tensor(float(sigma)), condition)
         return self.encoding.gradient(values, scores)
@@ -243,7 +277,7 @@ class Model(FlowModel):
         steps = IMPUTATION_STEPS if steps is None else steps
         check_count("steps", steps)
         sigmas = Geometric(sigma_min=self.lowest, sigma_max=self.plan.sigma_max).grid(steps).to(self._cast(values[:0]))
-        told = self._told(self.encoding.codes(label, len(values)), len(values), context=context)
+        told = self.told(self.encoding.codes(label, len(values)), len(values), context=context)
         return draw_given(self.score_model, self.encoding, values, known, sigmas, condition=told, **how)
 
     # Files

@@ -41,31 +41,39 @@ class Moments:
         for group in groups:
             some, shares = rows[group], None if weights is None else weights[group] / weights[group].mean()
             correction = min(1, len(some) - 1)
-            mean = some.mean(0) if shares is None else (some.T @ shares.to(some)).T / len(some)
+            mean = some.mean(0) if shares is None else torch.tensordot(shares.to(some), some, dims=1) / len(some)
             if whole:
                 spread = some.T.cov(correction=correction, aweights=shares).reshape(rows.shape[1], -1)
             elif shares is None:
                 spread = some.var(0, correction=correction)
             else:
-                spread = ((some - mean).square().T @ shares.to(some)).T / (len(some) - correction)
+                squares = torch.tensordot(shares.to(some), (some - mean).square(), dims=1)
+                spread = squares / (len(some) - correction)
             means.append(mean)
             spreads.append(spread)
         return cls(torch.stack(means), torch.stack(spreads))
 
     @classmethod
-    def of_chunks(cls, chunks: Iterable[tuple[Tensor, Tensor | None]], n_classes: int = 0) -> Moments:
+    def of_chunks(
+        cls, chunks: Iterable[tuple[Tensor, Tensor | None]], n_classes: int = 0, weights: Tensor | None = None
+    ) -> Moments:
         """Measure those of images that come some at a time: means and variances of each pixel.
 
         Args:
             chunks: Images, ``(n, *shape)``, about 0 and of about unit spread, with the codes of their classes, ``(n,)``, or None.
             n_classes: Number of classes.
+            weights: How much each image counts, ``(N,)``, in proportion; all alike when None.
         """
         counts = sums = squares = torch.zeros((), dtype=torch.float64)
+        start, shares = 0, None if weights is None else (weights / weights.mean()).cpu().double()
         for rows, codes in chunks:
             groups = torch.ones(1, len(rows))
             if codes is not None:
                 groups = torch.cat([groups, nn.functional.one_hot(codes.cpu(), n_classes).T])
             flat, groups = rows.cpu().double().flatten(1), groups.double()
+            if shares is not None:
+                groups = groups * shares[start : start + len(rows)]
+            start += len(rows)
             counts = counts + groups.sum(1, keepdim=True)
             sums, squares = sums + groups @ flat, squares + groups @ flat.square()
         means = sums / counts

@@ -75,6 +75,7 @@ class TrainingData:
                 raise SettingError("a stream has neither contexts nor weights: give the images as an array")
             encoding = Encoding.fit(X, y, columns)
             return cls(encoding, _pool(X, encoding))
+        X = X if hasattr(X, "__len__") else np.asarray(X)
         drawn_by = None if weights is None else checked_weights(weights, len(X))
         if drawn_by is not None and not bool(drawn_by.all()):
             kept = drawn_by.nonzero()[:, 0]
@@ -141,7 +142,7 @@ class TrainingData:
         batches: Any = self.batches
         if self.encoding.images is None:
             return Moments.of(batches.data, batches.labels, self.n_classes, batches.weights)
-        return Moments.of_chunks(batches.chunks(), self.n_classes)
+        return Moments.of_chunks(batches.chunks(), self.n_classes, batches.weights)
 
     def plan(self, device: str | None = None, **given: Any) -> Plan:
         """Choose the settings; arguments are those of `plan.make_plan`, the device as in `training.device_type`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 from torch import Tensor
@@ -16,7 +17,7 @@ from ncsn.data import Encoding, check_values
 from ncsn.data.container import Container
 from ncsn.data.frames import as_pandas
 from ncsn.data.streams import Stream, as_data
-from ncsn.errors import RunError, SettingError
+from ncsn.errors import RunError, SettingError, check_number
 
 
 def validated(estimator: BaseEstimator, X: Any, encoding: Encoding | None, *, gaps: bool = False) -> Any:
@@ -73,3 +74,23 @@ def checkpoint_path(checkpoint: str | Path, random_state: Any) -> Path:
     if path.is_dir() or not path.parent.is_dir():
         raise RunError(f"cannot write checkpoint {path}: name a file in a folder that exists")
     return path
+
+
+def checked_minutes(minutes: float | None, training_steps: int | None) -> float | None:
+    """Return the time to train for.
+
+    Raises:
+        SettingError: It is not positive, or there is a number of steps besides.
+    """
+    if minutes is not None:
+        check_number("minutes", minutes, above=0)
+        if training_steps is not None:
+            raise SettingError("give training_steps or minutes, not both")
+    return minutes
+
+
+def as_given(X: Any, values: Tensor) -> Any:
+    """Return values as a tensor like X where it is one, on its device, else as an array."""
+    if not isinstance(X, Tensor):
+        return values.numpy()
+    return values.to(X.device, X.dtype if X.is_floating_point() else torch.get_default_dtype())

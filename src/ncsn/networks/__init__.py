@@ -11,7 +11,7 @@ from ncsn.networks.diffusers_times import (
     levels_of,
 )
 from ncsn.networks.diffusers_writing import to_diffusers
-from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings
+from ncsn.networks.embeddings import ContextEmbedding, FourierFeatures, SinusoidalPositionEmbeddings
 from ncsn.networks.mlp import ResidualMLP
 from ncsn.networks.page import NCSNScoreNetwork
 from ncsn.networks.preconditioning import (
@@ -33,6 +33,7 @@ __all__ = [
     "PRECONDITIONINGS",
     "Coefficients",
     "ConsistencyModel",
+    "ContextEmbedding",
     "DiffusersDDIM",
     "DiffusersNetwork",
     "DiffusersTimes",

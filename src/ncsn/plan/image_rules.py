@@ -8,7 +8,7 @@ import math
 import torch
 
 from ncsn.plan.measure import grey_step
-from ncsn.plan.rules import LEAST_SIDE, SIGMA_MIN_BOUNDS, Answer, Facts
+from ncsn.plan.rules import LEAST_SIDE, SIGMA_MIN_BOUNDS, Answer, Facts, Regime
 
 COARSEST_SIDE = 8
 FINEST_SIDE_ON_CPU = 40
@@ -117,6 +117,18 @@ def steps_by_images(facts: Facts) -> Answer:
     most = GPU_STEPS if facts.device != "cpu" else SMALL_STEPS if _side(facts) < SMALL_SIDE else CPU_STEPS
     value = int(min(most, max(500, EPOCHS * facts.n_rows / facts.chosen["batch_size"])))
     return value, f"{EPOCHS} epochs, 500 to {most:,}", "more gains more where there are images enough: give minutes"
+
+
+def steps_given_contexts(facts: Facts) -> Answer:
+    """Of images as without; of other data three hundred passes over the rows."""
+    if facts.regime is Regime.IMAGES:
+        return steps_by_images(facts)
+    value = int(min(6000, max(300, 300 * facts.n_rows / facts.chosen["batch_size"])))
+    return (
+        value,
+        "300 passes, 300 to 6,000 steps",
+        "few rows overfit, each with a context of its own; many go on to gain",
+    )
 
 
 def rate_by_channels(facts: Facts) -> Answer:

@@ -219,8 +219,8 @@ def kept_variance(facts: Facts) -> Answer:
 def middle_of_levels(facts: Facts) -> Answer:
     """Of their logarithms, shifted by a constant."""
     middle = math.log(facts.chosen["sigma_min"] * facts.chosen["sigma_max"]) / 2
-    # given contexts less is left to decide
-    shift = facts.constant("log_sigma_shift") if facts.contexts is None else 0.0
+    # given contexts less is left to decide where the mass goes, and more in the detail
+    shift = facts.constant("log_sigma_shift") * (1.0 if facts.contexts is None else 0.5)
     if shift:
         return middle + shift, f"{shift:g} above the middle", CONSTANTS["log_sigma_shift"][-1]
     return middle, "the middle", "of the logarithms of the ends; where training draws levels most"

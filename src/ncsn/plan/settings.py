@@ -149,7 +149,9 @@ class Plan:
     """Share of hidden units that training leaves out."""
     batch_size: int = _setting(_count, constant("batch_size"), images.batch_by_device)
     """Rows a step."""
-    training_steps: int = _setting(_count, constant("training_steps", rules.steps_by_rows), images.steps_by_images)
+    training_steps: int = _setting(
+        _count, constant("training_steps", rules.steps_by_rows), images.steps_by_images, images.steps_given_contexts
+    )
     """Optimiser steps."""
     learning_rate: float = _setting(_positive, rules.rate_by_width, images.rate_by_channels)
     """Highest learning rate."""

@@ -1,0 +1,49 @@
+"""Settings where there are contexts, against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ncsn.plan import Plan, make_plan
+from ncsn.plan.measure import finest_scale
+
+
+def test_the_finest_scale_is_what_is_left_where_contexts_are_known() -> None:
+    rng = np.random.default_rng(0)
+    c = rng.uniform(-10, 10, (5000, 1))
+    x = c + 0.03 * rng.standard_normal((5000, 1))
+    assert finest_scale(x, c) == pytest.approx(0.03, rel=0.1)
+    # not the narrow direction of the contexts among themselves
+    assert finest_scale(x, np.hstack([c, 2 * c])) == pytest.approx(0.03, rel=0.1)
+
+
+def test_settings_with_contexts_say_so() -> None:
+    rng = np.random.default_rng(0)
+    c = rng.standard_normal((2000, 1))
+    x = torch.from_numpy(np.hstack([c + 0.1 * rng.standard_normal((2000, 1)), rng.standard_normal((2000, 1))])).float()
+    alone, given = make_plan(x), make_plan(x, contexts=torch.from_numpy(c).float())
+    assert (alone.context_dim, given.context_dim) == (0, 1)
+    assert "context_dim" not in {choice.name for choice in alone.choices}
+    choices = {choice.name: choice for choice in given.choices}
+    assert choices["sigma_min"].rule == "finest scale / 10" and given.sigma_min < alone.sigma_min / 1.5
+    middle = math.log(given.sigma_min * given.sigma_max) / 2
+    assert given.log_sigma_mean == pytest.approx(middle + 0.55)
+    # 300 passes of batches of 512
+    assert given.training_steps == int(300 * 2000 / 512)
+    assert choices["target_from"].rule == "not used with contexts"
+    assert Plan.from_dict(given.to_dict()) == given
+
+
+@pytest.mark.parametrize(("n_rows", "steps"), [(100, 300), (1_000_000, 6000)])
+def test_steps_with_contexts_have_bounds(n_rows: int, steps: int) -> None:
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    assert make_plan(x, contexts=x[:, :1], n_rows=n_rows).training_steps == steps
+
+
+def test_images_with_contexts_train_as_images_do() -> None:
+    x = torch.randn(30, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    alone, given = make_plan(x), make_plan(x, contexts=torch.randn(30, 3, generator=torch.Generator().manual_seed(1)))
+    assert given.context_dim == 3
+    assert (given.training_steps, given.sigma_min) == (alone.training_steps, alone.sigma_min)
