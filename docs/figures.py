@@ -290,6 +290,7 @@ def epidemic() -> Figure:
     row[1].plot(days, observed, "o", color=DATA, markersize=4, label="observed")
     row[1].set(xlabel="day", ylabel="people who are ill")
     row[1].legend()
+    return figure
 
 
 @styled
