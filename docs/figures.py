@@ -9,6 +9,7 @@ Colours are those of the library's own figures, which colour-blind readers tell 
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,12 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
+from torch.distributions import LogNormal, Uniform
 
 from ncsn import (
     NCSN,
     GaussianMixtureScore,
+    Posterior,
     compare,
     create_noise_schedule,
     loss_by_level,
@@ -38,9 +41,10 @@ from ncsn import (
 from ncsn.data import TOYS, Number
 from ncsn.evaluation import Comparison
 from ncsn.guidance import LinearMeasurement, MomentMatchingGuidance, PseudoinverseGuidance, sample_posterior
-from ncsn.plots import plot_quality_by_evaluations
+from ncsn.plots import pairs, plot_quality_by_evaluations
 from ncsn.plots.style import DATA, FLOOR, SAMPLES, panels, styled
 from ncsn.plots.training import label_decades
+from ncsn.randomness import drawn_from
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -253,6 +257,68 @@ def table_pairs() -> Figure:
     return plot_pairs(*penguins(), most=4)
 
 
+def two_moons_posterior() -> Figure:
+    """Draw the posterior of two moons beside the exact one, given 0."""
+    posterior = Posterior(two_moons, Uniform(-torch.ones(2), torch.ones(2)), random_state=0).fit(10_000)
+    # the crescent that was moved to 0, whose first coordinate has lost its sign
+    with drawn_from(seeded()):
+        moved = -math.sqrt(2) * two_moons(torch.zeros(8000, 2))
+        moved = moved[moved[:, 0] <= 0]
+        total = moved[:, 0] * (2 * torch.bernoulli(torch.full((len(moved),), 0.5)) - 1)
+    exact = torch.stack([total - moved[:, 1], total + moved[:, 1]], dim=1) / 2
+    limits = [(-0.5, 0.5), (-0.5, 0.5)]
+    draws = posterior.sample(5000, x=torch.zeros(2))
+    return pairs(draws, reference=exact, names=["first", "second"], limits=limits, n_points=2000)
+
+
+def two_moons(theta: Tensor) -> Tensor:
+    """Simulate as the page does."""
+    angle = math.pi * (torch.rand(len(theta)) - 0.5)
+    radius = 0.1 + 0.01 * torch.randn(len(theta))
+    crescent = torch.stack([radius * angle.cos() + 0.25, radius * angle.sin()], dim=1)
+    moved = torch.stack([-(theta[:, 0] + theta[:, 1]).abs(), theta[:, 1] - theta[:, 0]], dim=1)
+    return crescent + moved / math.sqrt(2)
+
+
+def epidemic_of(theta: Tensor) -> Tensor:
+    """Simulate as the page does."""
+    infection, recovery = theta.T
+    well, ill = torch.full_like(infection, 995.0), torch.full_like(infection, 5.0)
+    seen = []
+    for day in range(1, 61):
+        caught = torch.binomial(well, 1 - torch.exp(-infection * ill / 1000))
+        over = torch.binomial(ill, 1 - torch.exp(-recovery))
+        well, ill = well - caught, ill + caught - over
+        if day % 6 == 0:
+            seen.append(ill)
+    return torch.stack(seen, dim=1)
+
+
+@styled
+def epidemic() -> Figure:
+    """Draw the rates of an epidemic given the numbers of the ill, and what they foretell beside what was observed."""
+    rates = [LogNormal(math.log(0.4), 0.5), LogNormal(math.log(0.125), 0.2)]
+    posterior, truth = Posterior(epidemic_of, rates, random_state=0).fit(5000), torch.tensor([[0.5, 0.15]])
+    torch.manual_seed(1)
+    observed = epidemic_of(truth)[0]
+    draws = posterior.sample(2000, x=observed)
+    days, foretold = 6 * torch.arange(1, 11), epidemic_of(draws)
+    figure, (row,) = panels(1, 2, width=3.6, height=3.0)
+    prior = torch.stack([rate.sample(torch.Size([2000])) for rate in rates], dim=1)
+    row[0].scatter(*prior.T, s=3, alpha=0.3, color=FLOOR, linewidths=0, label="prior")
+    row[0].scatter(*draws.T, s=3, alpha=0.3, color=SAMPLES, linewidths=0, label="posterior")
+    row[0].plot(*truth.T, "+", color="black", markersize=8, label="truth")
+    row[0].set(xlabel="infections a day", ylabel="recoveries a day", xlim=(0, 1.2), ylim=(0.05, 0.25))
+    row[0].legend(markerscale=4)
+    for share in (0.5, 0.95):
+        low, high = foretold.quantile(torch.tensor([(1 - share) / 2, (1 + share) / 2]), dim=0)
+        row[1].fill_between(days, low, high, color=SAMPLES, alpha=0.25, linewidth=0, label=f"{share:.0%} foretold")
+    row[1].plot(days, observed, "o", color=DATA, markersize=4, label="observed")
+    row[1].set(xlabel="day", ylabel="people who are ill")
+    row[1].legend()
+    return figure
+
+
 @styled
 def regression() -> Figure:
     """Draw bill depths given flipper lengths beside the regression line, and the density given one length."""
@@ -296,6 +362,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "samplers": samplers,
     "table_columns": table_columns,
     "table_pairs": table_pairs,
+    "two_moons_posterior": two_moons_posterior,
+    "epidemic": epidemic,
     "regression": regression,
 }
 

@@ -10,6 +10,7 @@ from ncsn.inference.calibration import (
     tarp,
 )
 from ncsn.inference.chains import to_arviz
+from ncsn.inference.network import ObservationAtInput
 from ncsn.inference.posterior import Posterior
 from ncsn.inference.prior import Prior
 from ncsn.inference.ranks import RankCheck
@@ -18,6 +19,7 @@ from ncsn.inference.simulation import Simulator
 
 __all__ = [
     "Calibration",
+    "ObservationAtInput",
     "Posterior",
     "PredictiveCheck",
     "Prior",

@@ -12,6 +12,7 @@ from torch import Tensor
 from ncsn.data import as_float64
 from ncsn.errors import DataError, SettingError, check_count
 from ncsn.estimator import NCSN
+from ncsn.inference.network import observation_at_input
 from ncsn.inference.prior import AnyPrior, Prior
 from ncsn.inference.several import given_several
 from ncsn.inference.simulation import Simulator, bars, check_finite
@@ -36,7 +37,7 @@ class Posterior:
         numpy: Whether the simulator is called with arrays; with tensors else.
         batch_size: Parameters that it is called with at once; 1 calls it with one vector at a time.
         random_state: Seed of simulations that draw by torch's default generator, of the training and of the draws.
-        **settings: Those of `NCSN`, such as ``training_steps``.
+        **settings: Those of `NCSN`, such as ``training_steps``; the network is an `ObservationAtInput` unless told.
 
     Raises:
         SettingError: The prior is none, or a setting is out of range.
@@ -65,6 +66,8 @@ class Posterior:
         self.prior = Prior(prior)
         self.simulate = None if simulate is None else Simulator(simulate, numpy, batch_size)
         self.random_state = random_state
+        if settings.get("score_net") is None and settings.get("network") is None:
+            settings["network"] = observation_at_input
         self.estimator = NCSN(random_state=random_state, **settings)
 
     def fit(self, simulations: Simulations, *, progress: bool = False, **how: Any) -> Self:
