@@ -108,11 +108,12 @@ def c2st(
         some_a, some_b = (x.iloc[some_of(len(x), n, generator)] for x in (a, b))
         views = _of_tables(some_a, some_b, Kinds.of(b, categorical, leave_out))
     else:
+        points = None if b.ndim > 2 else pair(a, b)
         n = _rows_of_each(len(a), len(b), n_folds)
-        if b.ndim > 2:
+        if points is None:
             views = _of_images(*(as_images(x)[some_of(len(x), n, generator)] for x in (a, b)))
         else:
-            views = _of_points(np.concatenate([subsample(x, n, generator) for x in pair(a, b)]))
+            views = _of_points(np.concatenate([subsample(x, n, generator) for x in points]))
     if classifier is not None:
         views = [(classifier, views[-1][1])]
     return _told_apart(views, n, n_folds, generator)
