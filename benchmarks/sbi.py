@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -44,13 +44,11 @@ class Task:
     Args:
         prior: The prior.
         simulate: The simulator; called with what is in the task's folder too, if it ``reads``.
-        settings: Those of the posterior that the task asks for.
         reads: Whether the simulator needs files of the task.
     """
 
     prior: Distribution
     simulate: Callable[..., Tensor]
-    settings: dict[str, Any] = field(default_factory=dict)
     reads: bool = False
 
 
@@ -142,7 +140,7 @@ def run(name: str, folder: Path, observations: int, simulations: int, seed: int,
         return task.simulate(theta, files) if task.reads else task.simulate(theta)
 
     start = process_time()
-    posterior = Posterior(simulate, task.prior, random_state=seed, **task.settings | settings).fit(simulations)
+    posterior = Posterior(simulate, task.prior, random_state=seed, **settings).fit(simulations)
     fitted, accuracies, drawing = process_time() - start, [], 0.0
     for number in range(1, observations + 1):
         given = files / f"num_observation_{number}"
