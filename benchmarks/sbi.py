@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -44,14 +44,14 @@ class Task:
     Args:
         prior: The prior.
         simulate: The simulator; called with what is in the task's folder too, if it ``reads``.
-        settings: Those of the posterior that the task asks for.
         reads: Whether the simulator needs files of the task.
+        exchangeable: Whether an observation is a set, whose order means nothing.
     """
 
     prior: Distribution
     simulate: Callable[..., Tensor]
-    settings: dict[str, Any] = field(default_factory=dict)
     reads: bool = False
+    exchangeable: bool = False
 
 
 def box(low: float, high: float, dim: int) -> Distribution:
@@ -84,7 +84,7 @@ def slcp(theta: Tensor) -> Tensor:
     mean, spread, correlation = theta[:, :2], theta[:, 2:4].square(), theta[:, 4].tanh()
     covariance = torch.diag_embed(spread.square() + 1e-6)
     covariance[:, 0, 1] = covariance[:, 1, 0] = correlation * spread.prod(1)
-    return MultivariateNormal(mean, covariance).sample(torch.Size([4])).transpose(0, 1).flatten(1)
+    return MultivariateNormal(mean, covariance).sample(torch.Size([4])).transpose(0, 1)
 
 
 def bernoulli_glm(theta: Tensor, folder: Path) -> Tensor:
@@ -114,7 +114,7 @@ TASKS = {
     "gaussian_linear": Task(MultivariateNormal(torch.zeros(10), 0.1 * torch.eye(10)), gaussian_linear),
     "gaussian_linear_uniform": Task(box(-1.0, 1.0, 10), gaussian_linear),
     "bernoulli_glm": Task(smooth_filter(), bernoulli_glm, reads=True),
-    "slcp": Task(box(-3.0, 3.0, 5), slcp),
+    "slcp": Task(box(-3.0, 3.0, 5), slcp, exchangeable=True),
 }
 
 
@@ -142,13 +142,14 @@ def run(name: str, folder: Path, observations: int, simulations: int, seed: int,
         return task.simulate(theta, files) if task.reads else task.simulate(theta)
 
     start = process_time()
-    posterior = Posterior(simulate, task.prior, random_state=seed, **task.settings | settings).fit(simulations)
+    posterior = Posterior(simulate, task.prior, exchangeable=task.exchangeable, random_state=seed, **settings)
+    posterior.fit(simulations)
     fitted, accuracies, drawing = process_time() - start, [], 0.0
     for number in range(1, observations + 1):
         given = files / f"num_observation_{number}"
         reference = read(given / "reference_posterior_samples.csv.bz2")
         start = process_time()
-        samples = posterior.sample(len(reference), x=read(given / "observation.csv")[0])
+        samples = posterior.sample(len(reference), x=read(given / "observation.csv").reshape(posterior.shape_))
         drawing += process_time() - start
         accuracies.append(c2st(reference, samples))
         print(f"  {name} {number}: {accuracies[-1]:.4f}", flush=True)

@@ -21,7 +21,7 @@ def test_draws_keep_their_names_and_chains() -> None:
 
 def test_without_arviz_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "arviz_base", None)
-    with pytest.raises(SettingError, match="to_arviz needs ArviZ: pip install"):
+    with pytest.raises(SettingError, match=r"needs ArviZ: pip install 'ncsn\[arviz\]'"):
         to_arviz(np.zeros((3, 2)))
 
 

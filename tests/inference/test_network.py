@@ -1,7 +1,11 @@
 """The network of posteriors keeps the contract of networks, with and without an observation."""
 
+from itertools import permutations
+
+import pytest
 import torch
 
+from ncsn.errors import SettingError
 from ncsn.inference import ObservationAtInput
 
 
@@ -21,3 +25,26 @@ def test_rows_of_nan_are_no_observation_and_reach_no_gradient() -> None:
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in network.parameters())
     # each row by itself
     torch.testing.assert_close(network(x[:1], torch.tensor([0.3]), context=context[:1]), mixed[:1])
+
+
+def test_training_draws_the_order_of_a_set_and_nothing_else_does() -> None:
+    torch.manual_seed(0)
+    network = ObservationAtInput((2,), 6, width=8, n_blocks=1, exchangeable=3)
+    torch.nn.init.normal_(network.perceptron.output.weight)
+    x, level = torch.zeros(600, 2), torch.tensor(0.3)
+    parts = torch.tensor([[1.0, -1.0], [0.5, 2.0], [-0.7, 0.1]])
+    context = parts.flatten().expand(600, -1)
+    network.eval()
+    assert torch.equal(network(x, level, context=context), network(x, level, context=context))
+    orders = torch.stack([parts[list(order)].flatten() for order in permutations(range(3))])
+    each = network(x[:6], level, context=orders)
+    network.train()
+    drawn = network(x, level, context=context)
+    # every answer is that of one of the six orders, each as often
+    which = torch.cdist(drawn, each, compute_mode="donot_use_mm_for_euclid_dist").detach()
+    assert float(which.min(1).values.max()) < 1e-5
+    counts = which.argmin(1).bincount(minlength=6)
+    assert counts.min() > 100 - 4 * 9.2
+    assert counts.max() < 100 + 4 * 9.2
+    with pytest.raises(SettingError, match="a context of 6 numbers has no 4 equal parts"):
+        ObservationAtInput((2,), 6, exchangeable=4)

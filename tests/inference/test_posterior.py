@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Uniform
 
 from ncsn.errors import DataError, SettingError
-from ncsn.inference import Posterior, SeveralObservations
+from ncsn.inference import ObservationAtInput, Posterior, SeveralObservations
 
 PRIOR = MultivariateNormal(torch.zeros(2), torch.eye(2))
 NOISE = 0.5
@@ -187,6 +187,23 @@ def test_simulators_of_arrays_of_vectors_and_of_sets() -> None:
     sets = quick(lambda theta: theta[:, None] + torch.randn(len(theta), 4, 2)).fit(20)
     assert sets.sample(3, x=torch.zeros(4, 2)).shape == (3, 2)
     assert sets.sample(3, x=torch.zeros(5, 4, 2)).shape == (3, 2)
+
+
+def test_the_members_of_a_set_are_encoded_alike() -> None:
+    def spread_by_place(theta: Tensor) -> Tensor:
+        # only the second place has a heavy tail here, which by itself would be encoded otherwise
+        x = theta[:, None] + torch.randn(len(theta), 3, 2)
+        x[0, 1] = 40.0
+        return x
+
+    posterior = quick(spread_by_place, exchangeable=True).fit(200)
+    alike = posterior._contexts(torch.ones(3, 2)).reshape(3, 2)
+    assert torch.equal(alike[0], alike[1])
+    assert posterior.sample(3, x=torch.zeros(3, 2)).shape == (3, 2)
+    with pytest.raises(DataError, match=r"exchangeable observations are sets, \(k, d\) each, not of shape \(2,\)"):
+        quick(lambda theta: theta, exchangeable=True).fit(20)
+    with pytest.raises(SettingError, match="leave out network"):
+        quick(lambda theta: theta, exchangeable=True, network=ObservationAtInput)
 
 
 def test_progress_is_shown_where_asked(capsys: pytest.CaptureFixture[str]) -> None:

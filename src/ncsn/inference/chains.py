@@ -38,7 +38,7 @@ def to_arviz(draws: Any, *, names: Sequence[str] | None = None, observed: Any = 
     try:
         from_dict = import_module("arviz_base").from_dict
     except ImportError as error:
-        raise SettingError("to_arviz needs ArviZ: pip install 'arviz>=1'") from error
+        raise SettingError("to_arviz needs ArviZ: pip install 'ncsn[arviz]'") from error
     variables = {"theta": values} if names is None else {name: values[..., i] for i, name in enumerate(names)}
     groups = {"posterior": variables}
     if observed is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ncsn.errors import SettingError, check_count
 from ncsn.networks import ResidualMLP
 from ncsn.plan import Plan
 
@@ -24,21 +26,29 @@ class ObservationAtInput(nn.Module):
         width: Width of the blocks.
         n_blocks: Number of residual blocks.
         dropout: Share of hidden units that training leaves out.
+        exchangeable: Number of equal parts of the context whose order means nothing: training draws it anew for each row.
+
+    Raises:
+        SettingError: The context does not have so many equal parts.
     """
 
     def __init__(
-        self, shape: Sequence[int], context_dim: int, width: int = 128, n_blocks: int = 2, dropout: float = 0.0
+        self,
+        shape: Sequence[int],
+        context_dim: int,
+        width: int = 128,
+        n_blocks: int = 2,
+        dropout: float = 0.0,
+        exchangeable: int = 1,
     ) -> None:
         super().__init__()
-        self.dim, self.context_dim = math.prod(shape), context_dim
+        check_count("exchangeable", exchangeable)
+        if context_dim % exchangeable:
+            raise SettingError(f"a context of {context_dim} numbers has no {exchangeable} equal parts")
+        self.dim, self.context_dim, self.exchangeable = math.prod(shape), context_dim, exchangeable
         self.perceptron = ResidualMLP(
             (self.dim + context_dim + 1,), width, n_blocks, dropout=dropout, context_dim=context_dim
         )
-
-    @property
-    def draws(self) -> bool:
-        """Whether it draws random numbers as it trains."""
-        return self.perceptron.draws
 
     def forward(self, x: Tensor, noise: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the network's output, ``(N, D)``.
@@ -49,12 +59,27 @@ class ObservationAtInput(nn.Module):
             context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
         """
         told = x.new_full((len(x), self.context_dim), torch.nan) if context is None else context.to(x)
+        if self.training and self.exchangeable > 1:
+            order = torch.rand(len(x), self.exchangeable, device=x.device).argsort(1)
+            parts = told.reshape(len(x), self.exchangeable, -1)
+            told = parts.gather(1, order[..., None].expand_as(parts)).reshape(len(x), -1)
         unknown = told.isnan().any(1, keepdim=True)
         rows = torch.cat([x, told.masked_fill(unknown, 0), unknown.to(x)], dim=1)
         answer: Tensor = self.perceptron(rows, noise, context=told)
         return answer[:, : self.dim]
 
 
-def observation_at_input(shape: Sequence[int], plan: Plan, n_classes: int) -> nn.Module:
-    """Make the network of a posterior by the settings of a plan."""
-    return ObservationAtInput(shape, plan.context_dim, plan.width, plan.n_blocks, plan.dropout)
+@dataclass(frozen=True)
+class ObservationFactory:
+    """Makes an `ObservationAtInput` by the settings of a plan.
+
+    Args:
+        exchangeable: As there.
+    """
+
+    exchangeable: int = 1
+
+    def __call__(self, shape: Sequence[int], plan: Plan, n_classes: int) -> nn.Module:
+        """Return the network of parameters of a shape."""
+        sizes = plan.width, plan.n_blocks, plan.dropout
+        return ObservationAtInput(shape, plan.context_dim, *sizes, exchangeable=self.exchangeable)

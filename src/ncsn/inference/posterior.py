@@ -9,10 +9,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ncsn.data import as_float64
+from ncsn.data import Encoding, as_float64
 from ncsn.errors import DataError, SettingError, check_count
 from ncsn.estimator import NCSN
-from ncsn.inference.network import observation_at_input
+from ncsn.inference.network import ObservationFactory
 from ncsn.inference.prior import AnyPrior, Prior
 from ncsn.inference.several import given_several
 from ncsn.inference.simulation import Simulator, bars, check_finite
@@ -36,6 +36,8 @@ class Posterior:
         prior: A `torch.distributions.Distribution` of vectors, or one of one number for each parameter.
         numpy: Whether the simulator is called with arrays; with tensors else.
         batch_size: Parameters that it is called with at once; 1 calls it with one vector at a time.
+        exchangeable: Whether an observation, ``(k, d)``, is a set of k that came about alike and independently of each other,
+            so that their order means nothing; training then draws it anew, and so has more to learn from.
         random_state: Seed of simulations that draw by torch's default generator, of the training and of the draws.
         **settings: Those of `NCSN`, such as ``training_steps``; the network is an `ObservationAtInput` unless told.
 
@@ -60,14 +62,17 @@ class Posterior:
         *,
         numpy: bool = False,
         batch_size: int = 1000,
+        exchangeable: bool = False,
         random_state: Any = None,
         **settings: Any,
     ) -> None:
         self.prior = Prior(prior)
         self.simulate = None if simulate is None else Simulator(simulate, numpy, batch_size)
         self.random_state = random_state
-        if settings.get("score_net") is None and settings.get("network") is None:
-            settings["network"] = observation_at_input
+        self.exchangeable = exchangeable
+        self._own = settings.get("score_net") is None and settings.get("network") is None
+        if exchangeable and not self._own:
+            raise SettingError("exchangeable is told to the library's network: leave out network and score_net")
         self.estimator = NCSN(random_state=random_state, **settings)
 
     def fit(self, simulations: Simulations, *, progress: bool = False, **how: Any) -> Self:
@@ -94,8 +99,14 @@ class Posterior:
                     told(done.step)
 
             free = self.prior.to_free(theta)
-            self.estimator.fit(free, context=x.flatten(1), callback=callback if progress else None, **how)
-        self.shape_ = tuple(x.shape[1:])
+            k = x.shape[1] if self.exchangeable else 1
+            # all of a set are encoded alike
+            sets = Encoding.fit(x.reshape(len(x) * k, -1)) if self.exchangeable else None
+            contexts = _encoded(x, sets)
+            if self._own:
+                self.estimator.set_params(network=ObservationFactory(k))
+            self.estimator.fit(free, context=contexts, callback=callback if progress else None, **how)
+        self.shape_, self._sets = tuple(x.shape[1:]), sets
         return self
 
     def _pairs(self, simulations: Simulations, bar: Callable[..., Any]) -> tuple[Tensor, Tensor]:
@@ -112,6 +123,8 @@ class Posterior:
         else:
             check_count("simulations", simulations, 2)
             theta, x = self.simulated(simulations, told=bar("simulations", simulations))
+        if self.exchangeable and x.ndim != 3:
+            raise DataError(f"exchangeable observations are sets, (k, d) each, not of shape {tuple(x.shape[1:])}")
         return theta, x[:, None] if x.ndim == 1 else x
 
     def simulated(
@@ -280,9 +293,14 @@ class Posterior:
             )
         if not bool(values.isfinite().all()):
             raise DataError("x is not finite: an observation has to be as the simulations were")
-        return values.flatten(1)
+        return _encoded(values, self._sets)
 
     def _given(self, x: Any) -> tuple[Model, Tensor | None]:
         """Return a model of the parameters, and the context that it has to be told; None for none."""
         contexts, model = self._contexts(x), self.estimator.model_
         return (model, contexts) if len(contexts) == 1 else (given_several(model, contexts), None)
+
+
+def _encoded(x: Tensor, sets: Encoding | None) -> Tensor:
+    """Return observations as rows of numbers, ``(M, C)``, those of a set encoded alike if there are sets."""
+    return x.flatten(1) if sets is None else sets.encode(x.flatten(0, 1)).reshape(len(x), -1)
