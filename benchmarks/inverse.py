@@ -5,7 +5,7 @@ values uniform in [0, 1], noise uniform up to the largest. Sliced Wasserstein-1 
 floor, that of exact draws among each other, and CPU seconds for 1,000 draws, one thread. All methods have the exact score,
 with ``--learned`` the library's also a model of 20,000 rows. azula's peers where it is installed (azula, einops). DPS has the
 best of its zeta for each problem.
-Run: ``python benchmarks/inverse.py [--dims 8,80,800] [--measured 1,2,4] [--seeds 10] [--draws 1000] [--peers] [--learned]``;
+Run: ``python benchmarks/inverse.py [--dims 8,80,800] [--measured 1,2,4] [--seeds 10] [--first-seed 0] [--draws 1000] [--peers] [--learned]``;
 digits, a judge's reading of repaired ones and how often intervals hold the pixels:
 ``python benchmarks/inverse.py --digits RUN --data FILE``.
 """
@@ -175,7 +175,7 @@ def learned(dim: int) -> Draw:
     return draw
 
 
-def mixtures(dims: list[int], measured: list[int], seeds: int, n: int, peers: bool, with_learned: bool) -> None:
+def mixtures(dims: list[int], measured: list[int], seeds: range, n: int, peers: bool, with_learned: bool) -> None:
     """Print a table for each number of dimensions and of measured values."""
     methods: dict[str, Draw] = {"sample_posterior": ours}
     if peers:
@@ -187,7 +187,7 @@ def mixtures(dims: list[int], measured: list[int], seeds: int, n: int, peers: bo
     for dim in dims:
         for count in measured:
             chosen = methods | ({"learned prior": learned(dim)} if with_learned else {})
-            runs = [run(dim, count, seed, n, chosen) for seed in range(seeds)]
+            runs = [run(dim, count, seed, n, chosen) for seed in seeds]
             common.spread(f"d = {dim}, d_y = {count}", runs)
             floor = sum(each["floor"]["sliced W1"] for each in runs)
             for name in runs[0]:
@@ -240,6 +240,7 @@ def main() -> None:
     parser.add_argument("--dims", default="8")
     parser.add_argument("--measured", default="1,2,4")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--learned", action="store_true")
@@ -252,7 +253,8 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     dims, measured = ([int(each) for each in text.split(",")] for text in (arguments.dims, arguments.measured))
-    mixtures(dims, measured, arguments.seeds, arguments.draws, arguments.peers, arguments.learned)
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    mixtures(dims, measured, seeds, arguments.draws, arguments.peers, arguments.learned)
 
 
 if __name__ == "__main__":
