@@ -5,7 +5,8 @@ values uniform in [0, 1], noise uniform up to the largest. Sliced Wasserstein-1 
 floor, that of exact draws among each other, and CPU seconds for 1,000 draws, one thread. All methods have the exact score,
 with ``--learned`` the library's also a model of 20,000 rows. azula's peers where it is installed (azula, einops). DPS has the
 best of its zeta for each problem.
-Run: ``python benchmarks/inverse.py [--dims 8,80,800] [--measured 1,2,4] [--seeds 10] [--first-seed 0] [--draws 1000] [--peers] [--learned]``;
+Run: ``python benchmarks/inverse.py [--dims 8,80,800] [--measured 1,2,4] [--seeds 10] [--first-seed 0] [--draws 1000]
+[--peers] [--learned]``;
 digits, a judge's reading of repaired ones and how often intervals hold the pixels:
 ``python benchmarks/inverse.py --digits RUN --data FILE``.
 """
