@@ -307,9 +307,11 @@ def epidemic() -> Figure:
     prior = torch.stack([rate.sample(torch.Size([2000])) for rate in rates], dim=1)
     row[0].scatter(*prior.T, s=3, alpha=0.3, color=FLOOR, linewidths=0, label="prior")
     row[0].scatter(*draws.T, s=3, alpha=0.3, color=SAMPLES, linewidths=0, label="posterior")
-    row[0].plot(*truth.T, "+", color="black", markersize=8, label="truth")
+    row[0].scatter(*truth.T, marker="+", color="black", s=70, label="truth")
     row[0].set(xlabel="infections a day", ylabel="recoveries a day", xlim=(0, 1.2), ylim=(0.05, 0.25))
-    row[0].legend(markerscale=4)
+    for handle in row[0].legend().legend_handles:
+        # points of the plot are too small to be told apart
+        handle.set(alpha=1.0, sizes=[30])
     for share in (0.5, 0.95):
         low, high = foretold.quantile(torch.tensor([(1 - share) / 2, (1 + share) / 2]), dim=0)
         row[1].fill_between(days, low, high, color=SAMPLES, alpha=0.25, linewidth=0, label=f"{share:.0%} foretold")
