@@ -113,14 +113,15 @@ class LinearMeasurement:
         Raises:
             DataError: y is of another number of samples.
         """
-        if len(self._known) not in (1, n):
-            raise DataError(f"y holds measurements of {len(self._known)} samples, not of {n}")
-        return self._known.expand(n, *self._known.shape[1:])
+        return _of_samples(self._known, n)
 
     def measurements(self, n: int) -> Tensor:
-        """Return y for ``n`` samples, ``(n, *measured_shape)``, in double precision."""
-        rows = self._rows()
-        return rows.expand(n, *rows.shape[1:])
+        """Return y for ``n`` samples, ``(n, *measured_shape)``, in double precision.
+
+        Raises:
+            DataError: y is of another number of samples.
+        """
+        return _of_samples(self._rows(), n)
 
     def in_units(self, mean: Tensor, scale: Tensor) -> LinearMeasurement:
         """Return the measurement of (x - mean) / scale.
@@ -159,6 +160,13 @@ class LinearMeasurement:
             )
         sigma = self.sigma.flatten()[places] if self.sigma.ndim else self.sigma
         return LinearMeasurement(Mask(operator.scales.flatten()[places]), self._rows().flatten(1)[:, places], sigma)
+
+
+def _of_samples(rows: Tensor, n: int) -> Tensor:
+    """Return rows of ``n`` samples, of which there may be one for all."""
+    if len(rows) not in (1, n):
+        raise DataError(f"y holds measurements of {len(rows)} samples, not of {n}")
+    return rows.expand(n, *rows.shape[1:])
 
 
 def _numbers(name: str, value: Any) -> Tensor:
