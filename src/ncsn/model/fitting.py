@@ -38,6 +38,9 @@ class Networks:
     Args:
         network: A network F, or what makes one, which the method preconditions.
         score_net: A score model, which is trained as it is.
+
+    Raises:
+        SettingError: Both are given, or the network is none or preconditioned already.
     """
 
     network: nn.Module | NetworkFactory | None = None
@@ -233,7 +236,11 @@ def fit_model(
 
 
 def check_validation(method: Method, plan: Plan) -> None:
-    """Refuse rows held out for a method that has no score to watch by them."""
+    """Refuse rows held out for a method that has no score to watch by them.
+
+    Raises:
+        SettingError: There are such rows.
+    """
     if plan.validation_fraction and not method.gives_score:
         raise SettingError(
             f"method {name_of(method)!r} has no score to hold rows out for: leave validation_fraction out"
