@@ -163,7 +163,7 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(SettingError, match="3 names for 2 values"):
         posterior_predictive(np.zeros(2), np.zeros((100, 2)), names=tuple("abc"))
     for check in (simulation_based_calibration, expected_coverage, tarp):
-        with pytest.raises(SettingError, match="confidence must be below 1, not 1.0"):
+        with pytest.raises(SettingError, match=r"confidence must be below 1, not 1\.0"):
             check(theta, draws, confidence=1.0)
-    with pytest.raises(SettingError, match="confidence must be below 1, not 1.0"):
+    with pytest.raises(SettingError, match=r"confidence must be below 1, not 1\.0"):
         posterior_predictive(np.zeros(2), np.zeros((100, 2)), confidence=1.0)
