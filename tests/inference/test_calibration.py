@@ -167,3 +167,7 @@ def test_what_does_not_go_together_is_refused() -> None:
             check(theta, draws, confidence=1.0)
     with pytest.raises(SettingError, match=r"confidence must be below 1, not 1\.0"):
         posterior_predictive(np.zeros(2), np.zeros((100, 2)), confidence=1.0)
+    with pytest.raises(
+        SettingError, match=r"70 names at confidence 0\.9833 would be accepted whatever .*: check 66 at most"
+    ):
+        simulation_based_calibration(np.zeros((5, 70)), np.zeros((10, 5, 70)), confidence=1 - 0.05 / 3)

@@ -39,7 +39,7 @@ class RankCheck:
 
     Raises:
         DataError: Ranks are not of this shape, or out of range.
-        SettingError: The confidence is not between 0 and 1.
+        SettingError: The confidence is not between 0 and 1, or there are too many names for it.
     """
 
     title: str
@@ -52,6 +52,12 @@ class RankCheck:
     def __post_init__(self) -> None:
         check_count("n_draws", self.n_draws)
         check_confidence(self.confidence)
+        most = int((1 - self.confidence) * (1 + NULL_SETS))
+        if len(self.names) > most:
+            raise SettingError(
+                f"{len(self.names)} names at confidence {self.confidence:.4g} would be accepted whatever their ranks: check "
+                f"{most} at most at once, or take a lower confidence"
+            )
         if self.ranks.ndim != 2 or self.ranks.shape[1] != len(self.names) or not len(self.ranks):
             raise DataError(f"ranks must be of shape (M, {len(self.names)}), not {self.ranks.shape}")
         if self.ranks.min() < 0 or self.ranks.max() > self.n_draws:
