@@ -85,6 +85,33 @@ def test_images_with_labels_are_judged_by_a_classifier_that_is_told_what_was_ask
     assert json.loads(json.dumps(judged.to_dict()))["comparison"]["verdict"] == table.verdict
 
 
+def test_images_are_asked_for_the_classes_that_go_with_their_contexts(no_classifiers: None) -> None:
+    images = (100 + 20 * normal(90, 8, 8)).clip(0, 255)
+    labels = np.arange(90) % 3
+    # each context tells the class
+    known = labels[:, None] + np.random.default_rng(0).random((90, 1)) / 2
+    asked: list[Any] = []
+
+    class Known:
+        class method:
+            gives_score = False
+
+        is_bound = False
+        encoding, contexts = Encoding.fit(images, labels), Encoding.fit(known)
+
+        def sample(self, n: int, generator: torch.Generator, label: Any, context: Any) -> Any:
+            asked.append((label, context))
+            return images[:n]
+
+    how: dict[str, Any] = {"contexts": known[:50], "held_out_contexts": known[50:], "labels": labels[:50]}
+    how |= {"features": lambda some: some.flatten(1)}
+    judge(Known(), images[:50], images[50:], held_out_labels=labels[50:], **how)  # type: ignore[arg-type]
+    judge(Known(), images[:50], images[50:], **how)  # type: ignore[arg-type]
+    (label, context), (unasked, _) = asked
+    assert len(label) == 20 and unasked is None
+    np.testing.assert_array_equal(label, np.floor(context[:, 0]))
+
+
 def test_bits_of_8_bit_images_are_told_with_their_error(no_classifiers: None) -> None:
     # white noise of 40 grey levels, and a network that stays at its density
     images = (120 + 40 * normal(400, 3, 4)).round().clip(0, 255).astype(np.uint8)

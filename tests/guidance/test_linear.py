@@ -105,6 +105,21 @@ def test_a_measurement_in_other_units_says_the_same() -> None:
     )
 
 
+def test_in_other_units_a_measurement_is_no_more_exact_than_its_digits() -> None:
+    # the third row is the sum of both; y is rounded to single precision, about a thousand
+    A = torch.tensor([[1.0, 2.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0], [1.0, 3.0, 1.0, 1.0]])
+    for seed in range(20):
+        x = 1000 + 50 * torch.randn(4, generator=torch.Generator().manual_seed(seed))
+        mean = torch.linspace(990.3, 1010.7, 4, dtype=torch.float64)
+        units = LinearMeasurement(A, A @ x).in_units(mean, torch.full((4,), 48.7))
+        seen = units.operator.coordinates((x.double() - mean)[None] / 48.7)
+        known = units.levels.isfinite()
+        assert int(known.sum()) == 2
+        torch.testing.assert_close(units.known(1)[:, known], seen[:, known], rtol=0, atol=1e-5)
+        with pytest.raises(DataError, match="contradict others"):
+            LinearMeasurement(A, A @ x + torch.tensor([0.0, 0.0, 9.0])).in_units(mean, torch.full((4,), 48.7))
+
+
 def test_measurements_without_noise_may_not_contradict_each_other() -> None:
     twice = torch.ones(2, 3)
     assert int(LinearMeasurement(twice, torch.ones(2)).levels.isfinite().sum()) == 1

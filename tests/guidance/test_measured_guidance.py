@@ -138,6 +138,10 @@ def test_what_does_not_fit_is_an_error() -> None:
     for kind in (PseudoinverseGuidance, MomentMatchingGuidance):
         with pytest.raises(DataError, match="y holds measurements of 4 samples, not of 1"):
             kind(mixture(), several)
+    with pytest.raises(DataError, match="y holds measurements of 4 samples, not of 1"):
+        sample(mixture(), levels(3), 4, 3, DPS(measurement=several))
+    with pytest.raises(SettingError, match="n_places must be even, as places come in opposite pairs, not 3"):
+        sample_twisted(mixture(), lambda x: x.sum(1), levels(3), 2, (3,), n_places=3)
     measurement = LinearMeasurement(A, Y, SIGMA_Y)
     with pytest.raises(SettingError, match="sigma_data must be a positive finite number"):
         PseudoinverseGuidance(mixture(), measurement, 0.0)

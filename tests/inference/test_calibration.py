@@ -162,3 +162,12 @@ def test_what_does_not_go_together_is_refused() -> None:
         posterior_predictive(np.zeros(2), np.zeros((10, 2)))
     with pytest.raises(SettingError, match="3 names for 2 values"):
         posterior_predictive(np.zeros(2), np.zeros((100, 2)), names=tuple("abc"))
+    for check in (simulation_based_calibration, expected_coverage, tarp):
+        with pytest.raises(SettingError, match=r"confidence must be below 1, not 1\.0"):
+            check(theta, draws, confidence=1.0)
+    with pytest.raises(SettingError, match=r"confidence must be below 1, not 1\.0"):
+        posterior_predictive(np.zeros(2), np.zeros((100, 2)), confidence=1.0)
+    with pytest.raises(
+        SettingError, match=r"70 names at confidence 0\.9833 would be accepted whatever .*: check 66 at most"
+    ):
+        simulation_based_calibration(np.zeros((5, 70)), np.zeros((10, 5, 70)), confidence=1 - 0.05 / 3)

@@ -235,3 +235,5 @@ def test_what_cannot_be_is_refused() -> None:
         posterior.sample(1, x=torch.zeros(3))
     with pytest.raises(DataError, match="x is not finite"):
         posterior.sample(1, x=torch.tensor([0.0, np.nan]))
+    with pytest.raises(SettingError, match="give generator or random_state, not both"):
+        posterior.sample(1, x=torch.zeros(2), generator=torch.Generator(), random_state=0)

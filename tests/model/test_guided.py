@@ -68,6 +68,8 @@ def test_guides_that_do_not_fit_are_refused() -> None:
         model.sample(2, guide=gaussian(table()[:-1]), guidance=2.0)
     with pytest.raises(DataError, match="the guide has other classes"):
         model.sample(2, guide=gaussian(table(), np.arange(400) % 2), guidance=2.0)
+    with pytest.raises(DataError, match="the guide has other contexts: fit both with the same, or both without"):
+        model.sample(2, guide=NCSN(**GAUSSIAN).fit(table(), context=np.arange(400.0)), guidance=2.0)
     with pytest.raises(SettingError, match="guide must be a fitted model, not int"):
         model.sample(2, guide=3, guidance=2.0)
     consistency = NCSN(**GAUSSIAN | {"method": "consistency"}).fit(table())

@@ -42,6 +42,18 @@ def test_moments_are_those_of_rows_as_often(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(in_parts.covariances, variances, rtol=0.08, atol=0)
 
 
+@pytest.mark.parametrize("shape", [(3,), (2, 2)])
+def test_variances_of_uneven_weights_are_those_of_numpy(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(12, *shape, generator=generator, dtype=torch.float64)
+    weights = torch.rand(12, generator=generator, dtype=torch.float64) ** 3
+    expected = np.cov(rows.flatten(1).numpy().T, aweights=weights.numpy())
+    found = Moments.of(rows, weights=weights).covariances[0]
+    np.testing.assert_allclose(found.flatten(), (expected if len(shape) == 1 else expected.diagonal()).flatten())
+    in_parts = Moments.of_chunks([(rows[:5], None), (rows[5:], None)], weights=weights).covariances[0]
+    np.testing.assert_allclose(in_parts.flatten(), expected.diagonal())
+
+
 def test_rows_without_weight_are_left_out_wherever_they_are() -> None:
     frame = pd.DataFrame(white(60, 2), columns=["a", "b"])
     weights = np.r_[np.zeros(20), np.ones(40)]

@@ -88,6 +88,14 @@ def test_the_floor_is_the_loss_of_the_exact_score_of_all_rows() -> None:
     assert many.result.floor == pytest.approx(loss, rel=0.02)
 
 
+def test_rows_that_count_differently_have_no_floor() -> None:
+    # the exact score of rows that all count alike is not the best for those
+    point = watch(torch.ones(20, 2), torch.ones(30, 2))
+    point.training = replace(point.training, weights=torch.ones(30))
+    point.look(1, Zero())
+    assert point.result is not None and point.result.floor is None
+
+
 # What is kept
 
 

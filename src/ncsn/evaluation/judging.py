@@ -213,7 +213,7 @@ def judge(
             ``log_likelihood``.
         target: A column of data frames that trees are to predict after training on the samples; none when None.
         labels: Classes of the training rows, of images. A model with classes is asked for those of some training rows, each as
-            often, and what a classifier reads is held against them.
+            often, and what a classifier reads is held against them; with contexts for the classes that go with these.
         held_out_labels: Classes of the held-out rows; with them and ``labels``, and no ``features``, a classifier is trained
             whose features images are compared in (`train_classifier`).
         features: What images are compared in, as in `compare`.
@@ -244,6 +244,11 @@ def judge(
         of_halves = split(held_out_contexts, holdout=0.5, seed=seed)
         of_samples, other_half, other_contexts = of_halves.train[:n], halves.held_out, of_halves.held_out
         n, told["context"] = len(of_samples), of_samples
+        if asked is not None:
+            # the classes that go with these contexts
+            of_classes = None if held_out_labels is None else np.asarray(held_out_labels)
+            asked = None if of_classes is None else split(of_classes, holdout=0.5, seed=seed).train[:n]
+            told["label"] = asked
     samples = model.sample(n, generator=seeded(), **sampling, **told)
     every = ((of_samples, samples), (other_contexts, other_half), (contexts, training))
     comparison = compare(

@@ -44,6 +44,12 @@ class LinearMeasurement:
         shape: Sequence[int] | None = None,
     ) -> None:
         self.y = _numbers("y", y)
+        self._precision = torch.finfo(self.y.real.dtype).eps
+        self._size = self.y.abs().nan_to_num().max()
+        self._read(A, sigma, shape)
+
+    def _read(self, A: Any, sigma: Any, shape: Sequence[int] | None) -> None:
+        """Read y as coordinates."""
         self.sigma = _numbers("sigma", sigma).double()
         if not bool(((self.sigma >= 0) & self.sigma.isfinite()).all()):
             raise SettingError("sigma must be finite and not negative")
@@ -53,7 +59,7 @@ class LinearMeasurement:
             raise DataError(f"y must have the shape {form}, or {('N', *form)}, not {tuple(self.y.shape)}")
         scales = self.operator.scales
         # no measurement is more exact than its digits
-        digits = torch.finfo(self.y.real.dtype).eps * scales.max()
+        digits = self._precision * scales.max()
         self.levels = self.operator.levels(self.sigma.clamp(min=digits)).masked_fill(scales == 0, torch.inf)
         looks = self.levels.isfinite()
         z = self.operator.measured(self._rows())
@@ -61,6 +67,13 @@ class LinearMeasurement:
             raise DataError("y has a NaN or infinite value where it was measured; leave that entry out of A")
         self._known = z.masked_fill(~looks, torch.nan)
         self._check_agreement()
+
+    def _by(self, operator: Operator, y: Tensor, sigma: Tensor) -> LinearMeasurement:
+        """Return the measurement in other terms, y of which is as exact as this one's was when it was given."""
+        other = object.__new__(LinearMeasurement)
+        other.y, other._precision, other._size = y, self._precision, self._size
+        other._read(operator, sigma, None)
+        return other
 
     def __repr__(self) -> str:
         return f"LinearMeasurement({type(self.operator).__name__}, {int(self.levels.isfinite().sum())} coordinates)"
@@ -91,7 +104,7 @@ class LinearMeasurement:
             return
         rows = self._rows()
         off = self.operator.apply(self.operator.points(self._known.nan_to_num())) - rows
-        size = rows.abs().nan_to_num().max() * 1e3 * torch.finfo(self.y.real.dtype).eps
+        size = self._size * 1e3 * self._precision
         # what a mask leaves out is no number, or no measurement
         unlike = (off.abs() > size) & exact & self.is_read
         if bool(unlike.any()):
@@ -113,14 +126,15 @@ class LinearMeasurement:
         Raises:
             DataError: y is of another number of samples.
         """
-        if len(self._known) not in (1, n):
-            raise DataError(f"y holds measurements of {len(self._known)} samples, not of {n}")
-        return self._known.expand(n, *self._known.shape[1:])
+        return _of_samples(self._known, n)
 
     def measurements(self, n: int) -> Tensor:
-        """Return y for ``n`` samples, ``(n, *measured_shape)``, in double precision."""
-        rows = self._rows()
-        return rows.expand(n, *rows.shape[1:])
+        """Return y for ``n`` samples, ``(n, *measured_shape)``, in double precision.
+
+        Raises:
+            DataError: y is of another number of samples.
+        """
+        return _of_samples(self._rows(), n)
 
     def in_units(self, mean: Tensor, scale: Tensor) -> LinearMeasurement:
         """Return the measurement of (x - mean) / scale.
@@ -134,8 +148,7 @@ class LinearMeasurement:
         """
         shape = self.operator.scales.shape
         offset = self.operator.apply(mean.double().expand(1, *shape))
-        sigma = self.sigma
-        return LinearMeasurement(self.operator.rescaled(scale.double()), self._rows() - offset, sigma)
+        return self._by(self.operator.rescaled(scale.double()), self._rows() - offset, self.sigma)
 
     def of_values(self, places: Tensor) -> LinearMeasurement:
         """Return the measurement of points that have some of the values, or all in another order.
@@ -151,14 +164,21 @@ class LinearMeasurement:
         if torch.equal(places.flatten(), torch.arange(old)) and places.shape == operator.scales.shape:
             return self
         if isinstance(operator, Matrix):
-            return LinearMeasurement(Matrix(operator.matrix[:, places.flatten()], places.shape), self.y, self.sigma)
+            return self._by(Matrix(operator.matrix[:, places.flatten()], places.shape), self.y, self.sigma)
         if not isinstance(operator, Mask):
             raise SettingError(
                 f"{type(operator).__name__} acts on images with channels first and on rows without constant columns; "
                 "give A as a matrix or a mask"
             )
         sigma = self.sigma.flatten()[places] if self.sigma.ndim else self.sigma
-        return LinearMeasurement(Mask(operator.scales.flatten()[places]), self._rows().flatten(1)[:, places], sigma)
+        return self._by(Mask(operator.scales.flatten()[places]), self._rows().flatten(1)[:, places], sigma)
+
+
+def _of_samples(rows: Tensor, n: int) -> Tensor:
+    """Return rows of ``n`` samples, of which there may be one for all."""
+    if len(rows) not in (1, n):
+        raise DataError(f"y holds measurements of {len(rows)} samples, not of {n}")
+    return rows.expand(n, *rows.shape[1:])
 
 
 def _numbers(name: str, value: Any) -> Tensor:

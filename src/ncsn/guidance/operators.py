@@ -113,6 +113,9 @@ class Matrix(Operator):
         shape: The shape of a point, of D values; ``(D,)`` when None.
         sigma: The standard deviation of the noise of each entry of A x, ``(M,)``, where they differ: A is whitened, and what
             has no noise comes first.
+
+    Raises:
+        DataError: The matrix has no two axes, is not finite, or its columns are not the values of a point.
     """
 
     def __init__(self, matrix: Tensor, shape: Sequence[int] | None = None, sigma: Tensor | None = None) -> None:
@@ -187,6 +190,9 @@ class Separable(Operator):
         rows: R, ``(H', H)``.
         columns: C, ``(W', W)``.
         shape: The shape of an image, ``(..., H, W)``.
+
+    Raises:
+        DataError: The matrices do not act on images of this shape.
     """
 
     def __init__(self, rows: Tensor, columns: Tensor, shape: Sequence[int]) -> None:

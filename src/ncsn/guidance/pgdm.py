@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from ncsn.errors import check_number
@@ -36,4 +35,4 @@ class PseudoinverseGuidance(MeasuredGuidance):
     def likelihood_score(self, off: Tensor, sigma: Tensor, pull: Callable[[Tensor], Tensor]) -> Tensor:
         """Return J^T A^T (r^2 A A^T + sigma_y^2 I)^-1 (y - A D)."""
         width = sigma.square() * self.sigma_data**2 / (sigma.square() + self.sigma_data**2)
-        return pull(off / (width + torch.where(off == 0, 0, self.levels.to(off)).square()))
+        return pull(off / (width + self.levels.to(off).square()))

@@ -70,6 +70,8 @@ def sample_twisted(
     check_count("n_particles", n_particles, least=2)
     check_count("n_samples", n_samples)
     check_count("n_places", n_places, least=2)
+    if n_places % 2:
+        raise SettingError(f"n_places must be even, as places come in opposite pairs, not {n_places}")
     errors = denoising_errors(score_model, sigmas, shape, pilot_condition(condition, n_samples))
     half = torch.randn((n_places // 2, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     places = torch.cat([half, -half]).to(errors) * errors.sqrt().unsqueeze(1)

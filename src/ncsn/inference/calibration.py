@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ncsn.data import as_float64
 from ncsn.errors import DataError, SettingError, check_count
-from ncsn.inference.ranks import Array, RankCheck, ranks_of
+from ncsn.inference.ranks import Array, RankCheck, check_confidence, ranks_of
 
 Draw = Callable[[int, Any], Any]
 """Called as ``draw(n, x)`` with observations ``(M, *shape)``, it returns n draws given each, ``(n, M, D)``."""
@@ -31,6 +31,7 @@ def simulation_based_calibration(
 
     Raises:
         DataError: The shapes do not go together, or values are not finite.
+        SettingError: There are not as many names as parameters, or the confidence is not between 0 and 1.
 
     References:
         Talts et al. 2018, "Validating Bayesian inference algorithms with simulation-based calibration".
@@ -60,6 +61,7 @@ def expected_coverage(
 
     Raises:
         DataError: The shapes do not go together, values are not finite, or there are fewer draws than an ellipsoid needs.
+        SettingError: The confidence is not between 0 and 1.
     """
     truth, drawn = _checked(theta, draws)
     if log_prob is None:
@@ -90,6 +92,7 @@ def tarp(theta: Any, draws: Any, *, references: Any = None, confidence: float = 
 
     Raises:
         DataError: The shapes do not go together, or values are not finite.
+        SettingError: The confidence is not between 0 and 1.
 
     References:
         Lemos et al. 2023, "Sampling-based accuracy testing of posterior estimators for general inference".
@@ -180,8 +183,9 @@ def posterior_predictive(
 
     Raises:
         DataError: The shapes do not go together, or too few simulations are given for the confidence.
-        SettingError: There are not as many names as values.
+        SettingError: There are not as many names as values, or the confidence is not between 0 and 1.
     """
+    check_confidence(confidence)
     observed, made = as_float64(x).cpu(), as_float64(replicated).cpu()
     if made.ndim == 0 or made.shape[1:] != observed.shape or len(made) < 2:
         raise DataError(f"x has shape {tuple(observed.shape)}: replicated must be (n, *that), not {tuple(made.shape)}")
@@ -243,9 +247,12 @@ def calibrate(
         seed: Seed of the checks' own draws.
 
     Raises:
-        DataError: The shapes do not go together, or values are not finite.
+        DataError: The shapes do not go together, values are not finite, or there are fewer draws than an ellipsoid needs.
+        SettingError: There are not as many names as parameters, ``n_draws`` is not positive, or the confidence is not between 0
+            and 1.
     """
     check_count("n_draws", n_draws)
+    check_confidence(confidence)
     draws = draw(n_draws, x)
     how: dict[str, Any] = {"confidence": 1 - (1 - confidence) / 3, "seed": seed}
     return Calibration(

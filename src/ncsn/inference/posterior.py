@@ -17,7 +17,8 @@ from ncsn.inference.prior import AnyPrior, Prior
 from ncsn.inference.several import given_several
 from ncsn.inference.simulation import Simulator, bars, check_finite
 from ncsn.model import Model
-from ncsn.randomness import generator_of, global_draws, seed_of
+from ncsn.model.checks import seeded
+from ncsn.randomness import global_draws, seed_of
 from ncsn.training import Progress
 
 Simulations = int | tuple[Any, Any]
@@ -270,10 +271,8 @@ class Posterior:
 
     def _drawn(self, model: Model, n: int, contexts: Tensor | None, how: dict[str, Any]) -> Tensor:
         """Return draws without bounds, ``(n, F)``, by a generator or a random state, the posterior's own if there is none."""
-        if how.get("generator") is None:
-            random_state = how.pop("random_state", None)
-            how = how | {"generator": generator_of(self.random_state if random_state is None else random_state)}
-        drawn: Tensor = model.sample(n, context=contexts, **how)
+        random_state = how.pop("random_state", None)
+        drawn: Tensor = model.sample(n, context=contexts, **seeded(how, random_state, self.random_state))
         return drawn
 
     def _contexts(self, x: Any) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from ncsn.errors import DataError, check_count, check_number
+from ncsn.errors import DataError, SettingError, check_count, check_number
 
 Array = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class RankCheck:
 
     Raises:
         DataError: Ranks are not of this shape, or out of range.
-        SettingError: The confidence is not between 0 and 1.
+        SettingError: The confidence is not between 0 and 1, or there are too many names for it.
     """
 
     title: str
@@ -51,9 +51,13 @@ class RankCheck:
 
     def __post_init__(self) -> None:
         check_count("n_draws", self.n_draws)
-        check_number("confidence", self.confidence, above=0)
-        if self.confidence >= 1:
-            raise DataError(f"confidence must be below 1, not {self.confidence}")
+        check_confidence(self.confidence)
+        most = int((1 - self.confidence) * (1 + NULL_SETS))
+        if len(self.names) > most:
+            raise SettingError(
+                f"{len(self.names)} names at confidence {self.confidence:.4g} would be accepted whatever their ranks: check "
+                f"{most} at most at once, or take a lower confidence"
+            )
         if self.ranks.ndim != 2 or self.ranks.shape[1] != len(self.names) or not len(self.ranks):
             raise DataError(f"ranks must be of shape (M, {len(self.names)}), not {self.ranks.shape}")
         if self.ranks.min() < 0 or self.ranks.max() > self.n_draws:
@@ -104,6 +108,17 @@ class RankCheck:
         worst = int(self.p_values.argmin())
         name = f" {self.names[worst]}" if len(self.names) > 1 else ""
         return f"{said}: worst{name}; {_described(self.shares[:, worst], self.places)}{self.meaning}"
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse what is no probability between 0 and 1.
+
+    Raises:
+        SettingError: It is not.
+    """
+    check_number("confidence", confidence, above=0)
+    if confidence >= 1:
+        raise SettingError(f"confidence must be below 1, not {confidence}")
 
 
 def ranks_of(truth: Any, draws: Any, seed: int = 0) -> NDArray[np.int64]:

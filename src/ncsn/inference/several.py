@@ -28,6 +28,9 @@ class SeveralObservations(nn.Module):
         covariances: Of the parameters given each observation, and then of the prior, ``(m + 1, D, D)``.
         means: Their means, ``(m + 1, D)``.
 
+    Attributes:
+        mean, covariance: Of the Gaussian that all together make, ``(D,)`` and ``(D, D)``.
+
     References:
         Linhart et al. 2024, "Diffusion posterior sampling for simulation-based inference in tall data settings", section 3;
         Geffner et al. 2023, "Compositional score modeling for simulation-based inference".
@@ -36,6 +39,7 @@ class SeveralObservations(nn.Module):
     contexts: Tensor
     precisions: Tensor
     counts: Tensor
+    precision: Tensor
 
     def __init__(self, score_model: nn.Module, contexts: Tensor, covariances: Tensor, means: Tensor) -> None:
         super().__init__()
@@ -45,6 +49,7 @@ class SeveralObservations(nn.Module):
         self.register_buffer("counts", torch.tensor([1.0] * m + [1.0 - m], dtype=torch.float64))
         self.register_buffer("precisions", covariances.double().inverse())
         total = _not_wider(torch.einsum("m,mij->ij", self.counts, self.precisions), self.precisions[-1])
+        self.register_buffer("precision", total)
         self.covariance = total.inverse()
         pulls = torch.einsum("m,mij,mj->i", self.counts, self.precisions, means.double())
         self.mean = self.covariance @ pulls
@@ -63,7 +68,7 @@ class SeveralObservations(nn.Module):
         pull = torch.einsum(
             "m,nmij,mnj->ni", self.counts, weights.expand(n, -1, -1, -1), each.double().reshape(m, n, -1)
         )
-        total = noise * self.covariance.inverse() + eye
+        total = noise * self.precision + eye
         return score_from_denoised(x, sigma, torch.linalg.solve(total.expand(n, -1, -1), pull).to(x))
 
 
@@ -86,9 +91,9 @@ def given_several(model: Model, contexts: Tensor) -> Model:
     told = model.contexts.encode(contexts) if model.contexts is not None else contexts
     generator = torch.Generator().manual_seed(0)
     drawn = model.sample(DRAWS * len(contexts), context=contexts.repeat_interleave(DRAWS, 0), generator=generator)
-    rows = model.rows(drawn).double().reshape(len(contexts), DRAWS, -1)
+    rows = model.rows(drawn).cpu().double().reshape(len(contexts), DRAWS, -1)
     means = torch.cat([rows.mean(1), model.moments.means[:1].to(rows)])
     covariances = torch.cat([torch.stack([each.T.cov() for each in rows]), model.moments.covariances[:1].to(rows)])
-    score_model = SeveralObservations(model.score_model, told.float(), covariances, means)
+    score_model = SeveralObservations(model.score_model, told.float(), covariances, means).to(model.device)
     moments = Moments(score_model.mean[None], score_model.covariance[None])
     return replace(model, score_model=score_model, moments=moments, contexts=None)

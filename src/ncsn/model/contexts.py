@@ -175,8 +175,3 @@ def picked(values: Any, rows: Tensor) -> Any:
     if isinstance(values, Tensor):
         return values[rows.to(values.device)]
     return (values if hasattr(values, "shape") else np.asarray(values))[rows.numpy()]
-
-
-def same_contexts(one: Encoding | None, other: Encoding | None) -> bool:
-    """Return whether two models were fitted given the same contexts, or both without."""
-    return one is other if one is None or other is None else one.same_data(other)

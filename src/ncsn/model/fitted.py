@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.data import Encoding
-from ncsn.errors import SettingError
+from ncsn.errors import DataError, SettingError
 from ncsn.methods import Method, NetworkFactory, name_of
 from ncsn.model.contexts import context_rows
 from ncsn.model.moments import Moments
@@ -104,6 +104,25 @@ class Fitted:
         level = mean.new_tensor(sigma)
         with evaluation_mode(model):
             return denoised_from_score(points, level, evaluate(model, points, level, told))
+
+    def check_same_data(self, encoding: Encoding, contexts: Encoding | None, called: str) -> None:
+        """Refuse a model of other data, labels or contexts than these.
+
+        Args:
+            encoding: That of the data.
+            contexts: That of their contexts, or None.
+            called: What messages call the model.
+
+        Raises:
+            DataError: It was fitted on others.
+        """
+        if not self.encoding.same_data(encoding):
+            raise DataError(f"the {called} was fitted on other data: fit both on the same rows")
+        if not self.encoding.fits(encoding):
+            raise DataError(f"the {called} has other classes: fit both with the same labels, or both without")
+        own = self.contexts
+        if own is not contexts and (own is None or contexts is None or not own.same_data(contexts)):
+            raise DataError(f"the {called} has other contexts: fit both with the same, or both without")
 
     def check_gives_score(self, wanted: str) -> None:
         """Refuse what only a score model has.

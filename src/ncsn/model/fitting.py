@@ -13,7 +13,6 @@ from ncsn.data import Encoding, augmentation_named
 from ncsn.errors import DataError, SettingError
 from ncsn.files import digest_of
 from ncsn.methods import Method, NetworkFactory, name_of
-from ncsn.model.contexts import same_contexts
 from ncsn.model.model import Model
 from ncsn.model.moments import Moments
 from ncsn.model.training_data import TrainingData
@@ -38,6 +37,9 @@ class Networks:
     Args:
         network: A network F, or what makes one, which the method preconditions.
         score_net: A score model, which is trained as it is.
+
+    Raises:
+        SettingError: Both are given, or the network is none or preconditioned already.
     """
 
     network: nn.Module | NetworkFactory | None = None
@@ -233,7 +235,11 @@ def fit_model(
 
 
 def check_validation(method: Method, plan: Plan) -> None:
-    """Refuse rows held out for a method that has no score to watch by them."""
+    """Refuse rows held out for a method that has no score to watch by them.
+
+    Raises:
+        SettingError: There are such rows.
+    """
     if plan.validation_fraction and not method.gives_score:
         raise SettingError(
             f"method {name_of(method)!r} has no score to hold rows out for: leave validation_fraction out"
@@ -286,7 +292,7 @@ def score_to_distil(
 
     Raises:
         SettingError: The method distils no teacher, or it would be told of an augmentation that it does not take.
-        DataError: The teacher has no score, or was fitted on other rows or labels.
+        DataError: The teacher has no score, or was fitted on other rows, labels or contexts.
     """
     if not method.takes_teacher:
         raise SettingError(f"method {name_of(method)!r} cannot distil a teacher of method {teacher.name!r}")
@@ -294,12 +300,7 @@ def score_to_distil(
         raise DataError(
             f"method {name_of(method)!r} cannot distil a teacher of method {teacher.name!r}: take one with a score"
         )
-    if not teacher.encoding.same_data(encoding):
-        raise DataError("the teacher was fitted on other data: fit both on the same rows")
-    if not teacher.encoding.fits(encoding):
-        raise DataError("the teacher has other classes: fit both with the same labels, or both without")
-    if not same_contexts(teacher.contexts, contexts):
-        raise DataError("the teacher has other contexts: fit both with the same, or both without")
+    teacher.check_same_data(encoding, contexts, "teacher")
     told = augmentation_named(teacher.plan.augmentation).dim
     if plan is not None and augmentation_named(plan.augmentation).dim and not told:
         raise SettingError("the teacher was trained without augmentation and cannot be told: take augmentation='none'")

@@ -4,9 +4,8 @@ import copy
 
 from torch import nn
 
-from ncsn.errors import DataError, SettingError
+from ncsn.errors import SettingError
 from ncsn.guidance import AutoGuidance, ClassGuidance
-from ncsn.model.contexts import same_contexts
 from ncsn.model.fitted import Fitted
 
 
@@ -24,7 +23,7 @@ def guided(
 
     Raises:
         SettingError: There is no weight, or nothing to guide to and no guide, or a method gives no score.
-        DataError: The guide was fitted on other data or labels.
+        DataError: The guide was fitted on other data, labels or contexts.
     """
     fitted.check_gives_score("score to guide")
     if weight is None:
@@ -40,11 +39,6 @@ def guided(
     if not isinstance(guide, Fitted):
         raise SettingError(f"guide must be a fitted model, not {type(guide).__name__}")
     guide.check_gives_score("score to guide by")
-    if not guide.encoding.same_data(fitted.encoding):
-        raise DataError("the guide was fitted on other data: fit both on the same rows")
-    if not guide.encoding.fits(fitted.encoding):
-        raise DataError("the guide has other classes: fit both with the same labels, or both without")
-    if not same_contexts(guide.contexts, fitted.contexts):
-        raise DataError("the guide has other contexts: fit both with the same, or both without")
+    guide.check_same_data(fitted.encoding, fitted.contexts, "guide")
     where = next(score_model.parameters()).device
     return AutoGuidance(score_model, copy.deepcopy(guide.score_model).to(where), weight)

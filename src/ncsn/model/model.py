@@ -112,7 +112,8 @@ class Model(ConditionalModel):
             Samples of shape ``(n_samples, *shape)``; with their log-densities a pair of both.
 
         Raises:
-            DataError: A context is not like those that were fitted, or the guide was fitted on other data or labels.
+            DataError: A context is not like those that were fitted, or the guide was fitted on other data, labels or
+                contexts.
             SettingError: A name, label, count or option does not fit, guidance has nothing to guide to, or no row is as given.
             TypeError: The sampler has no such option.
             DivergenceError: The samples left the finite numbers.

@@ -48,7 +48,8 @@ class Moments:
                 spread = some.var(0, correction=correction)
             else:
                 squares = torch.tensordot(shares.to(some), (some - mean).square(), dims=1)
-                spread = squares / (len(some) - correction)
+                # as `cov` has it for weights that say how much, and not how often
+                spread = squares / (len(some) - correction * float(shares.square().mean()))
             means.append(mean)
             spreads.append(spread)
         return cls(torch.stack(means), torch.stack(spreads))
@@ -64,7 +65,7 @@ class Moments:
             n_classes: Number of classes.
             weights: How much each image counts, ``(N,)``, in proportion; all alike when None.
         """
-        counts = sums = squares = torch.zeros((), dtype=torch.float64)
+        counts = evenness = sums = squares = torch.zeros((), dtype=torch.float64)
         start, shares = 0, None if weights is None else (weights / weights.mean()).cpu().double()
         for rows, codes in chunks:
             groups = torch.ones(1, len(rows))
@@ -74,11 +75,12 @@ class Moments:
             if shares is not None:
                 groups = groups * shares[start : start + len(rows)]
             start += len(rows)
-            counts = counts + groups.sum(1, keepdim=True)
+            counts, evenness = counts + groups.sum(1, keepdim=True), evenness + groups.square().sum(1, keepdim=True)
             sums, squares = sums + groups @ flat, squares + groups @ flat.square()
         means = sums / counts
-        # by N - 1, as a class of one row has no spread
-        variances = (squares / counts - means.square()).clamp(min=0) * counts / (counts - 1).clamp(min=1)
+        # by N - 1, N being how many rows of one weight tell as much; a class of one row has no spread
+        effective = counts.square() / evenness
+        variances = (squares / counts - means.square()).clamp(min=0) * effective / (effective - 1).clamp(min=1)
         return cls(means.reshape(-1, *rows.shape[1:]), variances.reshape(-1, *rows.shape[1:]))
 
     def tensors(self) -> dict[str, Tensor]:

@@ -56,7 +56,7 @@ class Recipe(Part):
         accumulation: Parts that a batch is taken in, each with its own pass, to fit memory; the step is that of the whole.
         objective: What is minimised. One with a `losses.StableTarget` as ``target`` is given the exact score of the data, of
             a new choice of rows each step where there are more than it takes.
-        condition_dropout: Share of rows that are trained without their label, and of those without their context; half of
+        condition_dropout: Share of rows that are trained without their label, and share without their context; half of
             either are without both.
         augmentation: How images are moved, which the model is told as ``augmentation=``.
         seed: Seed of every draw.

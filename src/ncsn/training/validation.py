@@ -51,7 +51,7 @@ class Validation:
         looks: What was seen in the course of training.
         floor: The loss of the exact score of all rows, the held-out ones included, on the held-out ones: over all rows no score
             has less. It is near the truth's own where rows lie close together, and far below it where they are few. None
-            where the objective is not the library's, or each row has a context of its own.
+            where the objective is not the library's, or each row has a context or a weight of its own.
     """
 
     looks: list[Look]
@@ -143,7 +143,8 @@ class Watch:
     @cached_property
     @torch.no_grad()
     def _floor(self) -> float | None:
-        if not isinstance(self.objective, DenoisingScoreMatching) or self.training.contexts is not None:
+        own = self.training.contexts is not None or self.training.weights is not None
+        if own or not isinstance(self.objective, DenoisingScoreMatching):
             return None
         parts = [(batches, _spread(batches)) for batches in (self.training, self.held_out)]
         rows = torch.cat([batches.rows(some) for batches, some in parts])
