@@ -196,7 +196,11 @@ def test_a_table_of_contexts_is_encoded_like_any_table(of_people: NCSN) -> None:
         (people().assign(group="z").iloc[:1], DataError, r"context: row 1, column 'group' holds 'z'"),
         (people().iloc[:2], SettingError, r"2 contexts for 3 rows; give one, or one for each"),
         (people()[["age", "dose"]], DataError, r"the columns lack \['group'\]"),
-        ({"group": ["a", "b", "c"], "age": 30, "dose": 5}, SettingError, r"column 'group': a mapping has one value for each"),
+        (
+            {"group": ["a", "b", "c"], "age": 30, "dose": 5},
+            SettingError,
+            r"column 'group': a mapping has one value for each",
+        ),
         (["a", 30], DataError, r"a context has 3 values, not 2; several contexts are rows, \(N, 3\)"),
         (["a", 30, 5] * 3, DataError, r"a context has 3 values, not 9"),
         (30, DataError, r"a context has 3 values, not 1"),

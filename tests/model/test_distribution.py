@@ -93,7 +93,9 @@ def test_a_distribution_is_one_of_numbers() -> None:
         model.distribution().expand((3,))
 
 
-@pytest.mark.parametrize(("context", "shape"), [([0.5], (4, 3)), ([[0.5], [1.0]], (4, 3, 1)), ([[0.5], [1.0]], (4, 2, 2))])
+@pytest.mark.parametrize(
+    ("context", "shape"), [([0.5], (4, 3)), ([[0.5], [1.0]], (4, 3, 1)), ([[0.5], [1.0]], (4, 2, 2))]
+)
 def test_values_of_another_shape_are_refused(exact: NCSN, context: Any, shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="which does not go with"):
         exact.distribution(torch.tensor(context)).log_prob(torch.zeros(shape))

@@ -93,7 +93,9 @@ class RunSettings:
         if len(parts.train) < 2:
             raise DataError(f"{dataset.name}: only {len(parts.train)} row is left for training; lower --holdout")
         if self.given and len(parts.held_out) < 2:
-            raise DataError(f"{dataset.name}: only 1 row is held back, and --given needs 2 to judge by; raise --holdout")
+            raise DataError(
+                f"{dataset.name}: only 1 row is held back, and --given needs 2 to judge by; raise --holdout"
+            )
         return dataset, parts
 
     def contexts(self, dataset: Dataset) -> tuple[Any, Any]:
