@@ -92,9 +92,12 @@ class RunSettings:
         parts = split(values, labels, self.holdout, self.seed)
         if len(parts.train) < 2:
             raise DataError(f"{dataset.name}: only {len(parts.train)} row is left for training; lower --holdout")
-        if self.given and len(parts.held_out) < 2:
+        # each has five neighbours; given contexts a half is drawn for, and held against the other
+        least, held = 12 if self.given else 6, len(parts.held_out)
+        if held < least:
+            rows = f"{held} row is" if held == 1 else f"{held} rows are"
             raise DataError(
-                f"{dataset.name}: only 1 row is held back, and --given needs 2 to judge by; raise --holdout"
+                f"{dataset.name}: only {rows} held back, and {least} are needed to judge by; raise --holdout"
             )
         return dataset, parts
 
