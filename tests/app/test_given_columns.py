@@ -76,6 +76,7 @@ def test_samples_stand_beside_what_they_are_given(run: Path, command: Command) -
         ([], "the run was trained with --given age --given dose: give age, dose too"),
         (["dose=high", "age=40"], "context, column 'dose': 'high' is none of"),
         (["dose=50", "age=40", "height=3"], "unknown column 'height'"),
+        (["dose=50", "age="], "context, column 'age': no value is given, where training had no gaps"),
     ],
 )
 def test_contexts_that_are_not_all_there_are_refused(
@@ -133,3 +134,33 @@ def test_columns_of_what_is_no_table_and_labels_that_are_quantities_are_refused(
         train_run(RunSettings("moons", "edm", 3, None, 0.2, 60, 0, given=["x1"]), tmp_path / "run")
     with pytest.raises(DataError, match="age holds fractions, and no classes: name it by --given"):
         train_run(RunSettings(str(run / "patients.csv"), "edm", 3, "age", 0.2, 60, 0), tmp_path / "run")
+
+
+def test_a_label_that_is_given_too_and_too_few_rows_to_judge_by_are_refused(tmp_path: Path) -> None:
+    patients().iloc[:4].to_csv(tmp_path / "few.csv", index=False)
+    both = RunSettings(str(tmp_path / "few.csv"), "edm", 3, "better", 0.5, 60, 0, given=["better"])
+    with pytest.raises(SettingError, match="better is the --label, so it is known already; leave it out of --given"):
+        train_run(both, tmp_path / "run")
+    # rows that are held back of four: too few to be drawn for and held against each other
+    for holdout, given, message in (
+        (0.25, None, "only 1 row is held back, and 6 are needed to judge by; raise --holdout"),
+        (0.5, ["age"], "only 2 rows are held back, and 12 are needed to judge by; raise --holdout"),
+    ):
+        few = RunSettings(str(tmp_path / "few.csv"), "edm", 3, None, holdout, 60, 0, given=given)
+        with pytest.raises(DataError, match=message):
+            train_run(few, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    for n, enough in ((12, None), (24, ["age"])):
+        patients().iloc[:n].to_csv(tmp_path / "enough.csv", index=False)
+        settings = RunSettings(str(tmp_path / "enough.csv"), "edm", 3, None, 0.5, 60, 0, given=enough)
+        train_run(settings, tmp_path / f"run_{n}")
+
+
+def test_an_empty_value_is_a_gap_where_training_had_gaps(tmp_path: Path, command: Command) -> None:
+    table = patients()
+    table.loc[::4, "age"] = np.nan
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+    settings = RunSettings(str(tmp_path / "gaps.csv"), "edm", 3, None, 0.2, 5000, 0, given=["age"])
+    train_run(settings, tmp_path / "run")
+    assert command("sample", tmp_path / "run", "--given", "age=", "-n", 3, "-o", "drawn.csv") == 0
+    assert pd.read_csv("drawn.csv")["age"].isna().all()

@@ -68,6 +68,8 @@ def test_a_mask_and_a_function_are_their_matrices() -> None:
     spoilt = torch.where(mask, y, math.nan)
     for measurement in (
         LinearMeasurement(mask, spoilt, sigma),
+        LinearMeasurement(mask.numpy(), spoilt, sigma),
+        LinearMeasurement(mask.tolist(), spoilt, sigma),
         LinearMeasurement(lambda x: x[:, mask], y[mask], sigma[mask], shape=(2, 3)),
         LinearMeasurement(A, y[mask], sigma[mask], shape=(2, 3)),
     ):
@@ -143,12 +145,22 @@ def test_measurements_without_noise_may_not_contradict_each_other() -> None:
         (([[1.0, 2.0]], [1.0], -1.0), SettingError, "sigma must be finite and not negative"),
         (([[1.0, 2.0]], [1.0], [1.0, 2.0]), SettingError, r"sigma must be a number or have the shape \(1,\)"),
         ((lambda x: x, [1.0]), SettingError, "A is a function: give the shape"),
+        (
+            (lambda x: x.numpy(), [1.0], 1.0, (2,)),
+            DataError,
+            "A must return a tensor with a row for each point, .* ndarray",
+        ),
+        (
+            (lambda x: x.sum(), [1.0], 1.0, (2,)),
+            DataError,
+            r"A must return a tensor with a row for each point, .* \(\)",
+        ),
         ((Blur(1.0, (2, 2)), torch.ones(2, 2), torch.ones(2, 2)), SettingError, "Blur takes one sigma for all"),
     ],
 )
 def test_what_does_not_fit_is_an_error(arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        LinearMeasurement(*arguments)
+        LinearMeasurement(*arguments[:3], **({"shape": arguments[3]} if len(arguments) > 3 else {}))
     with pytest.raises(DataError, match="A is not linear"):
         LinearMeasurement(lambda x: x.square(), torch.ones(2), shape=(2,))
     with pytest.raises(DataError, match="y holds measurements of 3 samples, not of 2"):

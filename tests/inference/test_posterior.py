@@ -233,6 +233,8 @@ def test_what_cannot_be_is_refused() -> None:
     posterior = quick(lambda theta: theta).fit(20)
     with pytest.raises(DataError, match=r"x has shape \(3,\); one observation has \(2,\), several have \('m', 2\)"):
         posterior.sample(1, x=torch.zeros(3))
+    with pytest.raises(DataError, match="theta: 1 of 2 rows hold a NaN; leave them out"):
+        posterior.log_prob([[0.0, np.nan], [0.0, 0.0]], x=torch.zeros(2))
     with pytest.raises(DataError, match="x is not finite"):
         posterior.sample(1, x=torch.tensor([0.0, np.nan]))
     with pytest.raises(SettingError, match="give generator or random_state, not both"):

@@ -173,9 +173,10 @@ def test_a_table_of_contexts_is_encoded_like_any_table(of_people: NCSN) -> None:
     # the same context in each form
     row = frame.iloc[[1]]
     forms = [row, row.iloc[0].to_dict(), {"dose": str(row["dose"].iloc[0])} | row[["group", "age"]].iloc[0].to_dict()]
+    forms += [row.iloc[0], row.iloc[0][["dose", "age", "group"]]]
     drawn = [of_people.sample(3, context=form, random_state=0) for form in forms]
-    np.testing.assert_array_equal(drawn[0], drawn[1])
-    np.testing.assert_array_equal(drawn[0], drawn[2])
+    for other in drawn[1:]:
+        np.testing.assert_array_equal(drawn[0], other)
     assert not np.array_equal(drawn[0], of_people.sample(3, context=frame.iloc[[2]], random_state=0))
     # a gap where training had some
     assert np.isfinite(of_people.sample(3, context=frame.iloc[[0]], random_state=0)).all()
@@ -195,6 +196,15 @@ def test_a_table_of_contexts_is_encoded_like_any_table(of_people: NCSN) -> None:
         (people().assign(group="z").iloc[:1], DataError, r"context: row 1, column 'group' holds 'z'"),
         (people().iloc[:2], SettingError, r"2 contexts for 3 rows; give one, or one for each"),
         (people()[["age", "dose"]], DataError, r"the columns lack \['group'\]"),
+        (
+            {"group": ["a", "b", "c"], "age": 30, "dose": 5},
+            SettingError,
+            r"column 'group': a mapping has one value for each",
+        ),
+        (["a", 30], DataError, r"a context has 3 values, not 2; several contexts are rows, \(N, 3\)"),
+        (["a", 30, 5] * 3, DataError, r"a context has 3 values, not 9"),
+        (30, DataError, r"a context has 3 values, not 1"),
+        ([["a", 30, 5], ["a", 30]], DataError, r"context: its rows are not all of one length"),
     ],
 )
 def test_contexts_that_do_not_fit_are_refused(of_people: NCSN, context: Any, error: Any, message: str) -> None:

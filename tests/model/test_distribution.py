@@ -93,6 +93,14 @@ def test_a_distribution_is_one_of_numbers() -> None:
         model.distribution().expand((3,))
 
 
+@pytest.mark.parametrize(
+    ("context", "shape"), [([0.5], (4, 3)), ([[0.5], [1.0]], (4, 3, 1)), ([[0.5], [1.0]], (4, 2, 2))]
+)
+def test_values_of_another_shape_are_refused(exact: NCSN, context: Any, shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="which does not go with"):
+        exact.distribution(torch.tensor(context)).log_prob(torch.zeros(shape))
+
+
 def test_log_densities_come_with_the_samples_and_as_the_data_did(exact: NCSN) -> None:
     samples, log_p = exact.sample(20, context=[1.0], return_log_density=True, random_state=0)
     assert isinstance(log_p, torch.Tensor) and log_p.dtype == samples.dtype

@@ -136,6 +136,8 @@ def test_what_does_not_fit_is_an_error() -> None:
     for asked in ({"sampler": "heun"}, {"given": {"a": 1}}, {"guidance": 2.0}):
         with pytest.raises(SettingError, match=f"{next(iter(asked))} has no part in samples given a measurement"):
             model.sample(2, measurement=measurement, **asked)
+    with pytest.raises(TypeError, match=r"^sampler 'particle_gibbs' has no option 'n_particle'; it has: [a-z_, ]*$"):
+        model.sample(2, measurement=measurement, steps=2, n_particle=4)
     with pytest.raises(SettingError, match=r"must be a guidance.LinearMeasurement, not tuple"):
         model.sample(2, measurement=(np.ones((1, 3)), [500.0]))  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"of points of shape \(4,\); the model's data have \(3,\)"):

@@ -203,7 +203,7 @@ def sample(
     except SettingError as error:
         raise typer.BadParameter(str(error), param_hint="--sampler") from error
     if guidance is not None and label is None and not given:
-        raise typer.BadParameter("guidance needs a --label to guide to", param_hint="--guidance")
+        raise typer.BadParameter("guidance needs a --label or --given to guide to", param_hint="--guidance")
     files = [entry for entry in given or () if "=" not in entry]
     if files and (len(given or ()) > 1 or not Path(files[0]).is_file()):
         wrong = "a file of rows stands alone" if len(given or ()) > 1 else f"{files[0]!r} is no file, nor COLUMN=VALUE"

@@ -83,6 +83,8 @@ class RunSettings:
     def split(self) -> tuple[Dataset, Split]:
         """Load the data and hold rows back, without the columns that are contexts; labels only where they were asked for."""
         dataset = load(self.data, n=self.points, seed=self.seed, label=self.label, **self.images())
+        if self.label is not None and self.label in (self.given or ()):
+            raise SettingError(f"{self.label} is the --label, so it is known already; leave it out of --given")
         values, _ = without_given(dataset, self.given)
         labels = dataset.labels if self.label is not None else None
         if labels is not None and is_continuous(labels):
@@ -90,6 +92,13 @@ class RunSettings:
         parts = split(values, labels, self.holdout, self.seed)
         if len(parts.train) < 2:
             raise DataError(f"{dataset.name}: only {len(parts.train)} row is left for training; lower --holdout")
+        # each has five neighbours; given contexts a half is drawn for, and held against the other
+        least, held = 12 if self.given else 6, len(parts.held_out)
+        if held < least:
+            rows = f"{held} row is" if held == 1 else f"{held} rows are"
+            raise DataError(
+                f"{dataset.name}: only {rows} held back, and {least} are needed to judge by; raise --holdout"
+            )
         return dataset, parts
 
     def contexts(self, dataset: Dataset) -> tuple[Any, Any]:

@@ -115,7 +115,9 @@ def _told(model: Model, given: Any) -> tuple[Any, Any]:
     if isinstance(given, pd.DataFrame):
         rest = given.drop(columns=needed)
         return given[needed], None if rest.shape[1] == 0 else rest
-    return {name: given[name] for name in needed}, {name: given[name] for name in given if name not in needed} or None
+    # what is empty is a gap, as in a file
+    told = {name: given[name] or None for name in needed}
+    return told, {name: given[name] for name in given if name not in needed} or None
 
 
 def beside(contexts: Encoding | None, context: Any, samples: Any) -> Any:

@@ -82,11 +82,8 @@ class LinearMeasurement:
         if callable(A) and not isinstance(A, Operator | Tensor):
             A = _matrix_of(A, shape)
         if not isinstance(A, Operator):
-            A = _numbers("A", A) if not isinstance(A, Tensor) or A.dtype != torch.bool else A
-        if isinstance(A, Tensor) and A.dtype == torch.bool:
-            A = Mask(A)
-        elif isinstance(A, Tensor):
-            A = Matrix(A, shape)
+            A = _tensor("A", A)
+            A = Mask(A) if A.dtype == torch.bool else Matrix(_numbers("A", A), shape)
         if self.sigma.ndim and tuple(self.sigma.shape) != A.measured_shape:
             raise SettingError(
                 f"sigma must be a number or have the shape {A.measured_shape}, not {tuple(self.sigma.shape)}"
@@ -181,12 +178,17 @@ def _of_samples(rows: Tensor, n: int) -> Tensor:
     return rows.expand(n, *rows.shape[1:])
 
 
-def _numbers(name: str, value: Any) -> Tensor:
-    """Return real or complex floating-point numbers as a tensor on the CPU."""
+def _tensor(name: str, value: Any) -> Tensor:
+    """Return a tensor on the CPU."""
     try:
-        tensor = torch.as_tensor(value).detach().cpu()
+        return torch.as_tensor(value).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{name} must hold numbers: {error}") from error
+
+
+def _numbers(name: str, value: Any) -> Tensor:
+    """Return real or complex floating-point numbers as a tensor on the CPU."""
+    tensor = _tensor(name, value)
     return tensor if tensor.is_floating_point() or tensor.is_complex() else tensor.double()
 
 
@@ -201,9 +203,22 @@ def _matrix_of(function: Callable[[Tensor], Tensor], shape: Sequence[int] | None
         raise SettingError("A is a function: give the shape of the points that it takes")
     size = torch.Size(shape).numel()
     units = torch.eye(size, dtype=torch.float64).reshape(size, *shape)
-    matrix = function(units).reshape(size, -1).double().T
+    matrix = _answer(function, units).reshape(size, -1).T
     probe = 2 * torch.arange(1.0, size + 1, dtype=torch.float64).cos()
-    answer = function(probe.reshape(1, *shape)).reshape(-1).double()
+    answer = _answer(function, probe.reshape(1, *shape)).reshape(-1)
     if not torch.allclose(answer, matrix @ probe, rtol=1e-4, atol=1e-4 * float(answer.abs().max())):
         raise DataError("A is not linear: A(x) is not the sum of its answers to unit vectors")
     return Matrix(matrix, shape)
+
+
+def _answer(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    """Return a function's answers to points, in double precision.
+
+    Raises:
+        DataError: They are no tensor with one row for each point.
+    """
+    answer = function(points)
+    if not isinstance(answer, Tensor) or answer.shape[:1] != points.shape[:1]:
+        got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise DataError(f"A must return a tensor with a row for each point, for {len(points)} points not {got}")
+    return answer.double()

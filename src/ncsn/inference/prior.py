@@ -87,7 +87,7 @@ class Prior:
         """Return parameters as a tensor ``(N, D)``, float64.
 
         Raises:
-            DataError: They have another number of columns.
+            DataError: They have another number of columns, or a NaN.
         """
         values = as_float64(theta).cpu()
         values = values[None] if values.ndim == 1 and len(values) == self.dim else values
@@ -95,6 +95,8 @@ class Prior:
             raise DataError(
                 f"theta must hold rows of {self.dim} parameters, (N, {self.dim}), not {tuple(values.shape)}"
             )
+        if unknown := int(values.isnan().any(1).sum()):
+            raise DataError(f"theta: {unknown} of {len(values)} rows hold a NaN; leave them out")
         return values
 
     def to_free(self, theta: Tensor) -> Tensor:

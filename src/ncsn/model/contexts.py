@@ -73,7 +73,7 @@ def context_values(encoding: Encoding | None, context: Any, n: int | None) -> Te
     Args:
         encoding: How contexts are encoded; None of a model without.
         context: One context, or one for each row: an array, a tensor or a data frame like those that were fitted, or a mapping
-            of each column to a value. A single context may leave out the axis of rows.
+            (or a row, as a series) of each column to a value. A single context may leave out the axis of rows.
         n: Number of rows; None for as many as there are contexts.
 
     Raises:
@@ -85,25 +85,38 @@ def context_values(encoding: Encoding | None, context: Any, n: int | None) -> Te
     if encoding is None:
         raise SettingError("the model was fitted without contexts; fit(X, context=C) makes it conditional")
     context = as_pandas(context)
+    if isinstance(context, pd.Series) and encoding.container.columns is not None and encoding.data_shape[0] > 1:
+        context = context.to_dict()  # a row of a data frame
     if isinstance(context, Mapping):
         values = _named(encoding, context)
     else:
-        if not isinstance(context, pd.DataFrame) and np.ndim(context) < 2:
-            context = _as_rows(context, encoding.data_shape[0])
-        values = encoding.values(context, name="context")
+        values = encoding.values(_as_rows(context, encoding.data_shape[0]), name="context")
     if n is not None and len(values) not in (1, n):
         raise SettingError(f"{len(values)} contexts for {n} rows; give one, or one for each")
     return values
 
 
 def _as_rows(context: Any, width: int = 1) -> Any:
-    """Return contexts without an axis of rows as rows of a width."""
+    """Return contexts without an axis of rows as one row of a width, or as rows of one column.
+
+    Raises:
+        DataError: They have another width, or rows of several.
+    """
     if isinstance(context, pd.DataFrame):
         return context
-    if isinstance(context, pd.Series):
+    if isinstance(context, pd.Series) and width == 1:
         return context.to_frame()
-    values = context if isinstance(context, Tensor) else np.asarray(context)
-    return values.reshape(-1, width) if values.ndim < 2 and values.shape[-1:] != (0,) else values
+    try:
+        values = context if isinstance(context, Tensor) else np.asarray(context)
+    except ValueError as error:
+        raise DataError("context: its rows are not all of one length") from error
+    if values.ndim > 1 or values.shape == (0,):
+        return values
+    if width > 1 and values.shape != (width,):
+        raise DataError(
+            f"a context has {width} values, not {values.shape[0] if values.ndim else 1}; several contexts are rows, (N, {width})"
+        )
+    return values.reshape(-1, width)
 
 
 def _named(encoding: Encoding, context: Mapping[Any, Any]) -> Tensor:
@@ -119,6 +132,10 @@ def _named(encoding: Encoding, context: Mapping[Any, Any]) -> Tensor:
         left_out = ", ".join(name for name in names if name not in given)
         raise SettingError(
             f"the context has no {left_out}; the model was fitted given {', '.join(names)}: give all of them"
+        )
+    if several := [name for name in names if np.ndim(given[name]) > 0]:
+        raise SettingError(
+            f"context, column {several[0]!r}: a mapping has one value for each column; give several as a data frame"
         )
     numbers = []
     for name, type_, column in zip(names, encoding.container.types, encoding.columns, strict=True):

@@ -92,8 +92,17 @@ class FittedDistribution(Distribution):
         """Return log-densities of the shape of ``value`` without that of an event, in nats.
 
         Its gradient by ``value`` is the score at the smallest noise level, whose density this is.
+
+        Raises:
+            DataError: ``value`` does not have the shape of an event, or of as many as the batch has.
         """
-        shape = torch.broadcast_shapes(value.shape, (*self.batch_shape, *self.event_shape))
+        own = (*self.batch_shape, *self.event_shape)
+        try:
+            shape = torch.broadcast_shapes(value.shape, own)
+        except RuntimeError as error:
+            raise DataError(f"value has the shape {tuple(value.shape)}, which does not go with {own}") from error
+        if shape[len(shape) - len(own) :] != own:
+            raise DataError(f"value has the shape {tuple(value.shape)}, which does not go with {own}")
         outer = shape[: len(shape) - len(self.event_shape)]
         x = value.expand(shape).reshape(-1, *self.event_shape)
         how = {"context": self._of_rows(len(x)), "label": self.label}

@@ -263,7 +263,9 @@ def sampler_of(sampler: AnySampler, options: dict[str, Any] | None = None) -> Sa
         known += options if len(known) < len(parameters) else []
     for option in options:
         if option not in known:
-            raise TypeError(f"sampler {sampler!r} has no option {option!r}; it has: {', '.join(known) or 'none'}")
+            # a function with options says its name, not the tensors that it was given
+            called: Any = sampler.func.__name__ if isinstance(sampler, partial) else sampler
+            raise TypeError(f"sampler {called!r} has no option {option!r}; it has: {', '.join(known) or 'none'}")
     if isinstance(kind, type):
         return kind(**options)
     if not options:
