@@ -73,6 +73,14 @@ def test_draws_follow_their_context(exact: NCSN) -> None:
     assert float(gradient) == pytest.approx(SHARE, abs=2e-3)
 
 
+def test_log_densities_do_not_lose_the_gradient_by_contexts_in_silence(exact: NCSN) -> None:
+    told = exact.distribution(torch.tensor([0.3], requires_grad=True))
+    with pytest.raises(SettingError, match="no gradient by contexts"):
+        told.log_prob(torch.zeros(1))
+    with torch.no_grad():
+        assert told.log_prob(torch.zeros(1)) == exact.distribution([0.3]).log_prob(torch.zeros(1))
+
+
 def test_draws_follow_the_weights_of_the_network() -> None:
     x, c = pairs(60)
     model = NCSN(**SMALL | {"training_steps": 3, "sigma_min": 0.1}).fit(x, context=c)

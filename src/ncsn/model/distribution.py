@@ -91,11 +91,14 @@ class FittedDistribution(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log-densities of the shape of ``value`` without that of an event, in nats.
 
-        Its gradient by ``value`` is the score at the smallest noise level, whose density this is.
+        Its gradient by ``value`` is the score at the smallest noise level, whose density this is. By contexts it has none.
 
         Raises:
             DataError: ``value`` does not have the shape of an event, or of as many as the batch has.
+            SettingError: The contexts ask for gradients, outside of ``torch.no_grad``.
         """
+        if self.contexts is not None and self.contexts.requires_grad and torch.is_grad_enabled():
+            raise SettingError("log_prob has no gradient by contexts: detach them, or call it within torch.no_grad()")
         own = (*self.batch_shape, *self.event_shape)
         try:
             shape = torch.broadcast_shapes(value.shape, own)

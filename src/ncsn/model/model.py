@@ -99,7 +99,7 @@ class Model(ConditionalModel):
             generator: Source of randomness; torch's default when None.
             chunk_size: Samples walked together; it does not change the samples.
             callback: Called with each `samplers.State`, in standardised units.
-            device: Where to sample; where the model is when None.
+            device: Where to sample; where the model is when None. Given known values or a measurement, where samples are put.
             dtype: Type in which to walk; that of ``x_init`` or of the levels when None, single precision by default.
             shared: Whether several processes, as ``torchrun`` or ``accelerate launch`` start them, share out the walk. Each has
                 to call this with a generator of the same seed (without one the main process's is everyone's); each returns
