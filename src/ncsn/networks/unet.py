@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -130,11 +130,12 @@ class UNet(nn.Module):
         augmentation_dim: int = 0,
     ) -> None:
         super().__init__()
-        least = {"width": (width, 4), "n_blocks": (n_blocks, 1), "patch": (patch, 1), "n_classes": (n_classes, 0)}
-        least |= {"context_dim": (context_dim, 0), "augmentation_dim": (augmentation_dim, 0)}
-        for name, (count, at_least) in least.items():
-            check_count(name, count, at_least)
-        check_count("attention", attention, 0)
+        check_count("width", width, 4)
+        for name, count in {"n_blocks": n_blocks, "patch": patch}.items():
+            check_count(name, count, 1)
+        may_be_zero = {"n_classes": n_classes, "context_dim": context_dim, "augmentation_dim": augmentation_dim}
+        for name, count in (may_be_zero | {"attention": attention}).items():
+            check_count(name, count, 0)
         check_number("dropout", dropout, least=0)
         if dropout >= 1:
             raise SettingError(f"dropout must be below 1, not {dropout}")
@@ -154,7 +155,6 @@ class UNet(nn.Module):
         # without a bias: zeros, an image as it is, say nothing
         self.augmentation = nn.Linear(augmentation_dim, embedding_dim, bias=False) if augmentation_dim else None
         self.input = _Convolution(channels, widths[0])
-
         self.down, self.middle, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         n_in, coarsest = widths[0], len(widths) - 1
         for i, n_out in enumerate(widths):
@@ -188,7 +188,7 @@ class UNet(nn.Module):
         context: Tensor | None = None,
         augmentation: Tensor | None = None,
     ) -> Tensor:
-        """Return the network's output.
+        """Return the network's output, of the shape of ``x``.
 
         Args:
             x: Scaled images, ``(N, *shape)``.
@@ -197,33 +197,24 @@ class UNet(nn.Module):
             context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
             augmentation: How each image was moved, ``(N, augmentation_dim)``; zeros and None stand for images as they are.
 
-        Returns:
-            The shape of ``x``.
-
         Raises:
             SettingError: There is a label, a context or an augmentation, but the network was made without.
         """
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
-            scales_and_shifts = self._told(noise.to(x.dtype).expand(len(x)), label, context, augmentation).to(dtype)
-            answer = self._answer(x.to(dtype), scales_and_shifts)
+            level = self.embedding(self.level(noise.to(x.dtype).expand(len(x))))
+            embedding = with_condition(level, self.label_embedding, label, self.context_embedding, context)
+            embedding = with_augmentation(embedding, self.augmentation, augmentation)
+            answer = self._answer(x.to(dtype), self.modulation(functional.silu(embedding)).to(dtype))
         return answer.to(x.dtype)
-
-    def _told(self, noise: Tensor, label: Tensor | None, context: Tensor | None, augmentation: Tensor | None) -> Tensor:
-        level = self.embedding(self.level(noise))
-        embedding = with_condition(level, self.label_embedding, label, self.context_embedding, context)
-        embedding = with_augmentation(embedding, self.augmentation, augmentation)
-        told: Tensor = self.modulation(functional.silu(embedding))
-        return told
 
     def _answer(self, x: Tensor, scales_and_shifts: Tensor) -> Tensor:
         images = x if x.ndim == 4 else x.unsqueeze(1)
         height, width = images.shape[2:]
         even = self.patch * 2 ** (self.n_resolutions - 1)
         images = functional.pad(images, (0, -width % even, 0, -height % even), mode="replicate")
-        h = functional.pixel_unshuffle(images, self.patch).contiguous(memory_format=torch.channels_last)
-        h = self.input(h)
+        h = self.input(functional.pixel_unshuffle(images, self.patch).contiguous(memory_format=torch.channels_last))
         pairs = iter(scales_and_shifts[:, :, None, None].split(self.splits, dim=1))
         kept = []
         for i, block in enumerate(self.down):
@@ -254,7 +245,6 @@ class UNetFactory(Part):
 
     def __call__(self, shape: Sequence[int], plan: Any, n_classes: int) -> UNet:
         """Return a network for rows of a shape."""
-        whole = filled(self, plan)
-        sizes = {field.name: getattr(whole, field.name) for field in fields(self)}
+        sizes = vars(filled(self, plan))
         told = {"context_dim": plan.context_dim, "augmentation_dim": augmentation_named(plan.augmentation).dim}
         return UNet(shape, **sizes, n_classes=n_classes, **told)
