@@ -31,6 +31,9 @@ __all__ = [
 NO_LABEL = -1
 """The label that stands for all classes."""
 
+NO_CONTEXT = float("nan")
+"""The number of which a context that stands for none is made."""
+
 
 class ScoreModel(Protocol):
     """Anything that returns grad_x log p_sigma(x): a network, an exact mixture, a guided model."""

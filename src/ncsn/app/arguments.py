@@ -1,6 +1,7 @@
 """What the values of options name, or one line on why they name nothing."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,30 +34,26 @@ def method_of(name: str, option: str) -> Any:
     """Return a method's name, or the method that a path names, or refuse it as an option's value."""
     from ncsn.app.runs import method_at
 
-    look_here()
-    try:
-        return method_at(name)
-    except SettingError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+    return _found(method_at, name, option)
 
 
 def features_of(where: str) -> Any:
     """Return what images are compared in, or refuse it as an option's value."""
     from ncsn.evaluation import features_at
 
-    look_here()
-    try:
-        return features_at(where)
-    except SettingError as error:
-        raise typer.BadParameter(str(error), param_hint="--features") from error
+    return _found(features_at, where, "--features")
 
 
 def object_of(path: str, option: str) -> Any:
     """Import what an option names by its path."""
     from ncsn.parts import object_at
 
+    return _found(object_at, path, option)
+
+
+def _found(find: Callable[[str], Any], name: str, option: str) -> Any:
     look_here()
     try:
-        return object_at(path)
+        return find(name)
     except SettingError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import SettingError
-from ncsn.score import NO_LABEL, ScoreModel, evaluate
+from ncsn.score import NO_CONTEXT, NO_LABEL, ScoreModel, evaluate
 
 
 class _Guidance(nn.Module, abc.ABC):
@@ -91,7 +91,7 @@ class ClassGuidance(_Guidance):
         if label is not None:
             nothing["label"] = torch.full_like(torch.as_tensor(label, device=x.device), NO_LABEL)
         if context is not None:
-            nothing["context"] = torch.full_like(context, torch.nan)
+            nothing["context"] = torch.full_like(context, NO_CONTEXT)
         return self.score_model(x, sigma, **nothing)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ncsn.errors import SettingError, check_count
 from ncsn.networks import ResidualMLP
 from ncsn.plan import Plan
+from ncsn.score import NO_CONTEXT
 
 
 class ObservationAtInput(nn.Module):
@@ -58,7 +59,7 @@ class ObservationAtInput(nn.Module):
             noise: The noise level's coordinate, ``()`` or ``(N,)``.
             context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
         """
-        told = x.new_full((len(x), self.context_dim), torch.nan) if context is None else context.to(x)
+        told = x.new_full((len(x), self.context_dim), NO_CONTEXT) if context is None else context.to(x)
         if self.training and self.exchangeable > 1:
             order = torch.rand(len(x), self.exchangeable, device=x.device).argsort(1)
             parts = told.reshape(len(x), self.exchangeable, -1)

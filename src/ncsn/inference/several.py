@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.model import Model, Moments
-from ncsn.score import denoised_from_score, evaluate, expand_sigma, score_from_denoised
+from ncsn.score import NO_CONTEXT, denoised_from_score, evaluate, expand_sigma, score_from_denoised
 
 DRAWS = 2000
 """Draws given each observation, of which its mean and its covariance are taken."""
@@ -45,7 +45,7 @@ class SeveralObservations(nn.Module):
         super().__init__()
         self.score_model = score_model
         m = len(contexts)
-        self.register_buffer("contexts", torch.cat([contexts, torch.full_like(contexts[:1], torch.nan)]))
+        self.register_buffer("contexts", torch.cat([contexts, torch.full_like(contexts[:1], NO_CONTEXT)]))
         self.register_buffer("counts", torch.tensor([1.0] * m + [1.0 - m], dtype=torch.float64))
         self.register_buffer("precisions", covariances.double().inverse())
         total = _not_wider(torch.einsum("m,mij->ij", self.counts, self.precisions), self.precisions[-1])

@@ -15,7 +15,7 @@ from ncsn.model.moments import Moments
 from ncsn.model.walk import steps_of
 from ncsn.parts import filled
 from ncsn.plan import Plan
-from ncsn.score import NO_LABEL, ScoreModel, denoised_from_score, evaluate, evaluation_mode, weight_dtype
+from ncsn.score import NO_CONTEXT, NO_LABEL, ScoreModel, denoised_from_score, evaluate, evaluation_mode, weight_dtype
 from ncsn.training import Validation
 
 
@@ -85,7 +85,7 @@ class Fitted:
         if own and codes is None and self.encoding.classes is not None:
             codes = torch.full((n,), NO_LABEL)
         if own and told is None and self.contexts is not None:
-            told = torch.full((n, self.plan.context_dim), torch.nan)
+            told = torch.full((n, self.plan.context_dim), NO_CONTEXT)
         said = {"label": codes, "context": told}
         return {name: each.to(where or self.device) for name, each in said.items() if each is not None} or None
 

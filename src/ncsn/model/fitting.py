@@ -20,7 +20,7 @@ from ncsn.networks import PreconditionedScore
 from ncsn.networks.contract import check_call, say_what_is_trained, trainable
 from ncsn.plan import Choice, Plan
 from ncsn.randomness import drawn_from, seed_from
-from ncsn.score import NO_LABEL, weight_dtype
+from ncsn.score import NO_CONTEXT, NO_LABEL, weight_dtype
 from ncsn.training import Batches, Progress, Recipe, Trainer, agreed, make_accelerator, steps_of
 
 RESIDUAL_ROWS = 10_000
@@ -102,7 +102,7 @@ class Networks:
         if contexts is not None:
             # and none, which a row of NaN stands for
             condition["context"] = contexts.clone()
-            condition["context"][1:] = torch.nan
+            condition["context"][1:] = NO_CONTEXT
         augmentation_dim = augmentation_named(plan.augmentation).dim
         if augmentation_dim:
             self._check_moves(plan, rows)

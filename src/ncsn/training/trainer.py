@@ -21,7 +21,7 @@ from ncsn.losses import Batch, DenoisingScoreMatching, Objective
 from ncsn.noise import Levels
 from ncsn.parts import Part
 from ncsn.randomness import global_draws, own_draws, seed_from
-from ncsn.score import NO_LABEL, ScoreModel, weight_dtype
+from ncsn.score import NO_CONTEXT, NO_LABEL, ScoreModel, weight_dtype
 from ncsn.training.average import MovingAverage
 from ncsn.training.batches import Batches
 from ncsn.training.checkpoint import TrainingState, identity_of
@@ -314,7 +314,7 @@ class Trainer:
         if "context" in condition:
             # half of them from the rows that have no label, which guidance asks for
             dropped = (chance - share / 2) % 1 < share
-            condition["context"] = condition["context"].masked_fill(dropped[:, None], torch.nan)
+            condition["context"] = condition["context"].masked_fill(dropped[:, None], NO_CONTEXT)
         if recipe.augmentation.dim:
             samples, condition["augmentation"] = recipe.augmentation(samples, generator)
         return Batch(samples, sigma, noise, condition, exact, self.step / recipe.steps)
