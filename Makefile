@@ -14,8 +14,9 @@ install: .venv/installed
 demo: .venv/installed
 	$(BIN)/ncsn demo --out demo
 
+# one process a core, each with one thread: see tests/conftest.py
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow

@@ -177,7 +177,7 @@ def test_names_stand_for_parts_and_parts_for_themselves() -> None:
         double,
         Plain,
     ],
-    ids=repr,
+    ids=lambda part: getattr(part, "__name__", repr(part)),
 )
 def test_what_is_saved_is_read_as_it_was(value: Any) -> None:
     assert there_and_back(value) == value

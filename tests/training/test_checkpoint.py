@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -301,7 +302,7 @@ def test_training_and_its_mode_do_not_change_the_identity() -> None:
         {"widths": [8, [16]]},
         {"helper": nn.functional.silu},
     ],
-    ids=str,
+    ids=lambda settings: re.sub(" at 0x[0-9a-f]+", "", str(settings)),
 )
 def test_another_network_of_ones_own_has_another_identity(change: dict[str, Any]) -> None:
     assert fingerprint(Own(**change)) != fingerprint(Own())
