@@ -11,6 +11,7 @@ __all__ = [
     "DivergenceError",
     "RunError",
     "SettingError",
+    "SettingWarning",
     "check_count",
     "check_number",
     "in_one_line",
@@ -24,6 +25,10 @@ _MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "stora
 
 class SettingError(ValueError):
     """A setting is unknown, out of range, or does not go with the others."""
+
+
+class SettingWarning(UserWarning):
+    """A setting is allowed, and hardly what was meant; the message says what to do instead."""
 
 
 class DataError(ValueError):
