@@ -6,11 +6,34 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["DataError", "DivergenceError", "RunError", "SettingError", "check_count", "check_number", "unknown_name"]
+__all__ = [
+    "DataError",
+    "DivergenceError",
+    "RunError",
+    "SettingError",
+    "SettingWarning",
+    "check_count",
+    "check_number",
+    "in_one_line",
+    "is_other_process_gone",
+    "is_out_of_memory",
+    "unknown_name",
+]
+
+_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "storage size calculation overflowed")
+"""What PyTorch says where it lacks memory, on a CPU by an error of no kind of its own."""
+
+
+_GONE = ("connection closed by peer", "connection reset by peer", "connection refused", "broken pipe", "socket closed")
+"""What PyTorch's ways between processes say where there is no other end."""
 
 
 class SettingError(ValueError):
     """A setting is unknown, out of range, or does not go with the others."""
+
+
+class SettingWarning(UserWarning):
+    """A setting is allowed, and hardly what was meant; the message says what to do instead."""
 
 
 class DataError(ValueError):
@@ -23,6 +46,32 @@ class RunError(RuntimeError):
 
 class DivergenceError(RuntimeError):
     """Training or sampling left the finite numbers; the message names the step and the noise level."""
+
+
+def in_one_line(error: BaseException) -> str:
+    r"""Return what an error says, whatever it is, in one line of at most 300 characters.
+
+    >>> in_one_line(ValueError("size mismatch:\n\tcopying a param"))
+    'size mismatch: copying a param'
+    >>> in_one_line(MemoryError())
+    'MemoryError'
+    """
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= 300 else f"{said[:299]}…"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the machine, or of its GPU, is too small."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in said for words in _MEMORY)
+    )
+
+
+def is_other_process_gone(error: BaseException) -> bool:
+    """Return whether an error says that one of several processes, which work together, has ended."""
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _GONE)
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:

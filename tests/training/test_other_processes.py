@@ -19,6 +19,7 @@ from torch import nn
 
 import ncsn.training.trainer as loop
 from ncsn import files
+from ncsn.errors import RunError
 from ncsn.networks import PreconditionedScore, ResidualMLP
 from ncsn.training import Trainer, is_main_process, make_accelerator
 
@@ -62,7 +63,8 @@ def train_until_killed(path: str, die: str, at: int) -> None:
 
     if die == "half written":
         vars(files)["open"] = lambda *args: Half(open(*args))  # noqa: SIM115
-    elif die == "written":
+    elif die in ("written", "named"):
+        # of each write the file, then the folder that names it
         os.fsync = kill  # type: ignore[assignment]
     elif die == "renamed":
         rename = os.replace
@@ -103,7 +105,7 @@ def check_resumes(path: Path, uninterrupted: Trainer) -> None:
 
 @pytest.mark.parametrize(
     ("die", "at", "checkpoint_at"),
-    [("half written", 1, None), ("half written", 3, 10), ("written", 3, 10), ("renamed", 3, 15)],
+    [("half written", 1, None), ("half written", 3, 10), ("written", 5, 10), ("named", 6, 15), ("renamed", 3, 15)],
 )
 def test_killed_while_writing_a_checkpoint(
     processes: Any, uninterrupted: Trainer, tmp_path: Path, die: str, at: int, checkpoint_at: int | None
@@ -199,3 +201,6 @@ def test_two_processes_agree_with_each_other_and_with_one_and_one_writes(process
     assert (told_first["main"], told_second["main"]) == (True, False)
     assert (tmp_path / "0" / "checkpoint").exists()
     assert not (tmp_path / "1" / "checkpoint").exists()
+    # one process would go on otherwise than two
+    with pytest.raises(RunError, match="its data, settings, number of processes or version differ"):
+        alone.resume(tmp_path / "0" / "checkpoint")
