@@ -9,15 +9,22 @@ from typing import Any
 __all__ = ["DataError", "DivergenceError", "RunError", "SettingError", "check_count", "check_number", "unknown_name"]
 
 
-class SettingError(ValueError):
+class _OneLine(Exception):
+    """An error whose message is one line, whatever stands in the names that it holds."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(str(message).splitlines()))
+
+
+class SettingError(_OneLine, ValueError):
     """A setting is unknown, out of range, or does not go with the others."""
 
 
-class DataError(ValueError):
+class DataError(_OneLine, ValueError):
     """The data cannot be used as they are (missing, empty, not finite, wrong shape or type)."""
 
 
-class RunError(RuntimeError):
+class RunError(_OneLine, RuntimeError):
     """A run folder or checkpoint cannot be read, written or continued."""
 
 
