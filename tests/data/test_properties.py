@@ -33,7 +33,7 @@ ROWS = arrays.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=6)
 
 def numbers(shape: Any) -> st.SearchStrategy[Any]:
     """Return arrays of a shape, of any type of numbers, all of them finite."""
-    finite = {"allow_nan": False, "allow_infinity": False}
+    finite: dict[str, Any] = {"allow_nan": False, "allow_infinity": False}
     return DTYPES.flatmap(
         lambda dtype: arrays.arrays(
             dtype, shape, elements=arrays.from_dtype(np.dtype(dtype), **(finite if "float" in dtype else {}))
