@@ -28,7 +28,14 @@ _GONE = ("connection closed by peer", "connection reset by peer", "connection re
 """What PyTorch's ways between processes say where there is no other end."""
 
 
-class SettingError(ValueError):
+class _OneLine(Exception):
+    """An error whose message is one line, whatever stands in the names that it holds."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(str(message).splitlines()))
+
+
+class SettingError(_OneLine, ValueError):
     """A setting is unknown, out of range, or does not go with the others."""
 
 
@@ -36,11 +43,11 @@ class SettingWarning(UserWarning):
     """A setting is allowed, and hardly what was meant; the message says what to do instead."""
 
 
-class DataError(ValueError):
+class DataError(_OneLine, ValueError):
     """The data cannot be used as they are (missing, empty, not finite, wrong shape or type)."""
 
 
-class RunError(RuntimeError):
+class RunError(_OneLine, RuntimeError):
     """A run folder or checkpoint cannot be read, written or continued."""
 
 

@@ -129,7 +129,7 @@ def test_what_stands_between_cells(tmp_path: Path, text: str, columns: dict[str,
     ("cells", "values", "kind"),
     [
         (["1", "-2", "+3"], [1, -2, 3], "int64"),
-        (["9223372036854775807", "-9223372036854775807"], [2**63 - 1, 1 - 2**63], "int64"),
+        (["9223372036854775807", "-9223372036854775808"], [2**63 - 1, -(2**63)], "int64"),
         (["9007199254740993", ""], [2**53 + 1, pd.NA], "Int64"),
         (["1", " 2 ", ""], [1, 2, pd.NA], "Int64"),
         (["1.0", "2"], [1.0, 2.0], "float64"),
@@ -369,7 +369,7 @@ def test_many_columns_with_wrong_cells_are_listed_in_part(tmp_path: Path) -> Non
 def test_files_that_are_damaged_or_not_there(tmp_path: Path) -> None:
     whole = gzip.compress(b"a,b\n1,2\n" * 1000)
     for content in (whole[:-30], b"a,b\n1,2\n", whole[:20] + b"junk" + whole[24:]):
-        assert refusal(tmp_path, content, "a.csv.gz").startswith("cannot be read, it may be damaged (")
+        assert refusal(tmp_path, content, "a.csv.gz").startswith("cannot be read as a table, it may be damaged (")
     with pytest.raises(DataError, match=r"^no such file or folder: .*none\.csv$"):
         look_at(tmp_path / "none.csv")
 
