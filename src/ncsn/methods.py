@@ -148,7 +148,7 @@ class Method(Part):
         # Fourier features draw the detail: with few rows of many features it costs likelihood.
         gain = not self._row.skips or plan.n_fourier > 0
         sizes: dict[str, Any] = {"n_fourier": plan.n_fourier, "dropout": plan.dropout, "n_classes": n_classes}
-        sizes["context_dim"] = plan.context_dim
+        sizes |= {name: getattr(plan, name) for name in ("context_dim", "context_shape", "context_width")}
         return ResidualMLP(shape, plan.width, plan.n_blocks, gain=gain, **sizes)
 
 

@@ -47,3 +47,27 @@ def test_images_with_contexts_train_as_images_do() -> None:
     alone, given = make_plan(x), make_plan(x, contexts=torch.randn(30, 3, generator=torch.Generator().manual_seed(1)))
     assert given.context_dim == 3
     assert (given.training_steps, given.sigma_min) == (alone.training_steps, alone.sigma_min)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told", "expected"),
+    [
+        ((3, 32, 32), (32, 32), ((32, 32), 16, 1)),
+        ((3, 32, 32), (1, 8, 8), ((1, 8, 8), 16, 4)),
+        ((32, 16), (3, 16, 16), ((3, 16, 16), 16, 0)),
+        ((32, 32), (24, 24), ((24, 24), 16, 0)),
+        ((2,), (12, 12), ((12, 12), 16, 0)),
+    ],
+)
+def test_contexts_that_are_images_have_an_encoder_and_a_place(
+    shape: tuple[int, ...], told: tuple[int, ...], expected: tuple[object, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, contexts = torch.randn(30, *shape, generator=generator), torch.randn(30, *told, generator=generator)
+    plan = make_plan(x, contexts=contexts)
+    assert (plan.context_shape, plan.context_width, plan.context_beside) == expected
+    assert plan.context_dim == math.prod(told)
+    assert Plan.from_dict(plan.to_dict()) == plan
+    of_numbers = make_plan(x, contexts=contexts.flatten(1))
+    names = {choice.name for choice in of_numbers.choices}
+    assert "context_dim" in names and not names & {"context_shape", "context_width", "context_beside"}

@@ -123,9 +123,12 @@ def comparable(encoding: Encoding, X: Any) -> Any:
 
 
 def jointly(model: Model, context: Any, X: Any) -> Any:
-    """Return data as they are compared, with their contexts before them where there are some; of images the data alone."""
+    """Return data as they are compared, with their contexts before them where there are some.
+
+    Of images, and given images, it is the data alone: distances between some numbers and thousands of pixels see the pixels.
+    """
     rows = comparable(model.encoding, X)
-    if context is None or model.contexts is None or model.encoding.images is not None:
+    if context is None or model.contexts is None or model.encoding.images or model.contexts.images:
         return rows
     told = comparable(model.contexts, context)
     if isinstance(told, pd.DataFrame) or isinstance(rows, pd.DataFrame):
@@ -218,7 +221,7 @@ def judge(
             whose features images are compared in (`train_classifier`).
         features: What images are compared in, as in `compare`.
         contexts: Contexts of the training rows, of a model with contexts. Samples are drawn given those of one half of the
-            held-out rows, and both together are held against the other half; of images the samples alone.
+            held-out rows, and both together are held against the other half; of and given images the samples alone.
         held_out_contexts: Contexts of the held-out rows.
         **sampling: Passed to `Model.sample`.
 

@@ -85,7 +85,7 @@ class Fitted:
         if own and codes is None and self.encoding.classes is not None:
             codes = torch.full((n,), NO_LABEL)
         if own and told is None and self.contexts is not None:
-            told = torch.full((n, self.plan.context_dim), NO_CONTEXT)
+            told = torch.full((n, *self.contexts.shape), NO_CONTEXT)
         said = {"label": codes, "context": told}
         return {name: each.to(where or self.device) for name, each in said.items() if each is not None} or None
 

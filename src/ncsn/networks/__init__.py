@@ -12,6 +12,7 @@ from ncsn.networks.diffusers_times import (
 )
 from ncsn.networks.diffusers_writing import to_diffusers
 from ncsn.networks.embeddings import ContextEmbedding, FourierFeatures, SinusoidalPositionEmbeddings
+from ncsn.networks.image_embedding import ImageEmbedding
 from ncsn.networks.mlp import ResidualMLP
 from ncsn.networks.page import NCSNScoreNetwork
 from ncsn.networks.preconditioning import (
@@ -40,6 +41,7 @@ __all__ = [
     "EDMVelocity",
     "FlowEnd",
     "FourierFeatures",
+    "ImageEmbedding",
     "NCSNScoreNetwork",
     "NoisePrediction",
     "PreconditionedScore",

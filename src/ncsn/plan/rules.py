@@ -90,7 +90,7 @@ class Facts:
         n_columns: Number of columns that a row comes from.
         n_rows: Number of all rows.
         device: Where training will run: ``cpu``, ``cuda``, ``mps``.
-        contexts: What the network is told of each row besides, ``(N, C)``; None without contexts.
+        contexts: What the network is told of each row besides, ``(N, C)`` or images; None without contexts.
         watched: Whether rows can be held out to watch the training by.
     """
 
@@ -155,7 +155,7 @@ def without_contexts(name: str) -> Rule:
 
 def numbers_of_contexts(facts: Facts) -> Answer:
     """As encoded."""
-    value = 0 if facts.contexts is None else facts.contexts.shape[1]
+    value = 0 if facts.contexts is None else math.prod(facts.contexts.shape[1:])
     return value, "the contexts, encoded", "numbers that the network is told of each row besides"
 
 
