@@ -23,6 +23,7 @@ from ncsn.data.labels import is_continuous
 from ncsn.errors import DataError, RunError, SettingError, unknown_name
 from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
+from ncsn.evaluation.judging import of_known_contexts
 from ncsn.files import read_json, write_bytes
 from ncsn.methods import Method, method_named
 from ncsn.model import Model, TrainingData, score_to_distil
@@ -267,15 +268,16 @@ def _finish(
     seen = {look.step: {"held_out_loss": look.held_out, "same_of_training_rows": look.training} for look in looks}
     lines = [json.dumps({"step": step, "loss": loss} | seen.get(step, {})) for step, loss in model.loss_curve]
     write_bytes(folder / "metrics.jsonl", "\n".join([*lines, json.dumps(evaluation.to_dict())]).encode() + b"\n")
+    held_out, contexts = of_known_contexts(model, parts.held_out, settings.contexts(dataset)[1])
     summary = summarise(
         model,
         dataset.name,
         parts.train,
-        parts.held_out,
+        held_out,
         facts=facts_of(model, evaluation, len(parts.train), len(parts.held_out)),
         comparison=evaluation.comparison,
         draw=dataset.draw,
-        contexts=settings.contexts(dataset)[1],
+        contexts=contexts,
         seed=settings.seed,
     )
     summary = replace(summary, figures={**summary.figures, **more})

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ncsn.data import Encoding, Rows, load
 from ncsn.data.columns import WithGaps
-from ncsn.data.frames import as_library, as_pandas, library_of
+from ncsn.data.frames import as_pandas
 from ncsn.data.labels import is_continuous
 from ncsn.data.streams import Stream, as_data
 from ncsn.errors import DataError, SettingError, unknown_name
@@ -210,15 +210,3 @@ def checked_weights(weights: Any, n: int) -> Tensor:
     if np.count_nonzero(checked) < 2:
         raise DataError("sample_weight: all weights are zero, or all but one; at least 2 rows need one above")
     return torch.from_numpy(checked.copy())
-
-
-def picked(values: Any, rows: Tensor) -> Any:
-    """Return some of the rows of data of any container."""
-    library, values = library_of(values), as_pandas(values)
-    if isinstance(values, pd.DataFrame):
-        return as_library(values.iloc[rows.numpy()], library)
-    if isinstance(values, pd.Series):
-        return values.iloc[rows.numpy()]
-    if isinstance(values, Tensor):
-        return values[rows.to(values.device)]
-    return (values if hasattr(values, "shape") else np.asarray(values))[rows.numpy()]

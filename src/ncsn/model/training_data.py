@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncsn.data import Encoding, split
+from ncsn.data.splitting import picked
 from ncsn.data.streams import Stream, as_data
 from ncsn.errors import SettingError
-from ncsn.model.contexts import checked_weights, columns_of_both, context_of, fit_contexts, picked, read_context
+from ncsn.model.contexts import checked_weights, columns_of_both, context_of, fit_contexts, read_context
 from ncsn.model.moments import Moments
 from ncsn.plan import Plan, make_plan
 from ncsn.randomness import seed_from
@@ -78,7 +79,7 @@ class TrainingData:
         X = X if hasattr(X, "__len__") else np.asarray(X)
         drawn_by = None if weights is None else checked_weights(weights, len(X))
         if drawn_by is not None and not bool(drawn_by.all()):
-            kept = drawn_by.nonzero()[:, 0]
+            kept = drawn_by.numpy().nonzero()[0]
             X, y, context = (None if each is None else picked(each, kept) for each in (X, y, context))
             drawn_by = drawn_by[kept]
         columns, of_contexts = columns_of_both(columns, context)
