@@ -18,11 +18,11 @@ from ncsn.data import Augmentation
 from ncsn.errors import RunError, SettingError
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
-from ncsn.model.checks import as_given, checked_minutes, checkpoint_path, kept_of, seeded, validated
+from ncsn.model.checks import as_given, checked_minutes, checkpoint_path, kept_of, validated
 from ncsn.model.distribution import FittedDistribution
 from ncsn.parts import from_plain
 from ncsn.plan import PageSettings, Plan
-from ncsn.randomness import seed_of
+from ncsn.randomness import seed_of, seeded
 from ncsn.training import Progress, is_main_process
 
 __all__ = ["NCSN"]
