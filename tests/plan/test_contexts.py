@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from ncsn.errors import SettingError
 from ncsn.plan import Plan, make_plan
-from ncsn.plan.measure import finest_scale
+from ncsn.plan.measure import finest_scale, regression
 
 
 def test_the_finest_scale_is_what_is_left_where_contexts_are_known() -> None:
@@ -34,6 +35,35 @@ def test_settings_with_contexts_say_so() -> None:
     assert given.training_steps == int(300 * 2000 / 512)
     assert choices["target_from"].rule == "not used with contexts"
     assert Plan.from_dict(given.to_dict()) == given
+
+
+def test_what_a_line_tells_is_taken_off_and_the_rest_is_the_data() -> None:
+    rng = np.random.default_rng(0)
+    c = rng.standard_normal((4000, 2))
+    rest = 0.1 * rng.standard_normal((4000, 2))
+    x = torch.from_numpy(1 + c @ np.array([[1.0, 0.5], [0.0, -2.0]]) + rest).float()
+    slope, intercept = regression(x, c)
+    np.testing.assert_allclose(slope, [[1.0, 0.5], [0.0, -2.0]], atol=4 * 0.1 / 4000**0.5)
+    np.testing.assert_allclose(intercept, [1.0, 1.0], atol=4 * 0.1 / 4000**0.5)
+    given = make_plan(x, contexts=torch.from_numpy(c).float())
+    assert given.context_mean == "linear"
+    assert given.sigma_data == pytest.approx(rest.std(), rel=0.01)
+    whole = make_plan(x, contexts=torch.from_numpy(c).float(), context_mean="none")
+    assert whole.sigma_data == pytest.approx(float(x.std()), rel=0.01)
+    # of a function of the contexts nothing is left, and yet it can be learned
+    line = make_plan(torch.from_numpy(c[:, :1]).float(), contexts=torch.from_numpy(c).float())
+    assert line.sigma_data == pytest.approx(0.01, rel=0.05)
+    with pytest.raises(SettingError, match="context mean"):
+        make_plan(x, contexts=torch.from_numpy(c).float(), context_mean="quadratic")
+
+
+def test_contexts_that_say_nothing_and_many_of_few_rows_are_left_alone() -> None:
+    rng = np.random.default_rng(0)
+    x, c = rng.standard_normal((60, 2)), rng.standard_normal((60, 40))
+    slope, _ = regression(x, c)
+    # least squares would explain two thirds of the variance of nothing
+    explained = (c @ slope.numpy()).var() / x.var()
+    assert explained < 0.1
 
 
 @pytest.mark.parametrize(("n_rows", "steps"), [(100, 300), (1_000_000, 6000)])

@@ -12,13 +12,14 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn
 
-from ncsn.data import Encoding, as_float64
+from ncsn.data import as_float64
 from ncsn.errors import DataError, RunError, SettingError, check_count
 from ncsn.estimator import NCSN
 from ncsn.files import read_json, write_bytes
 from ncsn.inference.network import ObservationFactory
 from ncsn.inference.plain_priors import prior_from_plain, prior_to_plain
 from ncsn.inference.prior import AnyPrior, Prior
+from ncsn.inference.sets import n_summaries, scale_of, told_of_sets
 from ncsn.inference.several import given_several
 from ncsn.inference.simulation import Simulator, bars, check_finite
 from ncsn.model import Model
@@ -105,13 +106,13 @@ class Posterior:
 
             free = self.prior.to_free(theta)
             k = x.shape[1] if self.exchangeable else 1
-            # all of a set are encoded alike
-            sets = Encoding.fit(x.reshape(len(x) * k, -1)) if self.exchangeable else None
-            contexts = _encoded(x, sets)
+            scale = scale_of(x.double()) if self.exchangeable else None
+            contexts = _rows(x, scale)
             if self._own:
-                self.estimator.set_params(network=ObservationFactory(k))
+                summed_up = n_summaries(k, x.flatten(2).shape[-1]) if self.exchangeable else 0
+                self.estimator.set_params(network=ObservationFactory(k, summed_up))
             self.estimator.fit(free, context=contexts, callback=callback if progress else None, **how)
-        self.shape_, self._sets = tuple(x.shape[1:]), sets
+        self.shape_, self._scale = tuple(x.shape[1:]), scale
         return self
 
     def _pairs(self, simulations: Simulations, bar: Callable[..., Any]) -> tuple[Tensor, Tensor]:
@@ -174,7 +175,7 @@ class Posterior:
             "prior": prior_to_plain(self.prior),
             "shape": list(self.shape_),
             "exchangeable": self.exchangeable,
-            "sets": None if self._sets is None else self._sets.to_dict(),
+            "scale": None if self._scale is None else self._scale.tolist(),
         }
         path = Path(folder) / "config.json"
         write_bytes(path, json.dumps(read_json(path) | {"posterior": entry}, indent=1).encode())
@@ -222,13 +223,13 @@ class Posterior:
         try:
             known = Prior(prior) if prior is not None else prior_from_plain(entry["prior"])
             shape, exchangeable = tuple(map(int, entry["shape"])), bool(entry["exchangeable"])
-            sets = None if entry["sets"] is None else Encoding.from_dict(entry["sets"])
+            scale = None if entry["scale"] is None else torch.tensor(entry["scale"], dtype=torch.float64)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
         loaded = cls(simulate, known.parts, numpy=numpy, batch_size=batch_size, random_state=estimator.random_state)
         loaded.exchangeable, loaded.estimator = exchangeable, estimator
         loaded._own = isinstance(estimator.network, ObservationFactory)
-        loaded.shape_, loaded._sets = shape, sets
+        loaded.shape_, loaded._scale = shape, scale
         return loaded
 
     # Draws and densities
@@ -385,7 +386,7 @@ class Posterior:
             )
         if not bool(values.isfinite().all()):
             raise DataError("x is not finite: an observation has to be as the simulations were")
-        return _encoded(values, self._sets)
+        return _rows(values, self._scale)
 
     def _given(self, x: Any) -> tuple[Model, Tensor | None]:
         """Return a model of the parameters, and the context that it has to be told; None for none."""
@@ -393,6 +394,6 @@ class Posterior:
         return (model, contexts) if len(contexts) == 1 else (given_several(model, contexts), None)
 
 
-def _encoded(x: Tensor, sets: Encoding | None) -> Tensor:
-    """Return observations as rows of numbers, ``(M, C)``, those of a set encoded alike if there are sets."""
-    return x.flatten(1) if sets is None else sets.encode(x.flatten(0, 1)).reshape(len(x), -1)
+def _rows(x: Tensor, scale: Tensor | None) -> Tensor:
+    """Return observations as rows of numbers, ``(M, C)``; those that are sets, of this scale, as what is told of sets."""
+    return x.flatten(1) if scale is None else told_of_sets(x.double().flatten(2), scale)

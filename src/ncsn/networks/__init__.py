@@ -1,5 +1,6 @@
 """Networks F, anything called as ``network(x, c_noise, **condition)``, and the rows that make score models of them."""
 
+from ncsn.networks.context_mean import ContextMean
 from ncsn.networks.diffusers import DiffusersNetwork
 from ncsn.networks.diffusers_reading import from_diffusers
 from ncsn.networks.diffusers_times import (
@@ -35,6 +36,7 @@ __all__ = [
     "Coefficients",
     "ConsistencyModel",
     "ContextEmbedding",
+    "ContextMean",
     "DiffusersDDIM",
     "DiffusersNetwork",
     "DiffusersTimes",

@@ -24,6 +24,7 @@ from ncsn.plan.measure import as_rows
 from ncsn.plan.rules import Facts, Regime, Rule, constant, share_of_spread
 
 PRECISIONS = ("no", "bf16", "fp16")
+CONTEXT_MEANS = ("none", "linear")
 """The precisions in which a network can be trained."""
 
 Check = Callable[[str, Any, Mapping[str, Any]], Any]
@@ -98,6 +99,12 @@ def _precision(name: str, value: Any, chosen: Mapping[str, Any]) -> str:
     return str(value)
 
 
+def _context_mean(name: str, value: Any, chosen: Mapping[str, Any]) -> str:
+    if value not in CONTEXT_MEANS:
+        raise unknown_name("context mean", value, CONTEXT_MEANS)
+    return str(value)
+
+
 def _augmentation(name: str, value: Any, chosen: Mapping[str, Any]) -> str | Augmentation:
     # as JSON returns it
     value = from_plain(value) if isinstance(value, Mapping) else value
@@ -142,7 +149,7 @@ def _of(check: Check, without: Any, **rules: Rule) -> Any:
     return field(default=without, metadata={"setting": _Setting(check, **rules)})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The settings for one data set; `make_plan` builds it, ``print`` shows it with the reasons.
 
@@ -153,8 +160,10 @@ class Plan:
     """Number of rows, N."""
     n_features: int
     """Number of values in a row, D."""
+    context_mean: str = _of(_context_mean, "none", contexts=rules.mean_given_contexts)
+    """What is taken off the data before the network sees them: ``linear``, their regression on the contexts, or ``none``."""
     sigma_data: float = _setting(_positive, rules.standard_deviation)
-    """Standard deviation of the data, over all entries."""
+    """Standard deviation of the data, over all entries; of what is left where the contexts' mean is taken off."""
     sigma_max: float = _setting(_positive, rules.farthest_rows)
     """Largest noise level."""
     sigma_min: float = _setting(_below_sigma_max, rules.below_the_finest, images.one_grey_step)
