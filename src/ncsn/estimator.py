@@ -18,11 +18,11 @@ from ncsn.data import Augmentation
 from ncsn.errors import RunError, SettingError
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
-from ncsn.model.checks import as_given, checked_minutes, checkpoint_path, kept_of, seeded, validated
+from ncsn.model.checks import as_given, checked_minutes, checkpoint_path, kept_of, validated
 from ncsn.model.distribution import FittedDistribution
 from ncsn.parts import from_plain
 from ncsn.plan import PageSettings, Plan
-from ncsn.randomness import seed_of
+from ncsn.randomness import seed_of, seeded
 from ncsn.training import Progress, is_main_process
 
 __all__ = ["NCSN"]
@@ -58,9 +58,9 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         lr: Highest learning rate.
         method: A name of `methods.METHODS`, or a `methods.Method`.
         network: A network F to precondition, called as ``network(x, c_noise)``, with ``label=`` where there are labels, and
-            with ``context=``, ``(N, context_dim)``, where there are contexts, a row of NaN for none: a module, of which
-            `fit` trains a copy, or what makes one, ``factory(shape, plan, n_classes)``, where ``plan.context_dim`` is 0
-            without contexts. When None a `networks.UNet` for images, a residual perceptron for all else.
+            with ``context=``, numbers or images, where there are contexts, NaN for none: a module, of which `fit` trains a
+            copy, or what makes one, ``factory(shape, plan, n_classes)``, where ``plan.context_dim`` is 0 without contexts. When
+            None a `networks.UNet` for images, a residual perceptron for all else.
         training_steps: Optimiser steps.
         batch_size: Rows a step.
         width: Width of the network.
@@ -148,7 +148,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             y: Class label of each row, for a class-conditional model; None for none. A quantity, of which some are fractions, is
                 a context of one column.
             context: What is known of each row, for a conditional model: array, tensor or data frame, ``(N, C)``, of any kinds of
-                columns; None for nothing. Together with ``y`` the model is told both, and knows the data given either or none.
+                columns; or images, also by their folder's path; None for nothing. With ``y`` it is told both, or either.
             sample_weight: How much each row counts, ``(N,)``: a weight of 2 is the row twice, of 0 no row. All alike when None.
             teacher: A model fitted on the same data, which the method ``consistency`` distils, from whose weights it starts where
                 the networks are the same; None to train from scratch.

@@ -9,7 +9,7 @@ from torch import nn
 
 from ncsn.errors import SettingError, check_count
 from ncsn.losses import Consistency, DenoisingScoreMatching, Objective, StableTarget
-from ncsn.networks import PRECONDITIONINGS, PreconditionedScore, Preconditioning, ResidualMLP, UNetFactory
+from ncsn.networks import PRECONDITIONINGS, ContextMean, PreconditionedScore, Preconditioning, ResidualMLP, UNetFactory
 from ncsn.networks.preconditioning import preconditioned
 from ncsn.noise import DDPM, SCHEDULES, Discrete, Geometric, Karras, Levels, LogNormal, Softened, UniformTime
 from ncsn.parts import Part, filled, named, printed
@@ -141,14 +141,15 @@ class Method(Part):
             made = made.float()
         else:
             made = network if isinstance(network, nn.Module) else network(shape, plan, n_classes)
-        return preconditioned(made, self._row, plan.sigma_data, plan.sigma_min)
+        mean = ContextMean(plan.context_dim, shape) if plan.context_mean == "linear" else None
+        return preconditioned(made, self._row, plan.sigma_data, plan.sigma_min, mean)
 
     def _perceptron(self, plan: Plan, shape: Sequence[int], n_classes: int) -> ResidualMLP:
         # Where c_skip is 1 the linear part is left to the network. Elsewhere a gain is no gain but in few features, where
         # Fourier features draw the detail: with few rows of many features it costs likelihood.
         gain = not self._row.skips or plan.n_fourier > 0
         sizes: dict[str, Any] = {"n_fourier": plan.n_fourier, "dropout": plan.dropout, "n_classes": n_classes}
-        sizes["context_dim"] = plan.context_dim
+        sizes |= {name: getattr(plan, name) for name in ("context_dim", "context_shape", "context_width")}
         return ResidualMLP(shape, plan.width, plan.n_blocks, gain=gain, **sizes)
 
 

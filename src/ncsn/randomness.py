@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from ncsn.errors import SettingError
 
-__all__ = ["drawn_from", "generator_of", "global_draws", "repeated_draws", "seed_from", "seed_of"]
+__all__ = ["drawn_from", "generator_of", "global_draws", "repeated_draws", "seed_from", "seed_of", "seeded"]
 
 
 def seed_of(random_state: Any) -> int:
@@ -49,6 +49,19 @@ def generator_of(random_state: Any) -> torch.Generator | None:
     if random_state is None or (isinstance(random_state, torch.Generator) and random_state.device.type == "cpu"):
         return random_state
     return torch.Generator().manual_seed(seed_of(random_state))
+
+
+def seeded(how: dict[str, Any], random_state: Any, own: Any) -> dict[str, Any]:
+    """Return arguments with a generator, if they have none, of a random state or, when that is None, the estimator's own.
+
+    Raises:
+        SettingError: There are both a generator and a random state.
+    """
+    if how.get("generator") is not None:
+        if random_state is not None:
+            raise SettingError("give generator or random_state, not both")
+        return how
+    return how | {"generator": generator_of(own if random_state is None else random_state)}
 
 
 def standard_normal(like: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:

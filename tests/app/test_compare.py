@@ -34,6 +34,55 @@ def test_compare_writes_a_table_of_every_method_and_seed(command: Command) -> No
     assert "sliced W2" in Path("both/report.html").read_text()
 
 
+def doses(n: int = 600) -> pd.DataFrame:
+    """Return a table in which the response is dose / 10 + 0.1 e."""
+    rng = np.random.default_rng(0)
+    dose = rng.uniform(0, 50, n)
+    return pd.DataFrame({"dose": dose, "response": dose / 10 + 0.1 * rng.standard_normal(n)})
+
+
+def test_methods_are_compared_by_what_goes_with_the_columns_that_are_given() -> None:
+    table = doses(2500)
+    trained, untrained = (
+        compare_methods(
+            Dataset("doses", table), ["edm"], training_steps=steps, seeds=[0], samples=1000, given=["dose"]
+        ).iloc[-1]
+        for steps in (300, 1)
+    )
+    assert trained["ratio"] < 1.3 and untrained["ratio"] > 2.5
+    assert trained["strays"] < 0.05 < 0.5 < untrained["strays"]
+    assert trained["floor"] == untrained["floor"] > 0
+    # given the dose a response is normal of deviation 0.1, in units in which all of them have 1
+    training = split(table, seed=0).train["response"]
+    exact = -0.5 * np.log(2 * np.pi * np.e * 0.1**2) + np.log(training.std(ddof=0))
+    assert trained["log_likelihood"] == pytest.approx(exact, abs=0.25)
+
+
+def test_compare_given_columns_writes_what_is_given(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    table = doses(90).assign(ward=np.where(np.arange(90) % 2, "north", "south"))
+    # once each, so that some are held back that training never had
+    table.loc[:29, "ward"] = [f"ward {i}" for i in range(30)]
+    table.to_csv("doses.csv", index=False)
+    line = ["compare", "doses.csv", "--methods", "edm, consistency", "--out", "out", "--budget", 3, "--seeds", 1]
+    assert command(*line, "--given", "dose", "--given", "ward") == 0
+    rows = pd.DataFrame(json.loads(Path("out/comparison.json").read_text()))
+    assert rows["log_likelihood"].notna().equals(rows["method"] == "edm") and rows["ratio"].notna().all()
+    page = Path("out/report.html").read_text()
+    assert "Learned is what goes with dose, ward: samples are drawn given the values of one half" in page
+    line[line.index("out")] = "other"
+    for given, message in (
+        ("height", "unknown column 'height'"),
+        ("ward", "too few to compare methods on; give 60 or more"),
+    ):
+        if given == "ward":
+            table.iloc[:50].to_csv("doses.csv", index=False)
+        assert command(*line, "--given", given) == 1
+        assert message in capsys.readouterr().err
+    line[1] = "moons"
+    assert command(*line, "--given", "x1") == 1
+    assert "--given names columns of a table, and these are none" in capsys.readouterr().err
+
+
 def test_a_comparison_returns_the_medians_over_its_seeds(tmp_path: Path) -> None:
     table = run_comparison("moons", ["edm"], tmp_path / "out", budget=3, seeds=2, points=60)
     rows = pd.DataFrame(json.loads((tmp_path / "out" / "comparison.json").read_text()))

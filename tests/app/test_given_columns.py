@@ -164,3 +164,19 @@ def test_an_empty_value_is_a_gap_where_training_had_gaps(tmp_path: Path, command
     train_run(settings, tmp_path / "run")
     assert command("sample", tmp_path / "run", "--given", "age=", "-n", 3, "-o", "drawn.csv") == 0
     assert pd.read_csv("drawn.csv")["age"].isna().all()
+
+
+def test_held_out_rows_whose_contexts_training_never_had_are_left_out(tmp_path: Path, command: Command) -> None:
+    table = patients()
+    table["ward"] = np.where(np.arange(N) % 2, "north", "south")
+    table.loc[:59, "ward"] = [f"ward {i}" for i in range(60)]
+    table.to_csv(tmp_path / "wards.csv", index=False)
+    settings = RunSettings(str(tmp_path / "wards.csv"), "edm", 3, None, 0.2, 5000, 0, given=["ward"])
+    _, parts = settings.split()
+    alone = int((table.loc[parts.held_out.index, "ward"].str.len() > 5).sum())
+    assert 0 < alone < 30
+    judged = train_run(settings, tmp_path / "run")
+    assert judged is not None and judged.n_impossible == alone
+    assert judged.comparison.n_held_out == (len(parts.held_out) - alone + 1) // 2
+    assert f"{alone} held-out rows cannot be by the model, for values that training never had" in str(judged)
+    assert command("evaluate", tmp_path / "run") == 0

@@ -46,5 +46,16 @@ def test_training_draws_the_order_of_a_set_and_nothing_else_does() -> None:
     counts = which.argmin(1).bincount(minlength=6)
     assert counts.min() > 100 - 4 * 9.2
     assert counts.max() < 100 + 4 * 9.2
+    # what sums them up stays where it is
+    summed = ObservationAtInput((2,), 8, width=8, n_blocks=1, exchangeable=3, n_summaries=2)
+    torch.nn.init.normal_(summed.perceptron.output.weight)
+    context = torch.cat([torch.tensor([3.0, 4.0]), parts.flatten()]).expand(600, -1)
+    orders = torch.cat([torch.tensor([[3.0, 4.0]]).expand(6, -1), orders], dim=1)
+    each = summed.eval()(x[:6], level, context=orders)
+    which = torch.cdist(
+        summed.train()(x, level, context=context), each, compute_mode="donot_use_mm_for_euclid_dist"
+    ).detach()
+    assert float(which.min(1).values.max()) < 1e-5
+    assert len(which.argmin(1).unique()) == 6
     with pytest.raises(SettingError, match="a context of 6 numbers has no 4 equal parts"):
         ObservationAtInput((2,), 6, exchangeable=4)

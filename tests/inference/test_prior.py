@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -53,17 +54,31 @@ def test_there_and_back_and_never_outside(prior: Any) -> None:
 @pytest.mark.parametrize("prior", [p for name, p in PRIORS.items() if name != "simplex"])
 def test_the_slope_is_that_of_autograd(prior: Any) -> None:
     chosen = Prior(prior)
-    free = torch.randn(20, chosen.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.manual_seed(0)
+    free = chosen.to_free(chosen.sample(20))
+    # the way of an interval bends near its ends alone
+    free[:5] -= 0.02 * (free[:5] - free.mean(0)).sign()
     for row in free:
         jacobian = torch.autograd.functional.jacobian(lambda z: chosen.from_free(z[None], torch.float64)[0], row)
         assert isinstance(jacobian, Tensor)
         torch.testing.assert_close(chosen.log_slope(row[None])[0], jacobian.det().abs().log(), rtol=1e-5, atol=1e-5)
 
 
-def test_a_uniform_prior_becomes_a_standard_normal_one() -> None:
-    chosen, free = Prior(PRIORS["box"]), torch.linspace(-4, 4, 9, dtype=torch.float64)[:, None].expand(-1, 2)
+def test_an_interval_stays_as_it_is_but_near_its_ends() -> None:
+    chosen = Prior(Uniform(torch.tensor([-10.0]), torch.tensor([10.0])))
+    theta = torch.linspace(-9, 9, 19, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(20 * chosen.to_free(theta) - 10, theta, rtol=0, atol=0.002)
+    assert float((chosen.log_slope(chosen.to_free(theta)) - math.log(20)).abs().max()) < 0.01
+    # beyond an end the density falls off as an exponential function of 1% of the interval
+    free = torch.tensor([[-0.05], [-0.1], [1.05], [1.1]], dtype=torch.float64)
     density = chosen.log_prob(chosen.from_free(free, torch.float64)) + chosen.log_slope(free)
-    torch.testing.assert_close(density, Normal(0.0, 1.0).log_prob(free).sum(1), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        density[1::2] - density[::2], torch.full((2,), -5.0, dtype=torch.float64), rtol=0.01, atol=0
+    )
+    # it is a density still
+    line = torch.linspace(-0.2, 1.2, 28001, dtype=torch.float64)[:, None]
+    mass = torch.trapezoid((chosen.log_slope(line) - math.log(20)).exp(), line[:, 0])
+    assert float(mass) == pytest.approx(1, abs=1e-6)
 
 
 def test_densities_are_those_of_the_parts_and_nothing_outside() -> None:

@@ -226,7 +226,10 @@ def test_contexts_of_a_model_without_are_refused() -> None:
         (np.r_[np.nan, np.arange(49.0)], "context: a missing or infinite cell in row 1"),
         (np.array(["a"] * 50), "context: not all values are numbers"),
         (np.zeros((50, 4, 4)), "context: every column is constant"),
-        (white(50, 16).reshape(50, 4, 4), r"contexts must be a table or an array of rows, \(N, D\), not images"),
+        (
+            white(50, 16).reshape(50, 2, 2, 2, 2),
+            r"or images, \(N, H, W\) or \(N, C, H, W\), not of shape \(2, 2, 2, 2\)",
+        ),
     ],
 )
 def test_contexts_that_cannot_be_used_are_refused(context: Any, message: str) -> None:

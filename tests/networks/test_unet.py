@@ -12,7 +12,8 @@ from torch.nn import functional
 from ncsn.data import Augmentation
 from ncsn.errors import SettingError
 from ncsn.networks import UNet, UNetFactory
-from ncsn.networks.unet import _Attention, _Convolution, _normalised
+from ncsn.networks.convolutions import Convolution, normalised
+from ncsn.networks.unet import _Attention
 from ncsn.parts import from_plain, to_plain
 from ncsn.plan import make_plan
 
@@ -35,7 +36,7 @@ def awake(network: UNet) -> UNet:
 
 
 def test_a_convolution_is_torchs_with_the_same_kernels() -> None:
-    ours, theirs = _Convolution(3, 5), nn.Conv2d(3, 5, 3, padding=1)
+    ours, theirs = Convolution(3, 5), nn.Conv2d(3, 5, 3, padding=1)
     kernels = ours.weight.reshape(5, 3, 3, 3)
     with torch.no_grad():
         ours.bias.normal_(generator=generator())
@@ -52,7 +53,7 @@ def test_a_convolution_is_torchs_with_the_same_kernels() -> None:
 def test_pixels_are_normalised_over_their_channels() -> None:
     x = 3 * images(2, 64, 5, 4) + 2
     expected = nn.LayerNorm(64)(x.movedim(1, -1)).movedim(-1, 1)
-    torch.testing.assert_close(_normalised(x), expected)
+    torch.testing.assert_close(normalised(x), expected)
 
 
 def test_attention_is_torchs() -> None:
@@ -60,7 +61,7 @@ def test_attention_is_torchs() -> None:
     with torch.no_grad():
         attention.after.weight.normal_(0, 0.2, generator=generator())
     x = images(2, 64, 3, 5)
-    pixels = _normalised(x).flatten(2).transpose(1, 2)
+    pixels = normalised(x).flatten(2).transpose(1, 2)
     heads = functional.linear(pixels, attention.before.weight, attention.before.bias).reshape(2, 15, 3, 2, 32)
     mixed = functional.scaled_dot_product_attention(*heads.permute(2, 0, 3, 1, 4))
     answer = functional.linear(mixed.transpose(1, 2).flatten(2), attention.after.weight, attention.after.bias)

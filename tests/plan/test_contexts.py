@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from ncsn.errors import SettingError
 from ncsn.plan import Plan, make_plan
-from ncsn.plan.measure import finest_scale
+from ncsn.plan.measure import finest_scale, regression
 
 
 def test_the_finest_scale_is_what_is_left_where_contexts_are_known() -> None:
@@ -36,6 +37,35 @@ def test_settings_with_contexts_say_so() -> None:
     assert Plan.from_dict(given.to_dict()) == given
 
 
+def test_what_a_line_tells_is_taken_off_and_the_rest_is_the_data() -> None:
+    rng = np.random.default_rng(0)
+    c = rng.standard_normal((4000, 2))
+    rest = 0.1 * rng.standard_normal((4000, 2))
+    x = torch.from_numpy(1 + c @ np.array([[1.0, 0.5], [0.0, -2.0]]) + rest).float()
+    slope, intercept = regression(x, c)
+    np.testing.assert_allclose(slope, [[1.0, 0.5], [0.0, -2.0]], atol=4 * 0.1 / 4000**0.5)
+    np.testing.assert_allclose(intercept, [1.0, 1.0], atol=4 * 0.1 / 4000**0.5)
+    given = make_plan(x, contexts=torch.from_numpy(c).float())
+    assert given.context_mean == "linear"
+    assert given.sigma_data == pytest.approx(rest.std(), rel=0.01)
+    whole = make_plan(x, contexts=torch.from_numpy(c).float(), context_mean="none")
+    assert whole.sigma_data == pytest.approx(float(x.std()), rel=0.01)
+    # of a function of the contexts nothing is left, and yet it can be learned
+    line = make_plan(torch.from_numpy(c[:, :1]).float(), contexts=torch.from_numpy(c).float())
+    assert line.sigma_data == pytest.approx(0.01, rel=0.05)
+    with pytest.raises(SettingError, match="context mean"):
+        make_plan(x, contexts=torch.from_numpy(c).float(), context_mean="quadratic")
+
+
+def test_contexts_that_say_nothing_and_many_of_few_rows_are_left_alone() -> None:
+    rng = np.random.default_rng(0)
+    x, c = rng.standard_normal((60, 2)), rng.standard_normal((60, 40))
+    slope, _ = regression(x, c)
+    # least squares would explain two thirds of the variance of nothing
+    explained = (c @ slope.numpy()).var() / x.var()
+    assert explained < 0.1
+
+
 @pytest.mark.parametrize(("n_rows", "steps"), [(100, 300), (1_000_000, 6000)])
 def test_steps_with_contexts_have_bounds(n_rows: int, steps: int) -> None:
     x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
@@ -47,3 +77,27 @@ def test_images_with_contexts_train_as_images_do() -> None:
     alone, given = make_plan(x), make_plan(x, contexts=torch.randn(30, 3, generator=torch.Generator().manual_seed(1)))
     assert given.context_dim == 3
     assert (given.training_steps, given.sigma_min) == (alone.training_steps, alone.sigma_min)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told", "expected"),
+    [
+        ((3, 32, 32), (32, 32), ((32, 32), 16, 1)),
+        ((3, 32, 32), (1, 8, 8), ((1, 8, 8), 16, 4)),
+        ((32, 16), (3, 16, 16), ((3, 16, 16), 16, 0)),
+        ((32, 32), (24, 24), ((24, 24), 16, 0)),
+        ((2,), (12, 12), ((12, 12), 16, 0)),
+    ],
+)
+def test_contexts_that_are_images_have_an_encoder_and_a_place(
+    shape: tuple[int, ...], told: tuple[int, ...], expected: tuple[object, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, contexts = torch.randn(30, *shape, generator=generator), torch.randn(30, *told, generator=generator)
+    plan = make_plan(x, contexts=contexts)
+    assert (plan.context_shape, plan.context_width, plan.context_beside) == expected
+    assert plan.context_dim == math.prod(told)
+    assert Plan.from_dict(plan.to_dict()) == plan
+    of_numbers = make_plan(x, contexts=contexts.flatten(1))
+    names = {choice.name for choice in of_numbers.choices}
+    assert "context_dim" in names and not names & {"context_shape", "context_width", "context_beside"}

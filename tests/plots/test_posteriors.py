@@ -5,8 +5,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 from ncsn.errors import DataError, SettingError
-from ncsn.inference import RankCheck, calibrate
-from ncsn.plots import pairs, plot_ranks
+from ncsn.inference import RankCheck, calibrate, posterior_predictive
+from ncsn.plots import pairs, plot_predictive, plot_ranks
 from ncsn.plots.style import DATA, SAMPLES
 
 from .common import normal, offsets, rendered
@@ -65,3 +65,17 @@ def test_all_checks_are_a_panel_each() -> None:
     theta = normal(100, 2).numpy()
     checks = calibrate(lambda n, x: normal(n, 100, 2, seed=2), theta, theta, n_draws=50)
     assert len(rendered(plot_ranks(checks)).axes) == 3
+
+
+def test_what_is_foretold_has_its_band_about_what_is_observed() -> None:
+    made = np.asarray(normal(400, 3)) * [1.0, 10.0, 0.0] + [5.0, 0.0, 2.0]
+    check = posterior_predictive([5.0, 100.0, 2.0], made, names=["near", "far", "same"])
+    (ax,) = rendered(plot_predictive(check)).axes
+    middle, spread = np.median(made, 0), np.array([made[:, 0].std(), made[:, 1].std(), 1.0])
+    (observed,) = ax.lines
+    np.testing.assert_allclose(np.asarray(observed.get_ydata(), float), ([5.0, 100.0, 2.0] - middle) / spread)
+    ends = [bar.get_path().get_extents(bar.get_patch_transform()) for bar in ax.patches]
+    np.testing.assert_allclose([end.y0 for end in ends], (check.band[0] - middle) / spread)
+    np.testing.assert_allclose([end.y1 for end in ends], (check.band[1] - middle) / spread)
+    assert "rejected" in ax.get_title()
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["near", "far", "same"]

@@ -269,6 +269,7 @@ def compare(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds.")] = 3,
     label: LabelOutOption = None,
+    given: GivenColumnsOption = None,
     points: PointsOption = 5000,
     size: SizeOption = None,
     background: BackgroundOption = None,
@@ -283,7 +284,7 @@ def compare(
     for name in names:
         method_of(name, "--methods")
     how: dict[str, Any] = {"size": size, "background": background or "white", "channels": channels}
-    how["features"] = None if features is None else features_of(features)
+    how |= {"features": None if features is None else features_of(features), "given": given or ()}
     table = run_comparison(data, names, out, budget=budget, seeds=seeds, points=points, label=label, **how)
     say(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
     say(f"wrote {out}/report.html")

@@ -193,28 +193,54 @@ def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
             _add_comparison(report, run.comparison)
     if run.loss_history:
         report.section("Training", level=2)
-        caption = "The training loss, averaged over noise levels. It levels off at its floor, which is not zero."
-        if run.validation is not None:
-            caption += f" {words_of_validation(run.validation)}"
-        steps, losses = zip(*run.loss_history, strict=True)
         with tried("the figure training_curve", run.lacking):
-            curve = plot_training_curve(steps, losses, run.validation)
-            report.figure(curve, f"{prefix}training_curve", caption, alternative=f"{run.name}: {caption}")
+            add_training(report, run.loss_history, run.validation, prefix=prefix, name=run.name)
     for heading, rows in run.tables.items():
         report.section(heading, level=2)
         report.table(rows)
     if run.plan is not None:
         report.section("Settings, and why", level=2)
-        report.prose(
-            "Noise levels are in standardised units, in which the data have mean 0 and standard deviation 1. Langevin steps "
-            "are x + (α/2) s + √α z with α = langevin_step_size (σ/sigma_min)²: twice the α of Song & Ermon 2020."
-        )
-        columns = ("setting", "value", "rule", "reason")
-        choices = [(choice.name, choice.value, choice.rule, choice.reason) for choice in run.plan.choices]
-        report.table([dict(zip(columns, choice, strict=True)) for choice in choices])
+        add_plan(report, run.plan)
     if run.lacking:
         report.section("What is missing", level=2)
         report.prose(f"{told(run.lacking)}.")
+
+
+def add_training(
+    report: Report,
+    history: Sequence[tuple[int, float]],
+    validation: Validation | None,
+    *,
+    prefix: str = "",
+    name: str = "",
+) -> None:
+    """Add the curve of a training loss, and which weights were kept.
+
+    Args:
+        report: The page.
+        history: Pairs of step and loss.
+        validation: How the training went on rows that it did not see, or None.
+        prefix: What the figure's name begins with.
+        name: What the run is called, for those who cannot see the figure.
+    """
+    caption = "The training loss, averaged over noise levels. It levels off at its floor, which is not zero."
+    if validation is not None:
+        caption += f" {words_of_validation(validation)}"
+    steps, losses = zip(*history, strict=True)
+    curve = plot_training_curve(steps, losses, validation)
+    alternative = f"{name}: {caption}" if name else caption
+    report.figure(curve, f"{prefix}training_curve", caption, alternative=alternative)
+
+
+def add_plan(report: Report, plan: Plan) -> None:
+    """Add a table of all settings with their rules and reasons."""
+    report.prose(
+        "Noise levels are in standardised units, in which the data have mean 0 and standard deviation 1. Langevin steps "
+        "are x + (α/2) s + √α z with α = langevin_step_size (σ/sigma_min)²: twice the α of Song & Ermon 2020."
+    )
+    columns = ("setting", "value", "rule", "reason")
+    choices = [(choice.name, choice.value, choice.rule, choice.reason) for choice in plan.choices]
+    report.table([dict(zip(columns, choice, strict=True)) for choice in choices])
 
 
 def words_of_validation(validation: Validation) -> str:

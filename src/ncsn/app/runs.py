@@ -25,6 +25,7 @@ from ncsn.data.labels import is_continuous
 from ncsn.errors import DataError, RunError, SettingError, unknown_name
 from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
+from ncsn.evaluation.judging import of_known_contexts
 from ncsn.files import read_json, write_bytes
 from ncsn.methods import Method, method_named
 from ncsn.model import Model, TrainingData, score_to_distil
@@ -284,15 +285,16 @@ def _report(
 ) -> None:
     """Write what people read of a run: the report, and the model card of one that was judged."""
     n_training, n_held_out = len(parts.train), len(parts.held_out)
+    held_out, contexts = of_known_contexts(model, parts.held_out, held_out_context)
     summary = summarise(
         model,
         dataset.name,
         parts.train,
-        parts.held_out,
+        held_out,
         facts=facts_of(model, evaluation, n_training, n_held_out),
         comparison=None if evaluation is None else evaluation.comparison,
         draw=dataset.draw,
-        contexts=held_out_context,
+        contexts=contexts,
         seed=seed,
         lacking=lacking,
     )

@@ -15,7 +15,8 @@ from ncsn.app.runs import RunSettings, has_quick_density, known_labels, load_run
 from ncsn.data import Dialect, Encoding, load, load_mask, save_samples
 from ncsn.data.formats import ending_of, has_labels
 from ncsn.errors import DataError, RunError, SettingError, in_one_line, unknown_name
-from ncsn.evaluation import Evaluation, judge, train_classifier
+from ncsn.evaluation import Evaluation, judge
+from ncsn.evaluation.classifier import image_features
 from ncsn.model import Model, context_values
 from ncsn.samplers import Recorder
 from ncsn.training import is_main_process, make_accelerator
@@ -264,8 +265,8 @@ def evaluate_run(
     if target is not None and target not in [column.name for column in model.encoding.table]:
         raise unknown_name("column", target, [str(column.name) for column in model.encoding.table])
     known = known_labels(settings, dataset, parts)
-    if features is None and known:
-        features = train_classifier(parts.train, known["labels"], parts.held_out, known["held_out_labels"], seed=seed)
+    if known:
+        features = image_features(features, parts.train, parts.held_out, **known, seed=seed)
     how: dict[str, Any] = {"target": target, "features": features, "bits_images": bits_images}
     how |= {"log_likelihood": has_quick_density(model), "contexts": context, "held_out_contexts": held_out_context}
     return judge(model, parts.train, held_out, seed=seed, labels=known.get("labels"), **how)

@@ -184,6 +184,15 @@ class Encoding:
                 cell = str(frame[name].iloc[row])
                 raise DataError(f"{called}: row {row + 1}, column {name!r} holds {cell!r}, none of its {type_.words}")
 
+    def known_rows(self, values: Tensor) -> Tensor:
+        """Return which rows of values, ``(N,)``, hold neither a gap nor a category that training never had."""
+        known = torch.ones(len(values), dtype=torch.bool)
+        for i, (type_, column) in enumerate(zip(self.container.types, self.columns, strict=True)):
+            cells = values[:, i].numpy()
+            gaps = np.isnan(cells) & (column.width > 0 and not isinstance(column, WithGaps))
+            known &= torch.from_numpy(~gaps & (np.isnan(cells) | type_.holds(cells)))
+        return known
+
     def encode(self, X: Any, *, gaps: bool = False, generator: torch.Generator | None = None) -> Tensor:
         """Return data as rows, ``(N, *shape)``, float64; see `rows`.
 

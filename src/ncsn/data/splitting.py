@@ -4,10 +4,12 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from ncsn.data.frames import as_library, as_pandas, library_of
 from ncsn.data.picked import Rows
 from ncsn.data.values import Values
 from ncsn.errors import DataError, SettingError
@@ -70,14 +72,22 @@ def split(values: Values, labels: Any = None, holdout: float = 0.2, seed: int = 
     if codes is not None:
         _leave_each_class(held, order, codes)
 
-    values = Rows(values) if isinstance(values, np.memmap) else values
+    parts = [None if of is None else picked(of, mask) for of in (values, labels) for mask in (~held, held)]
+    return Split(*parts)
 
-    def rows(of: Any, mask: NDArray[np.bool_]) -> Any:
-        if isinstance(of, Rows):
-            return of.pick(mask)
-        return of[torch.from_numpy(mask)] if isinstance(of, Tensor) else None if of is None else of[mask]
 
-    return Split(rows(values, ~held), rows(values, held), rows(labels, ~held), rows(labels, held))
+def picked(values: Any, rows: NDArray[Any]) -> Any:
+    """Return some of the rows of data of any container, by their positions or a mask; of what is mapped, `Rows`."""
+    library, values = library_of(values), as_pandas(values)
+    if isinstance(values, pd.DataFrame):
+        return as_library(values.iloc[rows], library)
+    if isinstance(values, pd.Series):
+        return values.iloc[rows]
+    if isinstance(values, np.memmap | Rows):
+        return (Rows(values) if isinstance(values, np.memmap) else values).pick(rows)
+    if isinstance(values, Tensor):
+        return values[torch.from_numpy(rows).to(values.device)]
+    return (values if hasattr(values, "shape") else np.asarray(values))[rows]
 
 
 def _leave_each_class(held: NDArray[np.bool_], order: NDArray[np.int64], codes: NDArray[np.int64]) -> None:

@@ -14,7 +14,7 @@ from ncsn.data import Values
 from ncsn.data.labels import encode_labels
 from ncsn.errors import DataError
 from ncsn.evaluation.distances import Points, some_of
-from ncsn.evaluation.features import ImageFeatures, as_images, limits_of, unit
+from ncsn.evaluation.features import ImageFeatures, as_images, features_of, limits_of, pixels, unit
 from ncsn.randomness import drawn_from
 
 _WIDTHS, _N_FEATURES = (16, 32, 64), 64
@@ -114,6 +114,31 @@ def train_classifier(
     network.most_frequent = float(np.unique(known[chosen], return_counts=True)[1].max() / len(chosen))
     name = f"a classifier of {network.accuracy:.1%} accuracy on held-out rows"
     return ImageFeatures(network, f"{name} (the most frequent class alone: {network.most_frequent:.1%})")
+
+
+def image_features(
+    given: Any,
+    training: Values,
+    held_out: Values | None = None,
+    labels: Any = None,
+    held_out_labels: Any = None,
+    seed: int = 0,
+) -> ImageFeatures:
+    """Return what images are judged in: features that are given, else a classifier of their labels, else their pixels.
+
+    Args:
+        given: What `features_of` takes, or None.
+        training: Training images.
+        held_out: Held-out images, which a classifier is tested on.
+        labels: Classes of the training images, or None.
+        held_out_labels: Classes of the held-out images, or None; a classifier needs both.
+        seed: Seed of the classifier.
+    """
+    if given is not None:
+        return features_of(given)
+    if held_out is None or labels is None or held_out_labels is None:
+        return pixels(training)
+    return train_classifier(training, labels, held_out, held_out_labels, seed=seed)
 
 
 def _train(

@@ -13,7 +13,9 @@ import torch
 
 from ncsn.data import Encoding, split
 from ncsn.data.column_types import Categories, Dates, Identifiers
-from ncsn.evaluation.classifier import train_classifier
+from ncsn.data.splitting import picked
+from ncsn.errors import DataError
+from ncsn.evaluation.classifier import image_features
 from ncsn.evaluation.comparison import Comparison, compare
 from ncsn.evaluation.distances import some_of
 from ncsn.evaluation.measure import Measure
@@ -70,7 +72,8 @@ class Evaluation:
         sampler: How the samples were drawn.
         trained_on: How well samples serve to learn a column from (`train_on_synthetic`); None if not asked for.
         is_bound: Whether the log-likelihood is a lower bound.
-        n_impossible: Held-out rows that cannot be by the model, such as those of a category that training did not have.
+        n_impossible: Held-out rows that cannot be by the model, such as those of a category that training did not have, or whose
+            contexts have such values.
         bits: Bits per dimension of some held-out images of 8 bits; None of other data, and of a model without a score.
     """
 
@@ -123,9 +126,12 @@ def comparable(encoding: Encoding, X: Any) -> Any:
 
 
 def jointly(model: Model, context: Any, X: Any) -> Any:
-    """Return data as they are compared, with their contexts before them where there are some; of images the data alone."""
+    """Return data as they are compared, with their contexts before them where there are some.
+
+    Of images, and given images, it is the data alone: distances between some numbers and thousands of pixels see the pixels.
+    """
     rows = comparable(model.encoding, X)
-    if context is None or model.contexts is None or model.encoding.images is not None:
+    if context is None or model.contexts is None or model.encoding.images or model.contexts.images:
         return rows
     told = comparable(model.contexts, context)
     if isinstance(told, pd.DataFrame) or isinstance(rows, pd.DataFrame):
@@ -136,6 +142,26 @@ def jointly(model: Model, context: Any, X: Any) -> Any:
         )
         return pd.concat([told.reset_index(drop=True), rows.reset_index(drop=True)], axis=1)
     return np.hstack([np.asarray(told).reshape(len(rows), -1), np.asarray(rows)])
+
+
+def of_known_contexts(model: Model, held_out: Any, contexts: Any, *besides: Any) -> tuple[Any, ...]:
+    """Return held-out rows, their contexts and what else is said of them, without those whose contexts training never had.
+
+    Args:
+        model: A fitted model.
+        held_out: Rows.
+        contexts: Their contexts, or None, where all rows stay.
+        *besides: What else is said of each, such as labels, or None.
+
+    Raises:
+        DataError: No row is left.
+    """
+    if contexts is None or model.contexts is None or not model.contexts.table:
+        return held_out, contexts, *besides
+    known = model.contexts.known_rows(model.contexts.values(contexts, gaps=True, unseen=True, name="context"))
+    if not bool(known.any()):
+        raise DataError("all held-out rows have contexts with values that training never had: hold back others")
+    return tuple(None if each is None else picked(each, known.numpy()) for each in (held_out, contexts, *besides))
 
 
 def categories_of(encoding: Encoding, contexts: Encoding | None = None) -> list[Any] | None:
@@ -218,7 +244,7 @@ def judge(
             whose features images are compared in (`train_classifier`).
         features: What images are compared in, as in `compare`.
         contexts: Contexts of the training rows, of a model with contexts. Samples are drawn given those of one half of the
-            held-out rows, and both together are held against the other half; of images the samples alone.
+            held-out rows, and both together are held against the other half; of and given images the samples alone.
         held_out_contexts: Contexts of the held-out rows.
         **sampling: Passed to `Model.sample`.
 
@@ -230,10 +256,14 @@ def judge(
         return torch.Generator().manual_seed(seed)
 
     model.encoding.container.check_columns(held_out)
+    n_held_out = len(held_out)
+    found = of_known_contexts(model, held_out, held_out_contexts, held_out_labels)
+    held_out, held_out_contexts, held_out_labels = found
+    n_impossible = n_held_out - len(held_out)
     n, asked = min(len(training), rows), None
     images = not model.encoding.table and training.ndim > 2
-    if images and features is None and labels is not None and held_out_labels is not None:
-        features = train_classifier(training, labels, held_out, held_out_labels, seed=seed)
+    if images:
+        features = image_features(features, training, held_out, labels, held_out_labels, seed)
     if images and labels is not None and model.encoding.classes is not None and "label" not in sampling:
         asked = np.asarray(labels)[some_of(len(training), n, seeded())]
     told: dict[str, Any] = {} if asked is None else {"label": asked}
@@ -259,12 +289,13 @@ def judge(
         features=features if images else None,
         asked=asked,
     )
-    density, standardised, n_impossible = None, None, 0
+    density, standardised = None, None
     if log_likelihood and model.method.gives_score:
         how: dict[str, Any] = {"n_probes": JUDGED_PROBES, "tolerance": 1e-4, "generator": seeded()}
         if held_out_contexts is not None:
             how["context"] = held_out_contexts[:rows]
-        density, standardised, n_impossible = mean_log_density(model, held_out[:rows], **how)
+        density, standardised, n_never = mean_log_density(model, held_out[:rows], **how)
+        n_impossible += n_never
     n_bits = (BITS_IMAGES if log_likelihood else 0) if bits_images is None else bits_images
     bits = bits_of(model, held_out, n_bits, seeded()) if model.method.gives_score else None
     trained_on = None

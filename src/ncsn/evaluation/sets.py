@@ -14,9 +14,10 @@ from torch import Generator, Tensor
 
 from ncsn.data import Values, as_float64
 from ncsn.errors import DataError, SettingError, unknown_name
+from ncsn.evaluation.classifier import image_features
 from ncsn.evaluation.distances import Points, points, some_of
 from ncsn.evaluation.encoded import TableEncoding
-from ncsn.evaluation.features import ImageFeatures, as_images, features_of, limits_of, pixels
+from ncsn.evaluation.features import ImageFeatures, as_images, limits_of
 from ncsn.evaluation.tables import Kinds
 
 MOST_IMAGES = 20_000
@@ -131,7 +132,7 @@ def _images(
             bad = int((~whole).sum())
             raise DataError(f"{name}: {bad} of {len(images)} rows are not finite; two rows at least are to be, and all")
     limits = limits_of(known)
-    used = pixels(known) if features is None else features_of(features)
+    used = image_features(features, known)
     labels = None if labels is None else labels[finite[0].cpu().numpy()]
     drawn, real, seen = (ComparedSet(used(images, limits), images) for images in (made[finite[0]], kept, known))
     n_bad = int((~finite[0]).sum())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ncsn.data import as_float64
 from ncsn.errors import DataError, SettingError, check_count
-from ncsn.inference.ranks import Array, RankCheck, check_confidence, ranks_of
+from ncsn.inference.ranks import Array, RankCheck, Verdict, check_confidence, ranks_of
 
 Draw = Callable[[int, Any], Any]
 """Called as ``draw(n, x)`` with observations ``(M, *shape)``, it returns n draws given each, ``(n, M, D)``."""
@@ -112,7 +112,7 @@ def tarp(theta: Any, draws: Any, *, references: Any = None, confidence: float = 
 
 
 @dataclass(frozen=True, eq=False)
-class PredictiveCheck:
+class PredictiveCheck(Verdict):
     """What is observed, beside what the simulator returns for draws of the posterior.
 
     It asks whether the model can have brought about what is observed. A right posterior is accepted more often than the
@@ -136,16 +136,6 @@ class PredictiveCheck:
         n = len(self.replicated)
         up_to, from_on = ((self.replicated <= self.observed).sum(0), (self.replicated >= self.observed).sum(0))
         return np.minimum(1.0, 2 * (1 + np.minimum(up_to, from_on)) / (1 + n))
-
-    @property
-    def p_value(self) -> float:
-        """That of the value that lies farthest out, times the number of values."""
-        return min(1.0, len(self.names) * float(self.p_values.min()))
-
-    @property
-    def accepted(self) -> bool:
-        """Whether what is observed is within the band of each value."""
-        return self.p_value > 1 - self.confidence
 
     @property
     def band(self) -> tuple[Array, Array]:

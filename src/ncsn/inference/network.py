@@ -28,6 +28,7 @@ class ObservationAtInput(nn.Module):
         n_blocks: Number of residual blocks.
         dropout: Share of hidden units that training leaves out.
         exchangeable: Number of equal parts of the context whose order means nothing: training draws it anew for each row.
+        n_summaries: Numbers of the context before these parts.
 
     Raises:
         SettingError: The context does not have so many equal parts.
@@ -41,12 +42,16 @@ class ObservationAtInput(nn.Module):
         n_blocks: int = 2,
         dropout: float = 0.0,
         exchangeable: int = 1,
+        n_summaries: int = 0,
     ) -> None:
         super().__init__()
         check_count("exchangeable", exchangeable)
-        if context_dim % exchangeable:
-            raise SettingError(f"a context of {context_dim} numbers has no {exchangeable} equal parts")
+        check_count("n_summaries", n_summaries, 0)
+        in_parts = context_dim - n_summaries
+        if in_parts < 0 or in_parts % exchangeable:
+            raise SettingError(f"a context of {in_parts} numbers has no {exchangeable} equal parts")
         self.dim, self.context_dim, self.exchangeable = math.prod(shape), context_dim, exchangeable
+        self.n_summaries = n_summaries
         self.perceptron = ResidualMLP(
             (self.dim + context_dim + 1,), width, n_blocks, dropout=dropout, context_dim=context_dim
         )
@@ -62,8 +67,10 @@ class ObservationAtInput(nn.Module):
         told = x.new_full((len(x), self.context_dim), NO_CONTEXT) if context is None else context.to(x)
         if self.training and self.exchangeable > 1:
             order = torch.rand(len(x), self.exchangeable, device=x.device).argsort(1)
-            parts = told.reshape(len(x), self.exchangeable, -1)
-            told = parts.gather(1, order[..., None].expand_as(parts)).reshape(len(x), -1)
+            summaries, parts = told.split([self.n_summaries, self.context_dim - self.n_summaries], dim=1)
+            parts = parts.reshape(len(x), self.exchangeable, -1)
+            drawn = parts.gather(1, order[..., None].expand_as(parts)).reshape(len(x), -1)
+            told = torch.cat([summaries, drawn], dim=1)
         unknown = told.isnan().any(1, keepdim=True)
         rows = torch.cat([x, told.masked_fill(unknown, 0), unknown.to(x)], dim=1)
         answer: Tensor = self.perceptron(rows, noise, context=told)
@@ -75,12 +82,15 @@ class ObservationFactory:
     """Makes an `ObservationAtInput` by the settings of a plan.
 
     Args:
-        exchangeable: As there.
+        exchangeable, n_summaries: As there.
     """
 
     exchangeable: int = 1
+    n_summaries: int = 0
 
     def __call__(self, shape: Sequence[int], plan: Plan, n_classes: int) -> nn.Module:
         """Return the network of parameters of a shape."""
         sizes = plan.width, plan.n_blocks, plan.dropout
-        return ObservationAtInput(shape, plan.context_dim, *sizes, exchangeable=self.exchangeable)
+        return ObservationAtInput(
+            shape, plan.context_dim, *sizes, exchangeable=self.exchangeable, n_summaries=self.n_summaries
+        )

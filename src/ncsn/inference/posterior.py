@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from sklearn.exceptions import NotFittedError
+from torch import Tensor, nn
 
-from ncsn.data import Encoding, as_float64
-from ncsn.errors import DataError, SettingError, check_count
+from ncsn.data import as_float64
+from ncsn.errors import DataError, RunError, SettingError, check_count
 from ncsn.estimator import NCSN
+from ncsn.files import read_json, write_bytes
 from ncsn.inference.network import ObservationFactory
+from ncsn.inference.plain_priors import prior_from_plain, prior_to_plain
 from ncsn.inference.prior import AnyPrior, Prior
+from ncsn.inference.sets import n_summaries, scale_of, told_of_sets
 from ncsn.inference.several import given_several
 from ncsn.inference.simulation import Simulator, bars, check_finite
 from ncsn.model import Model
-from ncsn.model.checks import seeded
-from ncsn.randomness import global_draws, seed_of
+from ncsn.randomness import global_draws, seed_of, seeded
 from ncsn.training import Progress
 
 Simulations = int | tuple[Any, Any]
@@ -101,13 +106,13 @@ class Posterior:
 
             free = self.prior.to_free(theta)
             k = x.shape[1] if self.exchangeable else 1
-            # all of a set are encoded alike
-            sets = Encoding.fit(x.reshape(len(x) * k, -1)) if self.exchangeable else None
-            contexts = _encoded(x, sets)
+            scale = scale_of(x.double()) if self.exchangeable else None
+            contexts = _rows(x, scale)
             if self._own:
-                self.estimator.set_params(network=ObservationFactory(k))
+                summed_up = n_summaries(k, x.flatten(2).shape[-1]) if self.exchangeable else 0
+                self.estimator.set_params(network=ObservationFactory(k, summed_up))
             self.estimator.fit(free, context=contexts, callback=callback if progress else None, **how)
-        self.shape_, self._sets = tuple(x.shape[1:]), sets
+        self.shape_, self._scale = tuple(x.shape[1:]), scale
         return self
 
     def _pairs(self, simulations: Simulations, bar: Callable[..., Any]) -> tuple[Tensor, Tensor]:
@@ -152,6 +157,81 @@ class Posterior:
             raise SettingError("there is no simulator: make the posterior with one, Posterior(simulate, prior)")
         return self.simulate
 
+    # Files
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``model.safetensors`` and ``config.json`` into a folder, which is made if needed.
+
+        The simulator is code, which is not saved. A prior of `torch.distributions` that is made of numbers is; `load` has to be
+        given any other.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            RunError: The folder cannot be written, or the network is code without an import path.
+        """
+        self._check_fitted()
+        self.estimator.save(folder)
+        entry = {
+            "prior": prior_to_plain(self.prior),
+            "shape": list(self.shape_),
+            "exchangeable": self.exchangeable,
+            "scale": None if self._scale is None else self._scale.tolist(),
+        }
+        path = Path(folder) / "config.json"
+        write_bytes(path, json.dumps(read_json(path) | {"posterior": entry}, indent=1).encode())
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        simulate: Callable[[Any], Any] | None = None,
+        prior: AnyPrior | None = None,
+        numpy: bool = False,
+        batch_size: int = 1000,
+        score_net: nn.Module | None = None,
+        network: nn.Module | None = None,
+        allow: Iterable[Any] = (),
+    ) -> Self:
+        """Read a posterior that `save` wrote, onto the CPU; it draws, and gives densities, as the one that was saved.
+
+        Args:
+            folder: The folder.
+            simulate: The simulator, for what needs it, such as `simulated`; as in `Posterior`, like ``numpy`` and
+                ``batch_size``.
+            prior: The prior, where it was not saved.
+            numpy: Whether the simulator is called with arrays.
+            batch_size: Parameters that it is called with at once.
+            score_net: As in `NCSN.load`, like ``network`` and ``allow``.
+            network: As in `NCSN.load`.
+            allow: As in `NCSN.load`.
+
+        Raises:
+            RunError: The folder holds no posterior, or a damaged one, or its prior was not saved and is not given. Other errors
+                are those of `NCSN.load`.
+            SettingError: The prior is none.
+        """
+        allow = (allow,) if isinstance(allow, str) else tuple(allow)
+        estimator = NCSN.load(folder, score_net=score_net, network=network, allow=(ObservationFactory, *allow))
+        entry = read_json(Path(folder) / "config.json").get("posterior")
+        if entry is None:
+            raise RunError(f"{folder} holds a model, and no posterior: load it by NCSN.load")
+        if prior is None and entry["prior"] is None:
+            raise RunError(
+                f"{folder}: its prior is more than numbers and was not saved; give Posterior.load(folder, prior=...)"
+            )
+        try:
+            known = Prior(prior) if prior is not None else prior_from_plain(entry["prior"])
+            shape, exchangeable = tuple(map(int, entry["shape"])), bool(entry["exchangeable"])
+            scale = None if entry["scale"] is None else torch.tensor(entry["scale"], dtype=torch.float64)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
+        loaded = cls(simulate, known.parts, numpy=numpy, batch_size=batch_size, random_state=estimator.random_state)
+        loaded.exchangeable, loaded.estimator = exchangeable, estimator
+        loaded._own = isinstance(estimator.network, ObservationFactory)
+        loaded.shape_, loaded._scale = shape, scale
+        return loaded
+
     # Draws and densities
 
     def sample(self, n: int | Sequence[int] = 1, *, x: Any, **how: Any) -> Tensor:
@@ -187,7 +267,7 @@ class Posterior:
             Parameters, ``(n, M, D)``. Errors are those of `sample`.
         """
         contexts = self._contexts(x)
-        free = self._drawn(self.estimator.model_, n * len(contexts), contexts.repeat(n, 1), how)
+        free = self._drawn(self.model_, n * len(contexts), contexts.repeat(n, 1), how)
         return self.prior.from_free(free).reshape(n, len(contexts), self.prior.dim)
 
     def log_prob(self, theta: Any, *, x: Any, **how: Any) -> Tensor:
@@ -213,9 +293,7 @@ class Posterior:
         some, m = theta[inside], len(contexts)
         if len(some):
             free = self.prior.to_free(some)
-            given = self.estimator.model_.log_density(
-                free.repeat(m, 1), context=contexts.repeat_interleave(len(some), 0), **how
-            )
+            given = self.model_.log_density(free.repeat(m, 1), context=contexts.repeat_interleave(len(some), 0), **how)
             each = given.reshape(m, -1) - self.prior.log_slope(free)
             total[inside] = each.sum(0) - ((m - 1) * self.prior.log_prob(some) if m > 1 else 0.0)
         return total
@@ -257,7 +335,7 @@ class Posterior:
 
     def _slope(self, free: Tensor, x: Any) -> Tensor:
         """Return the gradient of the log-density of parameters, by numbers without bounds ``(F,)``."""
-        contexts, model = self._contexts(x), self.estimator.model_
+        contexts, model = self._contexts(x), self.model_
         m = len(contexts)
         given = model.score(free.expand(m, -1), model.lowest, context=contexts).sum(0)
         with torch.enable_grad():
@@ -275,13 +353,29 @@ class Posterior:
         drawn: Tensor = model.sample(n, context=contexts, **seeded(how, random_state, self.random_state))
         return drawn
 
+    @property
+    def model_(self) -> Model:
+        """The fitted model of the parameters without bounds.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+        """
+        self._check_fitted()
+        return self.estimator.model_
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "shape_"):
+            raise NotFittedError(
+                "the posterior knows no simulations yet: call fit first, as posterior.fit(10_000), or Posterior.load"
+            )
+
     def _contexts(self, x: Any) -> Tensor:
         """Return observations as rows, ``(m, C)``, float64.
 
         Raises:
             DataError: They have another shape than the simulations, or are not finite.
         """
-        self.estimator._fitted()
+        self._check_fitted()
         values = as_float64(x).cpu()
         values = values[None] if tuple(values.shape) == self.shape_ else values
         if values.ndim == 1 and self.shape_ == (1,):
@@ -292,14 +386,14 @@ class Posterior:
             )
         if not bool(values.isfinite().all()):
             raise DataError("x is not finite: an observation has to be as the simulations were")
-        return _encoded(values, self._sets)
+        return _rows(values, self._scale)
 
     def _given(self, x: Any) -> tuple[Model, Tensor | None]:
         """Return a model of the parameters, and the context that it has to be told; None for none."""
-        contexts, model = self._contexts(x), self.estimator.model_
+        contexts, model = self._contexts(x), self.model_
         return (model, contexts) if len(contexts) == 1 else (given_several(model, contexts), None)
 
 
-def _encoded(x: Tensor, sets: Encoding | None) -> Tensor:
-    """Return observations as rows of numbers, ``(M, C)``, those of a set encoded alike if there are sets."""
-    return x.flatten(1) if sets is None else sets.encode(x.flatten(0, 1)).reshape(len(x), -1)
+def _rows(x: Tensor, scale: Tensor | None) -> Tensor:
+    """Return observations as rows of numbers, ``(M, C)``; those that are sets, of this scale, as what is told of sets."""
+    return x.flatten(1) if scale is None else told_of_sets(x.double().flatten(2), scale)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal, biject_to, constraints
+from torch.distributions import Distribution, Independent, biject_to, constraints
 from torch.distributions.transforms import (
     AffineTransform,
     ComposeTransform,
-    CumulativeDistributionTransform,
     IndependentTransform,
     Transform,
 )
+from torch.nn.functional import logsigmoid, softplus
 
 from ncsn.data import as_float64
 from ncsn.errors import DataError, SettingError
@@ -25,11 +26,14 @@ AnyPrior = Distribution | Sequence[Distribution]
 NEAREST = 2.0**-25
 """Share of an interval that a parameter keeps from its ends: what single precision tells from 1."""
 
+EDGE = 0.01
+"""Share of an interval at each end where numbers without bounds are others than the parameters."""
+
 
 class Prior:
     """A prior of several parameters, and the way between its support and numbers without bounds.
 
-    An interval goes by the normal distribution function, so that a uniform prior becomes a normal one; any other support by
+    An interval stays as it is but near its ends, of which one keeps away ever more; any other support goes by
     `torch.distributions.biject_to`. A density that ends at a bound becomes one that falls off smoothly, and nothing
     that comes back lies outside.
 
@@ -42,7 +46,7 @@ class Prior:
     >>> from torch.distributions import Gamma, Uniform
     >>> prior = Prior([Uniform(0.0, 2.0), Gamma(2.0, 1.0)])
     >>> prior.to_free(torch.tensor([[1.0, 1.0]]))
-    tensor([[0., 0.]], dtype=torch.float64)
+    tensor([[0.5000, 0.0000]], dtype=torch.float64)
     """
 
     def __init__(self, prior: AnyPrior) -> None:
@@ -127,11 +131,36 @@ class Prior:
         return torch.stack([way.log_abs_det_jacobian(own, way(own)) for way, own in ways]).sum(0)
 
 
-class _FromNormal(CumulativeDistributionTransform):
-    """The normal distribution function, whose inverse stays finite at 0 and 1."""
+class _SmoothEnds(Transform):
+    """From numbers without bounds to 0 to 1, as they are but near the ends, where they come closer ever more slowly.
+
+    The difference of two softplus functions. Near an end, at a distance of ``EDGE`` and less, a density that ends there falls
+    off as an exponential function; between, what is uniform stays so, and distances too, so that a posterior as wide in one
+    place as in another is so for the network. The inverse stays finite at 0 and 1.
+    """
+
+    domain = constraints.real
+    codomain = constraints.unit_interval
+    bijective = True
+    sign = 1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _SmoothEnds)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def _call(self, x: Tensor) -> Tensor:
+        return EDGE * (softplus(x / EDGE) - softplus((x - 1) / EDGE))
 
     def _inverse(self, y: Tensor) -> Tensor:
-        return self.distribution.icdf(y.clamp(NEAREST, 1 - NEAREST))
+        y = y.clamp(NEAREST, 1 - NEAREST)
+        return y + EDGE * (torch.log(-torch.expm1(-y / EDGE)) - torch.log(-torch.expm1((y - 1) / EDGE)))
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        # log(sigmoid(a) - sigmoid(b)), a - b = 1 / EDGE, without the difference
+        a, b = x / EDGE, (x - 1) / EDGE
+        return logsigmoid(a) + logsigmoid(-b) + math.log(-math.expm1(-1 / EDGE))
 
 
 def _of_vectors(part: Any) -> Distribution:
@@ -155,8 +184,7 @@ def _to_support(support: Any) -> Transform:
         return IndependentTransform(_to_support(support.base_constraint), support.reinterpreted_batch_ndims)
     if isinstance(support, type(constraints.unit_interval)):
         low, high = (torch.as_tensor(end, dtype=torch.float64) for end in (support.lower_bound, support.upper_bound))
-        normal = Normal(torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
-        return ComposeTransform([_FromNormal(normal), AffineTransform(low, high - low)])
+        return ComposeTransform([_SmoothEnds(), AffineTransform(low, high - low)])
     try:
         return biject_to(support)
     except NotImplementedError as error:

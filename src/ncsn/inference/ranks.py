@@ -21,8 +21,35 @@ NULL_SETS = 4000
 """Sets of uniform ranks that the band is measured on."""
 
 
+class Verdict:
+    """Whether a check accepts, by the worst of several names, each with a probability of its own.
+
+    Attributes:
+        names: What is checked.
+        confidence: How often what is right is accepted, all names together.
+    """
+
+    names: tuple[str, ...]
+    confidence: float
+
+    @property
+    def p_values(self) -> Array:
+        """For each name how often what is right would be as far off, ``(K,)``."""
+        raise NotImplementedError
+
+    @property
+    def p_value(self) -> float:
+        """That of the name that is farthest off, times the number of names (Bonferroni), at most 1."""
+        return min(1.0, len(self.names) * float(self.p_values.min()))
+
+    @property
+    def accepted(self) -> bool:
+        """Whether what is right would be as far off often enough."""
+        return self.p_value > 1 - self.confidence
+
+
 @dataclass(frozen=True, eq=False)
-class RankCheck:
+class RankCheck(Verdict):
     """Ranks of what is true among draws, which are uniform where the draws are of the right posterior.
 
     The share of the ranks up to each place is compared with the uniform one. The band holds at all places at once: it is as many
@@ -88,16 +115,6 @@ class RankCheck:
         worst = _worst(np.rint(self.shares.T * m).astype(np.int64), m, self.n_draws)
         null = _null(m, self.n_draws)
         return (1 + (null[:, None] <= worst * (1 + 1e-9)).sum(0)) / (1 + len(null))
-
-    @property
-    def p_value(self) -> float:
-        """How often the right posterior would be as far off, at most, by the worst of the names."""
-        return min(1.0, len(self.names) * float(self.p_values.min()))
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the ranks are as those of a right posterior are."""
-        return self.p_value > 1 - self.confidence
 
     def __str__(self) -> str:
         """Say in a line what was checked and how it came out."""

@@ -20,7 +20,6 @@ from ncsn.data.streams import Stream, as_data
 from ncsn.errors import DataError, RunError, SettingError, check_number
 from ncsn.files import plain_value
 from ncsn.parts import to_plain
-from ncsn.randomness import generator_of
 
 
 def validated(estimator: BaseEstimator, X: Any, encoding: Encoding | None, *, gaps: bool = False) -> Any:
@@ -97,19 +96,6 @@ def as_given(X: Any, values: Tensor) -> Any:
     if not isinstance(X, Tensor):
         return values.numpy()
     return values.to(X.device, X.dtype if X.is_floating_point() else torch.get_default_dtype())
-
-
-def seeded(how: dict[str, Any], random_state: Any, own: Any) -> dict[str, Any]:
-    """Return arguments with a generator, if they have none, of a random state or, when that is None, the estimator's own.
-
-    Raises:
-        SettingError: There are both a generator and a random state.
-    """
-    if how.get("generator") is not None:
-        if random_state is not None:
-            raise SettingError("give generator or random_state, not both")
-        return how
-    return how | {"generator": generator_of(own if random_state is None else random_state)}
 
 
 def kept_of(estimator: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ncsn.data import Encoding
+from ncsn.data import Encoding, Rows, load
 from ncsn.data.columns import WithGaps
-from ncsn.data.frames import as_library, as_pandas, library_of
+from ncsn.data.frames import as_pandas
 from ncsn.data.labels import is_continuous
+from ncsn.data.streams import Stream, as_data
 from ncsn.errors import DataError, SettingError, unknown_name
 
 
@@ -35,10 +37,11 @@ def context_of(y: Any, context: Any) -> tuple[Any, Any]:
 
 
 def fit_contexts(context: Any, n: int, columns: Mapping[str, Any] | None = None) -> tuple[Encoding, Tensor]:
-    """Return how contexts are encoded, and what the network is told of each, ``(n, context_dim)``, in single precision.
+    """Return how contexts are encoded, and what the network is told of each, ``(n, *shape)``, in single precision.
 
     Args:
-        context: Array, tensor or data frame; one axis is one column.
+        context: Array, tensor or data frame of pandas, of which one axis is one column, or images, as `read_context` returns
+            them.
         n: Number of rows that they are of.
         columns: What columns of a data frame are said to be, as in `data.tables.describe`.
 
@@ -46,34 +49,36 @@ def fit_contexts(context: Any, n: int, columns: Mapping[str, Any] | None = None)
         DataError: The contexts cannot be used, or there are too many or too few.
         SettingError: ``columns`` do not fit.
     """
-    context = _as_rows(as_pandas(context))
+    context = _as_rows(context)
     if len(context) != n:
         raise DataError(f"{len(context)} contexts for {n} rows; one for each is needed")
     try:
         encoding = Encoding.fit(context, columns=columns)
     except DataError as error:
         raise DataError(f"context: {str(error).removeprefix('X: ')}") from error
-    if encoding.images is not None:
-        raise DataError("contexts must be a table or an array of rows, (N, D), not images: give features of them")
+    if len(encoding.shape) > 3:
+        raise DataError(
+            f"contexts are rows of numbers, (N, D), or images, (N, H, W) or (N, C, H, W), not of shape {encoding.shape}"
+        )
     return encoding, encoding.rows(encoding.values(context, name="context")).float()
 
 
 def context_rows(encoding: Encoding | None, context: Any, n: int) -> Tensor | None:
-    """Return what the network is told of the contexts of ``n`` rows, ``(n, context_dim)``; None for no context.
+    """Return what the network is told of the contexts of ``n`` rows, ``(n, *shape)``; None for no context.
 
     Arguments and errors are those of `context_values`.
     """
     values = context_values(encoding, context, n)
-    return None if values is None or encoding is None else encoding.rows(values).float().expand(n, -1)
+    return None if values is None or encoding is None else encoding.rows(values).float().expand(n, *encoding.shape)
 
 
 def context_values(encoding: Encoding | None, context: Any, n: int | None) -> Tensor | None:
-    """Return contexts as values, ``(n, C)`` or ``(1, C)`` of one for all rows; None for no context.
+    """Return contexts as values, ``(n, *data_shape)``, or of one for all rows ``(1, *data_shape)``; None for no context.
 
     Args:
         encoding: How contexts are encoded; None of a model without.
-        context: One context, or one for each row: an array, a tensor or a data frame like those that were fitted, or a mapping
-            (or a row, as a series) of each column to a value. A single context may leave out the axis of rows.
+        context: One context, or one for each row: an array, a tensor, a data frame or images like those that were fitted, or a
+            mapping (or a row, as a series) of each column to a value. A single context may leave out the axis of rows.
         n: Number of rows; None for as many as there are contexts.
 
     Raises:
@@ -84,34 +89,59 @@ def context_values(encoding: Encoding | None, context: Any, n: int | None) -> Te
         return None
     if encoding is None:
         raise SettingError("the model was fitted without contexts; fit(X, context=C) makes it conditional")
-    context = as_pandas(context)
+    context = read_context(context)
     if isinstance(context, pd.Series) and encoding.container.columns is not None and encoding.data_shape[0] > 1:
         context = context.to_dict()  # a row of a data frame
     if isinstance(context, Mapping):
         values = _named(encoding, context)
     else:
-        values = encoding.values(_as_rows(context, encoding.data_shape[0]), name="context")
+        try:
+            values = encoding.values(_as_rows(context, encoding.data_shape), name="context")
+        except DataError as error:
+            raise DataError(f"context: {str(error).removeprefix('context: ')}") from error
     if n is not None and len(values) not in (1, n):
         raise SettingError(f"{len(values)} contexts for {n} rows; give one, or one for each")
     return values
 
 
-def _as_rows(context: Any, width: int = 1) -> Any:
-    """Return contexts without an axis of rows as one row of a width, or as rows of one column.
+def read_context(context: Any) -> Any:
+    """Return contexts as an array, a tensor, a data frame of pandas or `Rows`.
+
+    Args:
+        context: Any data frame, an array, a tensor, a data set of torch, or the path of a folder of images or of a file that
+            `data.load` reads.
+
+    Raises:
+        DataError: There is no such folder or file, or it cannot be read.
+        SettingError: They are a stream, whose rows pass by.
+    """
+    if isinstance(context, str | os.PathLike):
+        return load(context).values
+    context = as_data(as_pandas(context))
+    if isinstance(context, Stream):
+        raise SettingError("a stream cannot be contexts: give them as an array, in the order of the rows")
+    return context
+
+
+def _as_rows(context: Any, shape: tuple[int, ...] = (1,)) -> Any:
+    """Return contexts without an axis of rows as one row of a shape, or as rows of one column.
 
     Raises:
         DataError: They have another width, or rows of several.
     """
-    if isinstance(context, pd.DataFrame):
+    if isinstance(context, pd.DataFrame | Rows):
         return context
-    if isinstance(context, pd.Series) and width == 1:
+    if isinstance(context, pd.Series) and shape == (1,):
         return context.to_frame()
     try:
         values = context if isinstance(context, Tensor) else np.asarray(context)
     except ValueError as error:
         raise DataError("context: its rows are not all of one length") from error
+    if len(shape) > 1:
+        return values.reshape(1, *shape) if tuple(values.shape) == shape else values
     if values.ndim > 1 or values.shape == (0,):
         return values
+    width = shape[0]
     if width > 1 and values.shape != (width,):
         raise DataError(
             f"a context has {width} values, not {values.shape[0] if values.ndim else 1}; several contexts are rows, (N, {width})"
@@ -180,15 +210,3 @@ def checked_weights(weights: Any, n: int) -> Tensor:
     if np.count_nonzero(checked) < 2:
         raise DataError("sample_weight: all weights are zero, or all but one; at least 2 rows need one above")
     return torch.from_numpy(checked.copy())
-
-
-def picked(values: Any, rows: Tensor) -> Any:
-    """Return some of the rows of data of any container."""
-    library, values = library_of(values), as_pandas(values)
-    if isinstance(values, pd.DataFrame):
-        return as_library(values.iloc[rows.numpy()], library)
-    if isinstance(values, pd.Series):
-        return values.iloc[rows.numpy()]
-    if isinstance(values, Tensor):
-        return values[rows.to(values.device)]
-    return (values if hasattr(values, "shape") else np.asarray(values))[rows.numpy()]

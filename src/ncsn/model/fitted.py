@@ -59,15 +59,19 @@ class Fitted:
         """Return data as rows in the type of the score model's weights, on its device: what it takes."""
         return self._cast(self.encoding.encode(X))
 
-    def known_rows(self, X: Any, generator: torch.Generator | None = None) -> Tensor:
+    def known_rows(self, X: Any, generator: torch.Generator | None = None, context: Any = None) -> Tensor:
         """Return data as `rows` does, those left out that have missing cells where training had none.
 
         Args:
             X: Rows like those that were fitted; a category that training never saw stands for one that it did.
             generator: Source of what is drawn for atoms; the middle of it when None.
+            context: Their contexts, which then come before them, one row of both; None for the rows alone.
         """
         values = self.encoding.values(X, gaps=True, unseen=True)
         rows = self._cast(self.encoding.rows(values, generator))
+        if context is not None:
+            told = self.told(None, len(rows), context=context) or {}
+            rows = torch.cat([told["context"].flatten(1), rows.flatten(1)], dim=1)
         return rows[rows.flatten(1).isfinite().all(1)]
 
     def _cast(self, rows: Tensor) -> Tensor:
@@ -86,7 +90,7 @@ class Fitted:
         if own and codes is None and self.encoding.classes is not None:
             codes = torch.full((n,), NO_LABEL)
         if own and told is None and self.contexts is not None:
-            told = torch.full((n, self.plan.context_dim), NO_CONTEXT)
+            told = torch.full((n, *self.contexts.shape), NO_CONTEXT)
         said = {"label": codes, "context": told}
         return {name: each.to(where or self.device) for name, each in said.items() if each is not None} or None
 

@@ -19,6 +19,7 @@ from ncsn.model.training_data import TrainingData
 from ncsn.networks import PreconditionedScore
 from ncsn.networks.contract import check_call, say_what_is_trained, trainable
 from ncsn.plan import Choice, Plan
+from ncsn.plan.measure import regression
 from ncsn.randomness import drawn_from, seed_from
 from ncsn.score import NO_CONTEXT, NO_LABEL, weight_dtype
 from ncsn.training import Batches, Progress, Recipe, Trainer, agreed, make_accelerator, steps_of
@@ -195,6 +196,8 @@ def fit_model(
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
         labels = None if codes is None else codes[:2]
         untrained = networks.untrained(method, plan, data.some[:2], labels, n_classes, told)
+    if (mean := getattr(untrained, "context_mean", None)) is not None and data.told is not None:
+        mean.set_to(*regression(data.some, data.told))
     warm = distilled is not None and start_from(distilled, untrained)
 
     exact = None

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncsn.data import Encoding, split
+from ncsn.data.splitting import picked
 from ncsn.data.streams import Stream, as_data
 from ncsn.errors import SettingError
-from ncsn.model.contexts import checked_weights, columns_of_both, context_of, fit_contexts, picked
+from ncsn.model.contexts import checked_weights, columns_of_both, context_of, fit_contexts, read_context
 from ncsn.model.moments import Moments
 from ncsn.plan import Plan, make_plan
 from ncsn.randomness import seed_from
@@ -62,14 +63,14 @@ class TrainingData:
             y: Class label of each row, or None; a quantity, of which some are fractions, is a context.
             columns: What columns of a data frame are said to be, those of contexts among them.
             seed: Seed of what is drawn for their atoms.
-            context: What is known of each row: array, tensor or data frame, or None.
+            context: What is known of each row, as `model.contexts.read_context` takes it, or None.
             weights: How much each row counts, ``(N,)``, or None for all alike. Rows of weight 0 are left out.
 
         Raises:
             DataError: The data cannot be used, or labels, contexts or weights do not fit them.
             SettingError: ``columns`` do not fit, or a stream has contexts or weights.
         """
-        X, y, context = as_data(X), *context_of(y, context)
+        X, y, context = as_data(X), *context_of(y, None if context is None else read_context(context))
         if isinstance(X, Stream):
             if context is not None or weights is not None:
                 raise SettingError("a stream has neither contexts nor weights: give the images as an array")
@@ -78,7 +79,7 @@ class TrainingData:
         X = X if hasattr(X, "__len__") else np.asarray(X)
         drawn_by = None if weights is None else checked_weights(weights, len(X))
         if drawn_by is not None and not bool(drawn_by.all()):
-            kept = drawn_by.nonzero()[:, 0]
+            kept = drawn_by.numpy().nonzero()[0]
             X, y, context = (None if each is None else picked(each, kept) for each in (X, y, context))
             drawn_by = drawn_by[kept]
         columns, of_contexts = columns_of_both(columns, context)
@@ -118,7 +119,7 @@ class TrainingData:
 
     @property
     def told(self) -> Tensor | None:
-        """What the network is told of each row's context, ``(N, context_dim)``, or None."""
+        """What the network is told of each row's context, ``(N, context_dim)`` or images, or None."""
         return self.once.contexts
 
     @cached_property
@@ -138,7 +139,7 @@ class TrainingData:
         first: Any = self.once.data
         rows = torch.cat([first, *(self.again() for _ in range(repeats - 1))])
         codes, weights = (None if each is None else each.repeat(repeats) for each in (self.codes, self.once.weights))
-        told = None if self.told is None else self.told.repeat(repeats, 1)
+        told = None if self.told is None else self.told.repeat(repeats, *[1] * (self.told.ndim - 1))
         return Batches(rows, codes, contexts=told, weights=weights)
 
     @cached_property

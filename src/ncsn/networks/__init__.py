@@ -1,5 +1,6 @@
 """Networks F, anything called as ``network(x, c_noise, **condition)``, and the rows that make score models of them."""
 
+from ncsn.networks.context_mean import ContextMean
 from ncsn.networks.diffusers import DiffusersNetwork
 from ncsn.networks.diffusers_reading import from_diffusers
 from ncsn.networks.diffusers_times import (
@@ -12,6 +13,7 @@ from ncsn.networks.diffusers_times import (
 )
 from ncsn.networks.diffusers_writing import to_diffusers
 from ncsn.networks.embeddings import ContextEmbedding, FourierFeatures, SinusoidalPositionEmbeddings
+from ncsn.networks.image_embedding import ImageEmbedding
 from ncsn.networks.mlp import ResidualMLP
 from ncsn.networks.page import NCSNScoreNetwork
 from ncsn.networks.preconditioning import (
@@ -34,12 +36,14 @@ __all__ = [
     "Coefficients",
     "ConsistencyModel",
     "ContextEmbedding",
+    "ContextMean",
     "DiffusersDDIM",
     "DiffusersNetwork",
     "DiffusersTimes",
     "EDMVelocity",
     "FlowEnd",
     "FourierFeatures",
+    "ImageEmbedding",
     "NCSNScoreNetwork",
     "NoisePrediction",
     "PreconditionedScore",

@@ -45,8 +45,8 @@ def check_call(network: nn.Module, rows: Tensor, condition: Mapping[str, Tensor]
         except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             if "context" in condition and isinstance(error, TypeError) and "'context'" in first:
-                width = condition["context"].shape[1]
-                first += f". Give its forward a parameter context, (N, {width}), a row of NaN for none"
+                shape = ", ".join(map(str, condition["context"].shape[1:]))
+                first += f". Give its forward a parameter context, (N, {shape}), a row of NaN for none"
             raise SettingError(f"{call} fails: {first}") from error
         if not isinstance(answer, Tensor) or answer.shape != rows.shape:
             returned = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__

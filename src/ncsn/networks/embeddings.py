@@ -1,6 +1,7 @@
 """Embeddings of the noise level and of the input."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,33 +55,43 @@ class ContextEmbedding(nn.Module):
     """A small perceptron that embeds a context: numbers that a network is told. A row of NaN stands for no context.
 
     Args:
-        context_dim: Numbers in a context.
+        context_dim: Numbers in a context; where there are ``layers``, its shape.
         dim: Length of the embedding.
-        width: Width of its layers.
+        width: Width of the perceptron's layers.
+        layers: What embeds contexts in its place.
     """
 
-    def __init__(self, context_dim: int, dim: int, width: int = 64) -> None:
+    def __init__(
+        self, context_dim: int | Sequence[int], dim: int, width: int = 64, *, layers: nn.Sequential | None = None
+    ) -> None:
         super().__init__()
-        self.context_dim = context_dim
-        self.layers = nn.Sequential(
-            nn.Linear(context_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, dim)
+        self.shape = (context_dim,) if isinstance(context_dim, int) else tuple(context_dim)
+        self.layers = layers or nn.Sequential(
+            nn.Linear(self.shape[0], width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, dim)
         )
         self.nothing = nn.Parameter(torch.zeros(dim))
 
     def forward(self, context: Tensor | None) -> Tensor:
-        """Return the embeddings, ``(N, dim)``, of contexts ``(N, context_dim)``; ``(dim,)`` of None.
+        """Return the embeddings, ``(N, dim)``, of contexts ``(N, *shape)``; ``(dim,)`` of None.
 
         Raises:
             SettingError: The contexts have another shape.
         """
         if context is None:
             return self.nothing
-        if context.ndim != 2 or context.shape[1] != self.context_dim:
-            raise SettingError(f"contexts must have the shape (N, {self.context_dim}), not {tuple(context.shape)}")
+        if tuple(context.shape[1:]) != self.shape:
+            shape = ", ".join(map(str, self.shape))
+            raise SettingError(f"contexts must have the shape (N, {shape}), not {tuple(context.shape)}")
         context = context.to(self.nothing)
-        unknown = context.isnan().any(1, keepdim=True)
+        unknown = context.flatten(1).isnan().any(1)
         # without the NaN, which would reach the gradients
-        return torch.where(unknown, self.nothing, self.layers(context.masked_fill(unknown, 0)))
+        known = context.masked_fill(unknown.reshape(-1, *[1] * len(self.shape)), 0)
+        return torch.where(unknown[:, None], self.nothing, self.encoded(known))
+
+    def encoded(self, context: Tensor) -> Tensor:
+        """Return the embeddings of contexts without NaN."""
+        embedded: Tensor = self.layers(context)
+        return embedded
 
 
 def with_condition(
@@ -97,7 +108,7 @@ def with_condition(
         labels: Embeddings of no label and then of each class, ``(1 + n_classes, dim)``; None of a network without classes.
         label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
         contexts: What embeds contexts; None of a network without.
-        context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
+        context: Contexts, ``(N, *shape)``; rows of NaN and None stand for no context.
 
     Raises:
         SettingError: There is a label, but the network has no classes; or a context, but it takes none.

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncsn.errors import SettingError, check_count, check_number
-from ncsn.networks.embeddings import ContextEmbedding, FourierFeatures, SinusoidalPositionEmbeddings, with_condition
+from ncsn.networks.embeddings import FourierFeatures, SinusoidalPositionEmbeddings, with_condition
+from ncsn.networks.image_embedding import embedding_of
 from ncsn.randomness import dropout
 
 
@@ -28,6 +29,8 @@ class ResidualMLP(nn.Module):
         gain: Whether the input is added, times a gain of the level.
         n_classes: Number of class labels, which count from 0; 0 for an unconditional network. Label -1 stands for no label.
         context_dim: Numbers in a context; 0 for none. A row of NaN stands for no context.
+        context_shape: The shape of a context that is an image, ``(H, W)`` or ``(C, H, W)``; empty of numbers in a row.
+        context_width: Channels of the encoder of such contexts, at their finest resolution.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class ResidualMLP(nn.Module):
         gain: bool = False,
         n_classes: int = 0,
         context_dim: int = 0,
+        context_shape: Sequence[int] = (),
+        context_width: int = 16,
     ) -> None:
         super().__init__()
         least = {"width": (width, 1), "n_blocks": (n_blocks, 1), "n_classes": (n_classes, 0)}
@@ -58,7 +63,7 @@ class ResidualMLP(nn.Module):
         self.input = nn.Linear(dim + 2 * n_fourier, width)
         self.embedding = SinusoidalPositionEmbeddings(embedding_dim, log_input=False)
         self.label_embedding = nn.Embedding(n_classes + 1, embedding_dim) if n_classes else None
-        self.context_embedding = ContextEmbedding(context_dim, embedding_dim) if context_dim else None
+        self.context_embedding = embedding_of(context_dim, context_shape, context_width, embedding_dim)
         self.modulation = nn.Linear(embedding_dim, 2 * width * n_blocks)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
         self.residual = nn.ModuleList(nn.Linear(width, width) for _ in range(n_blocks))
@@ -82,7 +87,7 @@ class ResidualMLP(nn.Module):
             x: Scaled input, ``(N, *shape)``.
             noise: The noise level's coordinate, ``()`` or ``(N,)``.
             label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
-            context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
+            context: Contexts, ``(N, context_dim)`` or ``(N, *context_shape)``; rows of NaN and None stand for no context.
 
         Returns:
             The shape of ``x``.

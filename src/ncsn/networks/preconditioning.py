@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import SettingError, check_number
+from ncsn.networks.context_mean import ContextMean
 from ncsn.noise.processes import Process, process_named
 from ncsn.parts import Part, filled, named
 from ncsn.score import expand_sigma, weight_dtype
@@ -163,6 +164,7 @@ class PreconditionedScore(nn.Module):
         sigma_data: Standard deviation of the data, whose mean is 0; a network that returns zero is then the score of the
             Gaussian of that spread (in the row ``edm``).
         sigma_min: The level at which a consistency model returns its input; the other rows do not use it.
+        context_mean: What contexts tell of the mean, which is taken off before the network sees a row; None for nothing.
 
     Raises:
         SettingError: The preconditioning is unknown, or ``sigma_data`` is not positive and finite.
@@ -176,6 +178,7 @@ class PreconditionedScore(nn.Module):
         preconditioning: str | Preconditioning = "edm",
         sigma_data: float = 1.0,
         sigma_min: float = 0.0,
+        context_mean: ContextMean | None = None,
     ) -> None:
         super().__init__()
         check_number("sigma_data", sigma_data, above=0)
@@ -183,6 +186,7 @@ class PreconditionedScore(nn.Module):
         if not isinstance(row, Preconditioning):
             raise SettingError(f"preconditioning must be a name or a Preconditioning, not {row!r}")
         self.network = network
+        self.context_mean = context_mean
         self.preconditioning = filled(row, SimpleNamespace(sigma_data=sigma_data, sigma_min=sigma_min))
 
     def forward(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
@@ -195,7 +199,9 @@ class PreconditionedScore(nn.Module):
         return self._change(x, sigma, condition) / expand_sigma(sigma, x).square()
 
     def _change(self, x: Tensor, sigma: Tensor, condition: dict[str, Any]) -> Tensor:
-        """Return denoised - x."""
+        """Return denoised - x, which is the same when both are moved."""
+        if self.context_mean is not None and condition.get("context") is not None:
+            x = x - self.context_mean(condition["context"]).to(x.dtype)
         row = self.preconditioning.coefficients(expand_sigma(sigma, x))
         dtype = weight_dtype(self.network, x.dtype)
         output = self.network((row.c_in * x).to(dtype), row.c_noise.reshape(sigma.shape).to(dtype), **condition)
@@ -234,9 +240,13 @@ def _checked(sigma: Tensor | float, x: Tensor) -> Tensor:
 
 
 def preconditioned(
-    network: nn.Module, preconditioning: str | Preconditioning, sigma_data: float, sigma_min: float
+    network: nn.Module,
+    preconditioning: str | Preconditioning,
+    sigma_data: float,
+    sigma_min: float,
+    context_mean: ContextMean | None = None,
 ) -> PreconditionedScore:
     """Return the model that a row makes of a network: a score model, or one of the flow's end."""
     row = named("preconditioning", preconditioning, PRECONDITIONINGS)
     kind = PreconditionedScore if row.gives_score else ConsistencyModel
-    return kind(network, row, sigma_data, sigma_min)
+    return kind(network, row, sigma_data, sigma_min, context_mean)

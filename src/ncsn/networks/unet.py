@@ -13,39 +13,14 @@ from torch.nn import functional
 
 from ncsn.data import augmentation_named
 from ncsn.errors import SettingError, check_count, check_number
-from ncsn.networks.embeddings import ContextEmbedding, SinusoidalPositionEmbeddings, with_augmentation, with_condition
+from ncsn.networks.convolutions import Convolution, normalised
+from ncsn.networks.embeddings import SinusoidalPositionEmbeddings, with_augmentation, with_condition
+from ncsn.networks.image_embedding import beside, channels_beside, channels_of, embedding_of
 from ncsn.parts import Part, filled
 from ncsn.randomness import dropout
 
 HEAD_WIDTH = 32
 """Channels of an attention head, or as few more as divide a layer's evenly."""
-
-
-def _normalised(x: Tensor) -> Tensor:
-    """Return images ``(N, C, H, W)`` of which every pixel has mean 0 and variance 1 over its channels.
-
-    On a CPU group norm takes 42% of a step in bf16 and is slower there than in single precision; this takes next to nothing.
-    """
-    return functional.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2]).permute(0, 3, 1, 2)
-
-
-class _Convolution(nn.Module):
-    """A convolution that keeps the size of an image, in the type of its input; its kernels are the rows of a matrix."""
-
-    def __init__(self, n_in: int, n_out: int, size: int = 3, *, zero: bool = False) -> None:
-        super().__init__()
-        self.size = size
-        # in the order in which channels-last kernels lie
-        self.weight = nn.Parameter(torch.empty(n_out, size * size * n_in))
-        self.bias = nn.Parameter(torch.zeros(n_out))
-        if zero:
-            nn.init.zeros_(self.weight)
-        else:
-            nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-
-    def forward(self, x: Tensor) -> Tensor:
-        kernels = self.weight.to(x.dtype).reshape(-1, self.size, self.size, x.shape[1]).permute(0, 3, 1, 2)
-        return functional.conv2d(x, kernels, self.bias.to(x.dtype), padding=self.size // 2)
 
 
 class _Attention(nn.Module):
@@ -57,12 +32,12 @@ class _Attention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.n_heads = next(n for n in range(max(1, width // HEAD_WIDTH), 0, -1) if width % n == 0)
-        self.before = _Convolution(width, 3 * width, 1)
-        self.after = _Convolution(width, width, 1, zero=True)
+        self.before = Convolution(width, 3 * width, 1)
+        self.after = Convolution(width, width, 1, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
         n, width, rows, columns = x.shape
-        heads = self.before(_normalised(x)).reshape(n, 3, self.n_heads, width // self.n_heads, rows * columns)
+        heads = self.before(normalised(x)).reshape(n, 3, self.n_heads, width // self.n_heads, rows * columns)
         query, key, value = heads.unbind(1)
         weights = (query.transpose(-1, -2) @ key / math.sqrt(query.shape[2])).softmax(-1)
         mixed = (value @ weights.transpose(-1, -2)).reshape(n, width, rows, columns)
@@ -75,14 +50,14 @@ class _Block(nn.Module):
     def __init__(self, n_in: int, n_out: int, dropout: float, attends: bool) -> None:
         super().__init__()
         self.dropout = dropout
-        self.first = _Convolution(n_in, n_out)
-        self.second = _Convolution(n_out, n_out, zero=True)
-        self.direct = _Convolution(n_in, n_out, 1) if n_in != n_out else None
+        self.first = Convolution(n_in, n_out)
+        self.second = Convolution(n_out, n_out, zero=True)
+        self.direct = Convolution(n_in, n_out, 1) if n_in != n_out else None
         self.attention = _Attention(n_out) if attends else None
 
     def forward(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        h = self.first(functional.silu(_normalised(x)))
-        h = functional.silu(torch.addcmul(shift, _normalised(h), 1 + scale))
+        h = self.first(functional.silu(normalised(x)))
+        h = functional.silu(torch.addcmul(shift, normalised(h), 1 + scale))
         h = self.second(dropout(h, self.dropout, self.training))
         h = h + (x if self.direct is None else self.direct(x))
         return h if self.attention is None else self.attention(h)
@@ -104,6 +79,10 @@ class UNet(nn.Module):
         dropout: Share of each block's hidden values that training leaves out.
         n_classes: Number of class labels, which count from 0; 0 for an unconditional network. Label -1 stands for no label.
         context_dim: Numbers in a context; 0 for none. A row of NaN stands for no context.
+        context_shape: The shape of a context that is an image, ``(H, W)`` or ``(C, H, W)``; empty of numbers in a row.
+        context_width: Channels of the encoder of such contexts, at their finest resolution.
+        context_beside: Times that they are enlarged, to stand beside the image at the input as channels of their own, as in
+            SR3 and Palette (Saharia et al. 2021, 2022); 0 for the embedding alone.
         embedding_dim: Length of the noise level's embedding; 4 ``width`` when None.
         augmentation_dim: Length of the vector that says how an image was moved; 0 for a network that is not told.
 
@@ -126,6 +105,9 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         n_classes: int = 0,
         context_dim: int = 0,
+        context_shape: Sequence[int] = (),
+        context_width: int = 16,
+        context_beside: int = 0,
         embedding_dim: int | None = None,
         augmentation_dim: int = 0,
     ) -> None:
@@ -133,8 +115,8 @@ class UNet(nn.Module):
         check_count("width", width, 4)
         for name, count in {"n_blocks": n_blocks, "patch": patch}.items():
             check_count(name, count, 1)
-        may_be_zero = {"n_classes": n_classes, "context_dim": context_dim, "augmentation_dim": augmentation_dim}
-        for name, count in (may_be_zero | {"attention": attention}).items():
+        may_be_zero = {"n_classes": n_classes, "context_dim": context_dim, "context_beside": context_beside}
+        for name, count in (may_be_zero | {"augmentation_dim": augmentation_dim, "attention": attention}).items():
             check_count(name, count, 0)
         check_number("dropout", dropout, least=0)
         if dropout >= 1:
@@ -143,7 +125,8 @@ class UNet(nn.Module):
             raise SettingError(f"a UNet takes images, (H, W) or (C, H, W), not rows of shape {tuple(shape)}")
         if not multipliers:
             raise SettingError("multipliers must name at least one resolution, such as (1, 2)")
-        channels = (1 if len(shape) == 2 else shape[0]) * patch**2
+        channels = channels_of(shape) * patch**2
+        self.context_beside, self.told = context_beside, channels_beside(shape, context_shape, context_beside)
         widths = [width * multiplier for multiplier in multipliers]
         embedding_dim = embedding_dim or 4 * width
         self.patch, self.dropout, self.n_classes, self.augmentation_dim = patch, dropout, n_classes, augmentation_dim
@@ -151,10 +134,10 @@ class UNet(nn.Module):
         self.level = SinusoidalPositionEmbeddings(64, log_input=False)
         self.embedding = nn.Sequential(nn.Linear(64, embedding_dim), nn.SiLU(), nn.Linear(embedding_dim, embedding_dim))
         self.label_embedding = nn.Embedding(n_classes + 1, embedding_dim) if n_classes else None
-        self.context_embedding = ContextEmbedding(context_dim, embedding_dim, embedding_dim) if context_dim else None
+        self.context_embedding = embedding_of(context_dim, context_shape, context_width, embedding_dim, embedding_dim)
         # without a bias: zeros, an image as it is, say nothing
         self.augmentation = nn.Linear(augmentation_dim, embedding_dim, bias=False) if augmentation_dim else None
-        self.input = _Convolution(channels, widths[0])
+        self.input = Convolution(channels + self.told * patch**2, widths[0])
         self.down, self.middle, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         n_in, coarsest = widths[0], len(widths) - 1
         for i, n_out in enumerate(widths):
@@ -168,7 +151,7 @@ class UNet(nn.Module):
                 n_in = widths[i]
         self.splits = [len(b.second.bias) for b in (*self.down, *self.middle, *self.up) for _ in range(2)]
         self.modulation = nn.Linear(embedding_dim, sum(self.splits))
-        self.output = _Convolution(widths[0], channels, zero=True)
+        self.output = Convolution(widths[0], channels, zero=True)
 
     @property
     def draws(self) -> bool:
@@ -178,7 +161,7 @@ class UNet(nn.Module):
     def matrices(self) -> list[nn.Parameter]:
         """Return the kernels within the blocks, which `torch.optim.Muon` trains in fewer steps than Adam."""
         blocks = (*self.down, *self.middle, *self.up)
-        return [part.weight for block in blocks for part in block.modules() if isinstance(part, _Convolution)]
+        return [part.weight for block in blocks for part in block.modules() if isinstance(part, Convolution)]
 
     def forward(
         self,
@@ -194,7 +177,7 @@ class UNet(nn.Module):
             x: Scaled images, ``(N, *shape)``.
             noise: The noise level's coordinate, ``()`` or ``(N,)``.
             label: Class, an integer or ``(N,)`` of them; -1 and None stand for no label.
-            context: Contexts, ``(N, context_dim)``; rows of NaN and None stand for no context.
+            context: Contexts, ``(N, context_dim)`` or ``(N, *context_shape)``; rows of NaN and None stand for no context.
             augmentation: How each image was moved, ``(N, augmentation_dim)``; zeros and None stand for images as they are.
 
         Raises:
@@ -206,11 +189,13 @@ class UNet(nn.Module):
             level = self.embedding(self.level(noise.to(x.dtype).expand(len(x))))
             embedding = with_condition(level, self.label_embedding, label, self.context_embedding, context)
             embedding = with_augmentation(embedding, self.augmentation, augmentation)
-            answer = self._answer(x.to(dtype), self.modulation(functional.silu(embedding)).to(dtype))
+            answer = self._answer(x.to(dtype), self.modulation(functional.silu(embedding)).to(dtype), context)
         return answer.to(x.dtype)
 
-    def _answer(self, x: Tensor, scales_and_shifts: Tensor) -> Tensor:
+    def _answer(self, x: Tensor, scales_and_shifts: Tensor, context: Tensor | None) -> Tensor:
         images = x if x.ndim == 4 else x.unsqueeze(1)
+        if self.context_beside:
+            images = beside(images, context, self.told, self.context_beside)
         height, width = images.shape[2:]
         even = self.patch * 2 ** (self.n_resolutions - 1)
         images = functional.pad(images, (0, -width % even, 0, -height % even), mode="replicate")
@@ -228,7 +213,7 @@ class UNet(nn.Module):
             if i % self.n_blocks == 0:
                 h = functional.interpolate(h, scale_factor=2.0, mode="nearest")
             h = block(torch.cat([h, kept.pop()], dim=1), next(pairs), next(pairs))
-        answer = functional.pixel_shuffle(self.output(functional.silu(_normalised(h))), self.patch)
+        answer = functional.pixel_shuffle(self.output(functional.silu(normalised(h))), self.patch)
         return answer[:, :, :height, :width].reshape(x.shape)
 
 
@@ -246,5 +231,8 @@ class UNetFactory(Part):
     def __call__(self, shape: Sequence[int], plan: Any, n_classes: int) -> UNet:
         """Return a network for rows of a shape."""
         sizes = vars(filled(self, plan))
-        told = {"context_dim": plan.context_dim, "augmentation_dim": augmentation_named(plan.augmentation).dim}
+        told = {
+            name: getattr(plan, name) for name in ("context_dim", "context_shape", "context_width", "context_beside")
+        }
+        told["augmentation_dim"] = augmentation_named(plan.augmentation).dim
         return UNet(shape, **sizes, n_classes=n_classes, **told)

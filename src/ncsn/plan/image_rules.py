@@ -1,4 +1,4 @@
-"""The rules of images that a UNet is trained on, by their size, their number and the device.
+"""The rules of images that a UNet is trained on, by their size, their number and the device, and of contexts that are images.
 
 The figures are of MNIST on one core (`benchmarks/images.py`); those of a GPU follow Karras et al. 2022.
 """
@@ -16,6 +16,7 @@ EPOCHS = 250
 SMALL_SIDE = 16
 SMALL_STEPS, CPU_STEPS, GPU_STEPS = 5000, 3000, 20_000
 FEW_IMAGES, MANY_IMAGES = 5_000, 10_000
+ENCODER_WIDTH = 16
 SIGMA_MIN = 0.01
 LOG_SIGMA_MEAN, LOG_SIGMA_SPREAD = -0.3, 1.5
 
@@ -139,3 +140,36 @@ def rate_by_channels(facts: Facts) -> Answer:
 def as_they_are(facts: Facts) -> Answer:
     """A constant."""
     return "none", "none for all images", "in the plan's steps the moved images cost more than they teach"
+
+
+def shape_of_contexts(facts: Facts) -> Answer:
+    """As encoded."""
+    value = () if facts.contexts is None else tuple(facts.contexts.shape[1:])
+    return value, "the contexts, encoded", "contexts are images: a convolutional encoder embeds them"
+
+
+def channels_of_encoder(facts: Facts) -> Answer:
+    """A half of the UNet's; a constant where there is none."""
+    if facts.regime is Regime.IMAGES:
+        return max(1, facts.chosen["width"] // 2), "half of the UNet's", "what is known is simpler than what is drawn"
+    return (
+        ENCODER_WIDTH,
+        f"{ENCODER_WIDTH} where the data are no images",
+        "channels at the finest resolution of contexts",
+    )
+
+
+def beside_the_image(facts: Facts) -> Answer:
+    """As many times as make a context of the image's size."""
+    sides = [] if facts.contexts is None else facts.contexts.shape[-2:]
+    times = {own / told for own, told in zip(facts.shape[-2:], sides, strict=False)}
+    if facts.regime is not Regime.IMAGES:
+        return 0, "0 without a UNet", "a perceptron has no pixels to put others beside"
+    if len(times) == 1 and (factor := times.pop()).is_integer():
+        reason = "each pixel sees what is known of its place, as in SR3 and Palette (Saharia et al. 2021, 2022)"
+        return int(factor), "to the image's size", reason
+    return (
+        0,
+        "0 for other sizes",
+        "no whole number of times makes a context of the image's size: its embedding alone is told",
+    )

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.spatial.distance import cdist
+from sklearn.linear_model import RidgeCV
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
@@ -52,6 +53,9 @@ def _some_rows(x: npt.ArrayLike | Tensor) -> Array:
         index = np.sort(np.random.default_rng(0).choice(len(rows), size, replace=False))
         rows = rows[torch.from_numpy(index).to(rows.device)]
     return np.asarray(rows.cpu().double().numpy())
+
+
+REGRESSION_ROWS = 20_000
 
 
 def _every(n: int, size: int) -> npt.NDArray[np.int64]:
@@ -180,3 +184,28 @@ def finest_scale(x: npt.ArrayLike | Tensor, contexts: npt.ArrayLike | Tensor | N
     covariance += np.diag(steps[columns] ** 2)
     variance = np.linalg.eigvalsh(covariance)[:, dim // 10]
     return float(np.median(np.sqrt(variance.clip(min=0.0))))
+
+
+def regression(x: npt.ArrayLike | Tensor, contexts: npt.ArrayLike | Tensor) -> tuple[Tensor, Tensor]:
+    """Return the linear regression of rows on their contexts, with the ridge that leaves the least to single rows left out.
+
+    Args:
+        x: Data of shape ``(N, *shape)``; 20,000 rows at most are looked at.
+        contexts: What is known of each row, ``(N, C)``.
+
+    Returns:
+        Slopes ``(C, D)`` and intercepts ``(D,)``, float64.
+
+    >>> rng = np.random.default_rng(0)
+    >>> c = rng.standard_normal((5000, 1))
+    >>> slope, intercept = regression(3 + np.hstack([2 * c, 0 * c]) + 0.1 * rng.standard_normal((5000, 2)), c)
+    >>> slope.round(decimals=1), intercept.round(decimals=1)
+    (tensor([[2., 0.]], dtype=torch.float64), tensor([3., 3.], dtype=torch.float64))
+    """
+    own, told = as_rows(x), as_rows(contexts)
+    places = _every(len(own), REGRESSION_ROWS)
+    ridge = RidgeCV(alphas=np.logspace(-2, 6, 17), alpha_per_target=True)
+    ridge.fit(told[places].double().cpu().numpy(), own[places].double().cpu().numpy())
+    # of one column it returns vectors
+    slopes = np.reshape(ridge.coef_, (own.shape[1], told.shape[1])).T
+    return torch.from_numpy(slopes.copy()), torch.from_numpy(np.reshape(ridge.intercept_, own.shape[1]).copy())

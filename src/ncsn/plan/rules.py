@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ncsn.errors import DataError
 from ncsn.noise import MAX_LEVEL_RATIO, langevin_step_size, level_ratio, num_levels, variance_ratio
-from ncsn.plan.measure import ALL_EQUAL, finest_scale, largest_distance
+from ncsn.plan.measure import ALL_EQUAL, finest_scale, largest_distance, regression
 
 
 class Regime(IntEnum):
@@ -69,6 +69,7 @@ FINEST_GIVEN_TO_SIGMA_MIN = 10.0
 """Given contexts, of which few rows have nearly the same, neighbours tell the scale less finely."""
 
 SIGMA_MIN_BOUNDS = (0.002, 0.1)
+LEAST_LEFT = 0.01
 STEPS_A_ROW, STEPS_A_FEATURE, LEAST_STEPS = 3, 32, 400
 MOST_HELD_OUT = 0.025
 LEAST_WATCHED = 80
@@ -90,7 +91,7 @@ class Facts:
         n_columns: Number of columns that a row comes from.
         n_rows: Number of all rows.
         device: Where training will run: ``cpu``, ``cuda``, ``mps``.
-        contexts: What the network is told of each row besides, ``(N, C)``; None without contexts.
+        contexts: What the network is told of each row besides, ``(N, C)`` or images; None without contexts.
         watched: Whether rows can be held out to watch the training by.
     """
 
@@ -155,15 +156,32 @@ def without_contexts(name: str) -> Rule:
 
 def numbers_of_contexts(facts: Facts) -> Answer:
     """As encoded."""
-    value = 0 if facts.contexts is None else facts.contexts.shape[1]
+    value = 0 if facts.contexts is None else math.prod(facts.contexts.shape[1:])
     return value, "the contexts, encoded", "numbers that the network is told of each row besides"
 
 
+def mean_given_contexts(facts: Facts) -> Answer:
+    """Linear, but of images."""
+    if facts.regime is Regime.IMAGES or facts.contexts is None or facts.contexts.ndim > 2:
+        return "none", "none of images", "pixels do not go with contexts by a line"
+    return (
+        "linear",
+        "linear",
+        "what a regression on the contexts tells need not be learned: the network learns the rest",
+    )
+
+
 def standard_deviation(facts: Facts) -> Answer:
-    """Of all entries."""
+    """Of all entries; of what contexts leave of them."""
     value = float(facts.rows.std(correction=0))
     if value == 0.0:
         raise DataError(ALL_EQUAL)
+    if facts.contexts is not None and facts.chosen["context_mean"] == "linear":
+        slope, intercept = (each.to(facts.rows) for each in regression(facts.rows, facts.contexts))
+        left = float((facts.rows - facts.contexts.to(slope) @ slope - intercept).std(correction=0))
+        # of a function of the contexts there is nothing left, which noise cannot be measured by
+        rest = max(left, LEAST_LEFT * value)
+        return rest, "what the regression leaves", f"standard deviation of all entries, of {value:.3g} before"
     return value, "standard deviation", "of all entries; 1 where the data are standardised"
 
 

@@ -24,6 +24,7 @@ from ncsn.plan.measure import as_rows
 from ncsn.plan.rules import Facts, Regime, Rule, constant, share_of_spread
 
 PRECISIONS = ("no", "bf16", "fp16")
+CONTEXT_MEANS = ("none", "linear")
 """The precisions in which a network can be trained."""
 
 Check = Callable[[str, Any, Mapping[str, Any]], Any]
@@ -98,6 +99,12 @@ def _precision(name: str, value: Any, chosen: Mapping[str, Any]) -> str:
     return str(value)
 
 
+def _context_mean(name: str, value: Any, chosen: Mapping[str, Any]) -> str:
+    if value not in CONTEXT_MEANS:
+        raise unknown_name("context mean", value, CONTEXT_MEANS)
+    return str(value)
+
+
 def _augmentation(name: str, value: Any, chosen: Mapping[str, Any]) -> str | Augmentation:
     # as JSON returns it
     value = from_plain(value) if isinstance(value, Mapping) else value
@@ -105,22 +112,44 @@ def _augmentation(name: str, value: Any, chosen: Mapping[str, Any]) -> str | Aug
     return value
 
 
+@dataclass(frozen=True)
+class _Setting:
+    """How a setting is checked, and the rules that choose it; None where it is no choice of such data.
+
+    Attributes:
+        check: Its check.
+        rule: Its rule.
+        images: That of images.
+        contexts: That of data with contexts, where it is another.
+        told_images: That of data whose contexts are images, where it is another.
+    """
+
+    check: Check
+    rule: Rule | None = None
+    images: Rule | None = None
+    contexts: Rule | None = None
+    told_images: Rule | None = None
+
+    def chosen_by(self, facts: Facts) -> Rule | None:
+        """Return the rule for some data."""
+        rule = self.images if facts.regime is Regime.IMAGES else self.rule
+        if facts.contexts is not None:
+            told = self.told_images if facts.contexts.ndim > 2 else None
+            rule = told or self.contexts or rule
+        return rule
+
+
 def _setting(check: Check, rule: Rule, images: Rule | None = None, contexts: Rule | None = None) -> Any:
     """Return a setting with its rule, and those of images and of data with contexts where they are others."""
-    return field(metadata={"check": check, "rule": rule, "images": images or rule, "contexts": contexts})
+    return field(metadata={"setting": _Setting(check, rule, images or rule, contexts)})
 
 
-def _of_images(check: Check, rule: Rule, without: Any) -> Any:
-    """Return a setting that only a UNet has; elsewhere it is ``without``, and no choice."""
-    return field(default=without, metadata={"check": check, "rule": None, "images": rule, "contexts": None})
+def _of(check: Check, without: Any, **rules: Rule) -> Any:
+    """Return a setting that only some data have, by `_Setting`'s names; elsewhere it is ``without``, and no choice."""
+    return field(default=without, metadata={"setting": _Setting(check, **rules)})
 
 
-def _of_contexts(check: Check, rule: Rule, without: Any) -> Any:
-    """Return a setting that only data with contexts have; elsewhere it is ``without``, and no choice."""
-    return field(default=without, metadata={"check": check, "rule": None, "images": None, "contexts": rule})
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The settings for one data set; `make_plan` builds it, ``print`` shows it with the reasons.
 
@@ -131,8 +160,10 @@ class Plan:
     """Number of rows, N."""
     n_features: int
     """Number of values in a row, D."""
+    context_mean: str = _of(_context_mean, "none", contexts=rules.mean_given_contexts)
+    """What is taken off the data before the network sees them: ``linear``, their regression on the contexts, or ``none``."""
     sigma_data: float = _setting(_positive, rules.standard_deviation)
-    """Standard deviation of the data, over all entries."""
+    """Standard deviation of the data, over all entries; of what is left where the contexts' mean is taken off."""
     sigma_max: float = _setting(_positive, rules.farthest_rows)
     """Largest noise level."""
     sigma_min: float = _setting(_below_sigma_max, rules.below_the_finest, images.one_grey_step)
@@ -180,18 +211,24 @@ class Plan:
     """Number of noise levels that the default sampler walks."""
     churn: float = _setting(_not_negative, constant("churn"))
     """Noise that it puts back on the way (Karras et al. 2022, S_churn)."""
-    patch: int = _of_images(_count, images.squares_to_channels, 1)
+    patch: int = _of(_count, 1, images=images.squares_to_channels)
     """Side of the squares of pixels that a UNet makes channels of; 1 for none."""
-    multipliers: tuple[int, ...] = _of_images(_whole_numbers, images.resolutions, ())
+    multipliers: tuple[int, ...] = _of(_whole_numbers, (), images=images.resolutions)
     """Channels of a UNet at each resolution, in widths; none where the network is a residual perceptron."""
-    attention: int = _of_images(_whole, images.coarsest_attends, 0)
+    attention: int = _of(_whole, 0, images=images.coarsest_attends)
     """Number of a UNet's coarsest resolutions that have self-attention."""
-    mixed_precision: str = _of_images(_precision, images.precision_by_device, "no")
+    mixed_precision: str = _of(_precision, "no", images=images.precision_by_device)
     """Precision in which the network trains and samples."""
-    context_dim: int = _of_contexts(_count, rules.numbers_of_contexts, 0)
+    context_dim: int = _of(_count, 0, contexts=rules.numbers_of_contexts)
     """Numbers that a context is to the network; 0 without contexts."""
-    augmentation: str | Augmentation = _of_images(  # noqa: RUF009 - a field, as those above
-        _augmentation, images.as_they_are, "none"
+    context_shape: tuple[int, ...] = _of(_whole_numbers, (), told_images=images.shape_of_contexts)
+    """The shape of contexts that are images, ``(H, W)`` or ``(C, H, W)``; none of numbers in a row."""
+    context_width: int = _of(_count, 16, told_images=images.channels_of_encoder)
+    """Channels of the encoder of such contexts, at their finest resolution."""
+    context_beside: int = _of(_whole, 0, told_images=images.beside_the_image)
+    """Times that such contexts are enlarged to stand beside the image at a UNet's input; 0 where they do not."""
+    augmentation: str | Augmentation = _of(  # noqa: RUF009 - a field, as those above
+        _augmentation, "none", images=images.as_they_are
     )
     """How images are moved for training, which the network is told: a name of `data.AUGMENTATIONS`, or a
     `data.Augmentation`."""
@@ -228,24 +265,20 @@ class Plan:
             if not saved_values.keys() <= _SETTINGS.keys():
                 raise KeyError(*(saved_values.keys() - _SETTINGS.keys()))
             values: dict[str, Any] = {}
-            for name, (check, rule, *_) in _SETTINGS.items():
+            for name, setting in _SETTINGS.items():
                 # what only images or contexts have is not among others' choices
-                if rule is not None or name in saved_values:
-                    values[name] = check(name, saved_values[name].value, values)
+                if setting.rule is not None or name in saved_values:
+                    values[name] = setting.check(name, saved_values[name].value, values)
             choices = tuple(replace(saved_values[name], value=value) for name, value in values.items())
             return cls(n_rows=saved["n_rows"], n_features=saved["n_features"], choices=choices, **values)
         except (KeyError, TypeError, SettingError) as error:
             raise RunError(f"the saved settings are damaged or another version's ({error!r}): train anew") from error
 
 
-_SETTINGS: dict[str, tuple[Check, Rule | None, Rule | None, Rule | None]] = {
-    field.name: (field.metadata["check"], *(field.metadata[name] for name in ("rule", "images", "contexts")))
-    for field in fields(Plan)
-    if field.metadata
-}
+_SETTINGS: dict[str, _Setting] = {field.name: field.metadata["setting"] for field in fields(Plan) if field.metadata}
 
 
-COUNTS = {name: name for name, (check, *_) in _SETTINGS.items() if check in (_count, _whole)}
+COUNTS = {name: name for name, setting in _SETTINGS.items() if setting.check in (_count, _whole)}
 """The settings that are whole numbers."""
 
 
@@ -278,7 +311,7 @@ def make_plan(
         n_columns: Number of columns that the rows come from, of a table; that of their values when None.
         n_rows: Number of all rows, where ``x`` are some of them at random.
         device: Where training will run: ``cpu``, ``cuda`` or ``mps``. Of images it decides how large a network is.
-        contexts: What the network is told of each row besides, ``(N, C)``; None without contexts.
+        contexts: What the network is told of each row besides, ``(N, C)`` or images; None without contexts.
         watched: Whether rows can be held out to watch the training by; not of a stream, nor by a method without a score.
         **given: Settings to take as they are, by their names in `Plan`; None means that the data choose.
 
@@ -303,15 +336,14 @@ def make_plan(
     shape = tuple(np.shape(x))[1:] or (1,)
     regime, n_rows = Regime.of(shape), n_rows or len(rows)
     facts = Facts(rows, chosen, regime, shape, n_columns or rows.shape[1], n_rows, device, watched, contexts)
-    for name, (check, rule, of_images, of_contexts) in _SETTINGS.items():
-        chooses = of_images if regime is Regime.IMAGES else rule
-        chooses = of_contexts if contexts is not None and of_contexts is not None else chooses
+    for name, setting in _SETTINGS.items():
+        chooses = setting.chosen_by(facts)
         if given.get(name) is not None:
             value, by, reason = given[name], "given", "set by the caller"
         elif chooses is None:
             continue
         else:
             value, by, reason = chooses(facts)
-        chosen[name] = check(name, value, chosen)
+        chosen[name] = setting.check(name, value, chosen)
         choices.append(Choice(name, chosen[name], by, reason))
     return Plan(n_rows=n_rows, n_features=rows.shape[1], choices=tuple(choices), **chosen)

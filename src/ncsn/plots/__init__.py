@@ -8,7 +8,7 @@ colour-blind readers tell apart, and that keep their order in grey.
 
 from ncsn.plots.comparison import plot_quality_by_evaluations
 from ncsn.plots.fields import plot_learned_and_exact, plot_multiscale_scores
-from ncsn.plots.posteriors import pairs, plot_ranks
+from ncsn.plots.posteriors import pairs, plot_predictive, plot_ranks
 from ncsn.plots.samples import plot_annealing, plot_image_grid, plot_samples
 from ncsn.plots.tables import plot_columns, plot_pairs
 from ncsn.plots.training import plot_loss_by_level, plot_training_curve
@@ -22,6 +22,7 @@ __all__ = [
     "plot_loss_by_level",
     "plot_multiscale_scores",
     "plot_pairs",
+    "plot_predictive",
     "plot_quality_by_evaluations",
     "plot_ranks",
     "plot_samples",

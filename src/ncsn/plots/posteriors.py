@@ -17,7 +17,7 @@ from ncsn.plots.style import DATA, FLOOR, SAMPLES, Array, as_points, evenly, pan
 
 if TYPE_CHECKING:
     # what draws does not wait for what trains
-    from ncsn.inference import Calibration, RankCheck
+    from ncsn.inference import Calibration, PredictiveCheck, RankCheck
 
 
 @styled
@@ -134,4 +134,32 @@ def plot_ranks(checks: Calibration | RankCheck) -> Figure:
         verdict = "accepted" if check.accepted else "rejected"
         ax.set(title=f"{check.title}\n{verdict}, p = {check.p_value:.2g}", xlabel="share of the draws", xlim=(0, 1))
     row[0].set_ylabel("share of the truths, less that")
+    return figure
+
+
+@styled
+def plot_predictive(check: PredictiveCheck) -> Figure:
+    """Draw what is observed beside what a posterior foretells: the median and the band that all values keep to at once.
+
+    Args:
+        check: What `ncsn.inference.posterior_predictive` returns.
+
+    Returns:
+        The figure: values in their order, each in standard deviations of what is foretold, from its median.
+    """
+    middle, spread = np.median(check.replicated, axis=0), check.replicated.std(0)
+    unit = np.where(spread > 0, spread, 1.0)
+    low, high, observed = ((values - middle) / unit for values in (*check.band, check.observed))
+    places = np.arange(len(check.names))
+    figure, ((ax,),) = panels(1, 1, width=min(9.0, 2.4 + 0.35 * len(places)), height=2.6)
+    ax.bar(places, high - low, bottom=low, width=0.7, color=FLOOR, alpha=0.25, label="band")
+    ax.hlines(
+        np.zeros(len(places)), places - 0.35, places + 0.35, color=SAMPLES, linewidth=1.2, label="median foretold"
+    )
+    ax.plot(places, observed, "o", color=DATA, markersize=4, label="observed")
+    if len(places) <= 20:
+        ax.set_xticks(places, check.names, rotation=45 if len(places) > 5 else 0)
+    verdict = "accepted" if check.accepted else "rejected"
+    ax.set(title=f"posterior predictive: {verdict}, p = {check.p_value:.2g}", ylabel="deviations from the median")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper")
     return figure

@@ -30,7 +30,7 @@ class Batches:
         encode: Makes rows of some of the data, in single precision; None where they are rows already.
         device: Where the rows go.
         dtype: The type of the rows.
-        contexts: What the model is told of each row in numbers, ``(N, context_dim)``, or None.
+        contexts: What the model is told of each row, numbers ``(N, C)`` or images, or None.
         weights: How often each row is drawn, in proportion, ``(N,)``; None for all alike.
     """
 

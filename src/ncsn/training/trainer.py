@@ -320,7 +320,8 @@ class Trainer:
         if "context" in condition:
             # half of them from the rows that have no label, which guidance asks for
             dropped = (chance - share / 2) % 1 < share
-            condition["context"] = condition["context"].masked_fill(dropped[:, None], NO_CONTEXT)
+            told = condition["context"]
+            condition["context"] = told.masked_fill(dropped.reshape(-1, *[1] * (told.ndim - 1)), NO_CONTEXT)
         if recipe.augmentation.dim:
             samples, condition["augmentation"] = recipe.augmentation(samples, generator)
         return Batch(samples, sigma, noise, condition, exact, self.step / recipe.steps)
