@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
+from ncsn import NCSN
 from ncsn.errors import (
     DataError,
     DivergenceError,
@@ -16,6 +18,7 @@ from ncsn.errors import (
     check_number,
     unknown_name,
 )
+from ncsn.networks.contract import say_what_is_trained
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,22 @@ def test_errors_are_caught_by_their_python_kind() -> None:
     assert issubclass(RunError, RuntimeError)
     assert issubclass(DivergenceError, RuntimeError)
     assert not issubclass(DivergenceError, RunError)
+
+
+def test_warnings_name_the_line_of_the_program_however_deep_they_arise() -> None:
+    net = nn.Linear(2, 2)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = net
+
+        def forward(self, x: Any, sigma: Any) -> Any:
+            return self.layer(x)
+
+    with pytest.warns(UserWarning, match="is trained as the score") as direct:
+        say_what_is_trained(net)
+    # by way of scikit-learn's face, torch's inference mode and the fit
+    with pytest.warns(UserWarning, match="is trained as the score") as deep:
+        NCSN(Net(), training_steps=1, random_state=0).fit(np.random.default_rng(0).normal(size=(20, 2)))
+    assert direct[0].filename == deep[0].filename == __file__

@@ -3,6 +3,8 @@
 import difflib
 import math
 import numbers
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +20,7 @@ __all__ = [
     "is_other_process_gone",
     "is_out_of_memory",
     "unknown_name",
+    "warn",
 ]
 
 _MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "storage size calculation overflowed")
@@ -115,6 +118,15 @@ def check_number(name: str, value: Any, *, above: float | None = None, least: fl
     kind = "a positive finite number" if above == 0 else "a finite number"
     bound = f" of at least {least:g}" if least is not None else f" above {above:g}" if above else ""
     raise SettingError(f"{name} must be {kind}{bound}, not {value!r}")
+
+
+def warn(message: str) -> None:
+    """Warn of something at the line of the program that led to it, however many calls within the library lie between."""
+    frame, level = sys._getframe(1), 2
+    # a method in inference mode is called by torch
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("ncsn", "torch"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, SettingWarning, stacklevel=level)
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> SettingError:

@@ -35,6 +35,11 @@ NO_CONTEXT = float("nan")
 """The number of which a context that stands for none is made."""
 
 
+def is_no_context(context: Tensor) -> Tensor:
+    """Return which of contexts ``(N, *shape)`` stand for none, ``(N,)``: those with a NaN."""
+    return context.flatten(1).isnan().any(1)
+
+
 class ScoreModel(Protocol):
     """Anything that returns grad_x log p_sigma(x): a network, an exact mixture, a guided model."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,35 @@ def test_gaps_are_filled_given_the_contexts_in_the_order_of_the_file(run: Path, 
     assert list(full.columns) == list(patients().columns)
     pd.testing.assert_frame_equal(full[["age", "dose", "better"]], gaps[["age", "dose", "better"]])
     assert (full["response"] - full["dose"] / 10).abs().mean() < 0.5
+
+
+def test_files_without_the_columns_that_are_needed_are_refused(
+    run: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    patients()[["dose", "age"]].to_csv("told.csv", index=False)
+    patients().drop(columns="age").to_csv("ageless.csv", index=False)
+    alone = "told holds the columns that are given alone, and lacks the others: response, better"
+    for data, message in (
+        ("told.csv", alone),
+        ("ageless.csv", "ageless lacks age, which the run was trained given"),
+    ):
+        for line in (["impute", run / "run", data, "-o", "full.csv"], ["evaluate", run / "run", "--data", data]):
+            assert command(*line) == 1
+            assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_names_with_spaces_are_quoted_where_a_command_is_shown(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = patients().rename(columns={"dose": "daily dose"})
+    table.to_csv(tmp_path / "patients.csv", index=False)
+    settings = RunSettings(str(tmp_path / "patients.csv"), "edm", 3, None, 0.2, 5000, 0, given=["daily dose"])
+    train_run(settings, tmp_path / "run")
+    card = (tmp_path / "run" / "README.md").read_text()
+    shown = next(line for line in card.splitlines() if "ncsn sample" in line).split("`")[1]
+    assert shlex.split(shown)[-2:] == ["--given", "daily dose=..."]
+    assert command("sample", tmp_path / "run", "-n", 2, "-o", "x.csv") == 1
+    assert "trained with --given 'daily dose': give" in capsys.readouterr().err
 
 
 def test_a_run_is_judged_jointly_given_held_out_contexts(

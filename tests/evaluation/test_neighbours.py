@@ -36,7 +36,7 @@ def test_precision_recall_density_coverage_on_one_distribution() -> None:
     assert same.precision == same.recall == same.coverage == 1
     with pytest.raises(DataError, match="5 rows have no 5th neighbour"):
         precision_recall_density_coverage(real, fake[:5])
-    with pytest.raises(SettingError, match="k must be at least 1"):
+    with pytest.raises(SettingError, match="k must be a whole number of at least 1"):
         precision_recall_density_coverage(real, fake, k=0)
 
 

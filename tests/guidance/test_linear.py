@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ncsn.errors import DataError, SettingError
 from ncsn.guidance import Blur, Frequencies, LinearMeasurement, Mask
+from ncsn.guidance.operators import Separable
 
 from .common import generator
 
@@ -120,6 +121,36 @@ def test_in_other_units_a_measurement_is_no_more_exact_than_its_digits() -> None
         torch.testing.assert_close(units.known(1)[:, known], seen[:, known], rtol=0, atol=1e-5)
         with pytest.raises(DataError, match="contradict others"):
             LinearMeasurement(A, A @ x + torch.tensor([0.0, 0.0, 9.0])).in_units(mean, torch.full((4,), 48.7))
+
+
+def test_rows_of_single_precision_that_depend_on_each_other_measure_no_more_than_their_rank() -> None:
+    # thirds and sevenths are rounded, so that the third row is not quite the sum of both
+    exact = torch.tensor([[1 / 3, 1 / 7, 2 / 3, 0.1], [1 / 7, 1 / 11, 0.2, 1 / 13]], dtype=torch.float64)
+    A = torch.cat([exact, exact.sum(0, keepdim=True)]).float()
+    assert int(torch.linalg.matrix_rank(A.double())) == 3
+    x = random(4)
+    for of_y in (torch.float32, torch.float64):
+        measurement = LinearMeasurement(A, (torch.cat([exact, exact.sum(0, keepdim=True)]) @ x).to(of_y))
+        known = measurement.levels.isfinite()
+        assert int(known.sum()) == 2
+        seen = measurement.operator.coordinates(x[None])
+        torch.testing.assert_close(measurement.known(1)[:, known], seen[:, known], rtol=0, atol=1e-5)
+        # in other units too
+        assert int(measurement.in_units(torch.zeros(4), torch.full((4,), 3.0)).levels.isfinite().sum()) == 2
+    # a third row that is another measurement, a thousandth of the first two, stays one, and so does one in double precision
+    other = A + torch.tensor([[0.0] * 4, [0.0] * 4, [1e-3, 0, 0, -1e-3]])
+    assert int(LinearMeasurement(other, other.double() @ x).levels.isfinite().sum()) == 3
+    assert int(LinearMeasurement(A.double(), A.double() @ x).levels.isfinite().sum()) == 3
+
+
+def test_separable_matrices_of_single_precision_measure_no_more_than_their_rank() -> None:
+    smooth = torch.tensor([[1 / 3, 1 / 7, 1 / 11], [2 / 3, 2 / 7, 2 / 11], [0.1, 0.3, 0.7]], dtype=torch.float32)
+    operator = Separable(smooth, torch.eye(3), (3, 3))
+    assert int((operator.scales > 0).sum()) == 6
+    x = random(1, 3, 3)
+    measurement = LinearMeasurement(operator, operator.apply(x)[0])
+    known = measurement.levels.isfinite()
+    torch.testing.assert_close(measurement.known(1)[:, known], operator.coordinates(x)[:, known], rtol=0, atol=1e-5)
 
 
 def test_measurements_without_noise_may_not_contradict_each_other() -> None:

@@ -1,5 +1,6 @@
 """Contexts: what is known of each row besides, told to the network, against closed forms."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,32 @@ def test_contexts_of_a_model_without_are_refused() -> None:
 def test_contexts_that_cannot_be_used_are_refused(context: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         NCSN(**SMALL | {"training_steps": 1}).fit(white(50, 2), context=context)
+
+
+def test_contexts_far_outside_of_those_of_training_are_said_to_be_so(exact: NCSN) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exact.sample(3, context=[3.0], steps=2)
+    for context, words in (
+        ([40.0], r"the context lies far outside .* 40 standard deviations from the mean .* is a guess"),
+        (np.array([[1.0], [-20.0], [2.0]]), "1 of 3 contexts lie far outside of what training had"),
+    ):
+        with pytest.warns(UserWarning, match=words) as caught:
+            exact.sample(3, context=context, steps=2)
+        assert caught[0].filename == __file__
+    x = np.random.default_rng(0).uniform(size=(20, 4, 4))
+    of_images = NCSN(**SMALL | {"training_steps": 1}).fit(x.mean((1, 2))[:, None], context=x)
+    # grey levels where training had values from 0 to 1
+    with pytest.warns(UserWarning, match=r"those of training had values from 0\.\d+ to 0\.\d+"):
+        of_images.sample(1, context=x[0] * 255, steps=2)
+
+
+def test_what_is_a_context_cannot_be_given_as_a_column() -> None:
+    rows = pd.DataFrame(white(30, 2), columns=["dose", "response"])
+    model = NCSN(**SMALL | {"training_steps": 1}).fit(rows[["response"]], context=rows[["dose"]])
+    for given in ({"dose": 3.0}, rows[["dose"]].iloc[:2]):
+        with pytest.raises(SettingError, match=r"'dose' is a column of the context: give it as context=\{'dose'"):
+            model.sample(2, given=given, context={"dose": 3.0})
 
 
 def test_a_quantity_as_y_is_a_context() -> None:

@@ -1,6 +1,7 @@
 """The model card of a run: README.md with metadata, as model hubs read it."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
@@ -115,7 +116,7 @@ def _use(model: Model) -> str:
     told = ""
     if model.contexts is not None and model.contexts.container.columns is not None:
         names = [str(name) for name in model.contexts.container.columns]
-        told = "".join(f" --given {name}=..." for name in names)
+        told = "".join(f" --given {shlex.quote(f'{name}=...')}" for name in names)
         lines[-1:] = [
             f"given = {{{', '.join(f'{name!r}: ...' for name in names)}}}",
             "samples = model.sample(16, context=given)",

@@ -1,5 +1,6 @@
 """What is done with a run that is trained: samples, filled gaps, a judgement."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from accelerate.utils import gather_object
 
 from ncsn.app.origins import Origin
 from ncsn.app.runs import RunSettings, has_quick_density, known_labels, load_run, without_given
-from ncsn.data import Dialect, Encoding, load, load_mask, save_samples
+from ncsn.data import Dataset, Dialect, Encoding, load, load_mask, save_samples
 from ncsn.data.formats import ending_of, has_labels
 from ncsn.errors import DataError, RunError, SettingError, in_one_line, unknown_name
 from ncsn.evaluation import Evaluation, judge
@@ -114,7 +115,7 @@ def _told(model: Model, given: Any) -> tuple[Any, Any]:
     missing = [name for name in needed if given is None or name not in given]
     if missing:
         raise SettingError(
-            f"the run was trained with --given {' --given '.join(needed)}: give {', '.join(missing)} too"
+            f"the run was trained with --given {' --given '.join(map(shlex.quote, needed))}: give {', '.join(missing)} too"
         )
     if isinstance(given, pd.DataFrame):
         rest = given.drop(columns=needed)
@@ -131,6 +132,22 @@ def beside(contexts: Encoding | None, context: Any, samples: Any) -> Any:
     values: Any = context_values(contexts, context, len(samples))
     told = contexts.container.restore(values.expand(len(samples), -1))
     return pd.concat([told.set_axis(samples.index), samples], axis=1)
+
+
+def _like_the_run(dataset: Dataset, given: Sequence[str] | None, model: Model) -> tuple[Any, Any]:
+    """Return the values of other data than the run's, and their contexts, or None.
+
+    Raises:
+        DataError: A column that is given is missing, or all others are.
+    """
+    if given and isinstance(dataset.values, pd.DataFrame):
+        missing = [name for name in given if name not in dataset.values.columns]
+        if missing:
+            raise DataError(f"{dataset.name} lacks {', '.join(missing)}, which the run was trained given")
+        if len(set(given)) == dataset.values.shape[1]:
+            names = ", ".join(map(str, model.encoding.container.columns))  # type: ignore[arg-type]  # set for a table
+            raise DataError(f"{dataset.name} holds the columns that are given alone, and lacks the others: {names}")
+    return without_given(dataset, given)
 
 
 def _dialect(config: dict[str, Any]) -> Dialect | None:
@@ -174,7 +191,7 @@ def impute_run(
     labels = None if name is None else dataset.labels
     if label is not None:
         labels = np.full(len(dataset.values), model.encoding.label_of(label))
-    values, context = without_given(dataset, None if run is None else run.given)
+    values, context = _like_the_run(dataset, None if run is None else run.given, model)
     known = None if mask is None else load_mask(mask)
     if known is not None:
         # of a colour image one mask serves all channels
@@ -261,7 +278,7 @@ def evaluate_run(
     if data is not None:
         reading = settings.images() | _said(images)
         others = load(data, n=settings.points, seed=settings.seed + 1, label=settings.label, **reading)
-        held_out, held_out_context = without_given(others, settings.given)
+        held_out, held_out_context = _like_the_run(others, settings.given, model)
     if target is not None and target not in [column.name for column in model.encoding.table]:
         raise unknown_name("column", target, [str(column.name) for column in model.encoding.table])
     known = known_labels(settings, dataset, parts)

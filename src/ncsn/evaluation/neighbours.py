@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ncsn.data import Values
-from ncsn.errors import DataError, SettingError
+from ncsn.errors import DataError, check_count
 from ncsn.evaluation.distances import Points, distances, pair
 
 # which neighbour sets the size of a ball
@@ -65,8 +65,7 @@ def ball_radii(points: Points, k: int = _K) -> Points:
         DataError: There are no more than ``k`` rows.
         SettingError: ``k`` is below 1.
     """
-    if k < 1:
-        raise SettingError(f"k must be at least 1, not {k}")
+    check_count("k", k)
     if len(points) <= k:
         raise DataError(f"{len(points)} rows have no {k}th neighbour; give more rows or a smaller k")
     return _neighbour_distances(points, points, k + 1)
@@ -81,7 +80,12 @@ class InBalls(NamedTuple):
 
 
 def in_balls(genuine: Points, radii: Points, made: Points, k: int = _K) -> InBalls:
-    """Return precision, density and coverage of fakes by the balls about real rows, whose radii are those of `ball_radii`."""
+    """Return precision, density and coverage of fakes by the balls about real rows, whose radii are those of `ball_radii`.
+
+    Raises:
+        SettingError: ``k`` is below 1.
+    """
+    check_count("k", k)
     precise = inside = 0
     covered = np.zeros(len(genuine), dtype=bool)
     for block in distances(made, genuine):

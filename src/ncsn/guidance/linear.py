@@ -59,7 +59,8 @@ class LinearMeasurement:
             raise DataError(f"y must have the shape {form}, or {('N', *form)}, not {tuple(self.y.shape)}")
         scales = self.operator.scales
         # no measurement is more exact than its digits
-        digits = self._precision * scales.max()
+        precision = max(self._precision, self.operator.digits)
+        digits = precision * scales.max()
         self.levels = self.operator.levels(self.sigma.clamp(min=digits)).masked_fill(scales == 0, torch.inf)
         looks = self.levels.isfinite()
         z = self.operator.measured(self._rows())
@@ -88,7 +89,7 @@ class LinearMeasurement:
             raise SettingError(
                 f"sigma must be a number or have the shape {A.measured_shape}, not {tuple(self.sigma.shape)}"
             )
-        return Matrix(A.matrix, A.shape, self.sigma) if isinstance(A, Matrix) and self.sigma.ndim else A
+        return Matrix(A.matrix, A.shape, self.sigma, A.digits) if isinstance(A, Matrix) and self.sigma.ndim else A
 
     def _rows(self) -> Tensor:
         """Return y as rows, wide."""
@@ -101,7 +102,8 @@ class LinearMeasurement:
             return
         rows = self._rows()
         off = self.operator.apply(self.operator.points(self._known.nan_to_num())) - rows
-        size = self._size * 1e3 * self._precision
+        # by as much as sums of many numbers of these digits differ
+        size = self._size * 1e3 * max(self._precision, self.operator.digits)
         # what a mask leaves out is no number, or no measurement
         unlike = (off.abs() > size) & exact & self.is_read
         if bool(unlike.any()):
@@ -161,7 +163,9 @@ class LinearMeasurement:
         if torch.equal(places.flatten(), torch.arange(old)) and places.shape == operator.scales.shape:
             return self
         if isinstance(operator, Matrix):
-            return self._by(Matrix(operator.matrix[:, places.flatten()], places.shape), self.y, self.sigma)
+            return self._by(
+                Matrix(operator.matrix[:, places.flatten()], places.shape, digits=operator.digits), self.y, self.sigma
+            )
         if not isinstance(operator, Mask):
             raise SettingError(
                 f"{type(operator).__name__} acts on images with channels first and on rows without constant columns; "

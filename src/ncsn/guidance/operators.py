@@ -21,10 +21,12 @@ class Operator(abc.ABC):
     Attributes:
         scales: The singular value of each coordinate, of the shape of a point, float64; 0 where A does not look.
         measured_shape: The shape of A x of one point.
+        digits: The relative precision of the operator's numbers, below which singular values are next to 0.
     """
 
     scales: Tensor
     measured_shape: tuple[int, ...]
+    digits: float = torch.finfo(torch.float64).eps
 
     @abc.abstractmethod
     def apply(self, x: Tensor) -> Tensor:
@@ -113,14 +115,22 @@ class Matrix(Operator):
         shape: The shape of a point, of D values; ``(D,)`` when None.
         sigma: The standard deviation of the noise of each entry of A x, ``(M,)``, where they differ: A is whitened, and what
             has no noise comes first.
+        digits: The relative precision of the entries; that of their type when None.
 
     Raises:
         DataError: The matrix has no two axes, is not finite, or its columns are not the values of a point.
     """
 
-    def __init__(self, matrix: Tensor, shape: Sequence[int] | None = None, sigma: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        matrix: Tensor,
+        shape: Sequence[int] | None = None,
+        sigma: Tensor | None = None,
+        digits: float | None = None,
+    ) -> None:
         if matrix.ndim != 2 or not matrix.numel() or not bool(matrix.isfinite().all()):
             raise DataError(f"a matrix (M, D) of finite numbers is needed, not one of shape {tuple(matrix.shape)}")
+        self.digits = _digits_of(matrix) if digits is None else digits
         self.matrix = matrix.double()
         self.shape = tuple(matrix.shape[1:]) if shape is None else tuple(shape)
         if math.prod(self.shape) != matrix.shape[1]:
@@ -130,7 +140,7 @@ class Matrix(Operator):
         self.measured_shape = (len(matrix),)
         self._levels: Tensor | None = None
         if sigma is None:
-            vectors, values, told = _singular(self.matrix)
+            vectors, values, told = _singular(self.matrix, self.digits)
         else:
             vectors, values, told = self._whitened(sigma.double())
         self._reflections, self._factor = _reflections(vectors)
@@ -143,10 +153,10 @@ class Matrix(Operator):
         """Return what `_singular` does; what is known without noise is taken off the rest."""
         exact = sigma == 0
         picks = torch.eye(len(sigma), dtype=sigma.dtype)
-        first, values, told = _singular(self.matrix[exact], picks[exact])
+        first, values, told = _singular(self.matrix[exact], self.digits, picks[exact])
         white = self.matrix[~exact] / sigma[~exact, None]
         picked = picks[~exact] / sigma[~exact, None] - white @ first.T @ told
-        rest, precisions, told_of_rest = _singular(white - white @ first.T @ first, picked, white)
+        rest, precisions, told_of_rest = _singular(white - white @ first.T @ first, self.digits, picked, white)
         self._levels = self._padded(torch.cat([torch.zeros_like(values), 1 / precisions]), torch.inf)
         return torch.cat([first, rest]), torch.cat([values, precisions]), torch.cat([told, told_of_rest])
 
@@ -180,7 +190,7 @@ class Matrix(Operator):
 
     def rescaled(self, scale: Tensor) -> Matrix:
         """Return the matrix of values in other units."""
-        return Matrix(self.matrix * scale.expand(self.shape).reshape(-1), self.shape)
+        return Matrix(self.matrix * scale.expand(self.shape).reshape(-1), self.shape, digits=self.digits)
 
 
 class Separable(Operator):
@@ -200,12 +210,13 @@ class Separable(Operator):
             raise DataError(
                 f"matrices of {rows.shape[1]} and {columns.shape[1]} columns do not act on images {tuple(shape)}"
             )
+        self.digits = max(_digits_of(rows), _digits_of(columns))
         self.matrices = rows.double(), columns.double()
         self.measured_shape = (*shape[:-2], len(rows), len(columns))
         parts = [torch.linalg.svd(matrix) for matrix in self.matrices]
         self._left, self._right = [u for u, _, _ in parts], [vh for _, _, vh in parts]
         height, width = (
-            torch.nn.functional.pad(s, (0, matrix.shape[1] - len(s)))
+            torch.nn.functional.pad(s * (s > _least(matrix.norm(), matrix, self.digits)), (0, matrix.shape[1] - len(s)))
             for (_, s, _), matrix in zip(parts, self.matrices, strict=True)
         )
         self.scales = torch.outer(height, width).expand(*shape)
@@ -234,7 +245,9 @@ class Separable(Operator):
         """Return the operator of images in another unit."""
         if bool((scale != scale.flatten()[0]).any()):
             return super().rescaled(scale)
-        return Separable(self.matrices[0] * scale.flatten()[0], self.matrices[1], self.scales.shape)
+        other = Separable(self.matrices[0] * scale.flatten()[0], self.matrices[1], self.scales.shape)
+        other.digits, other.scales = self.digits, self.scales * scale.flatten()[0]
+        return other
 
 
 class Downsampling(Separable):
@@ -258,7 +271,9 @@ class Downsampling(Separable):
             raise SettingError(
                 f"images of {tuple(shape[-2:])} pixels are not made {factor} times smaller: it must divide both"
             )
-        means = [torch.eye(size // factor).repeat_interleave(factor, 1) / factor for size in shape[-2:]]
+        means = [
+            torch.eye(size // factor, dtype=torch.float64).repeat_interleave(factor, 1) / factor for size in shape[-2:]
+        ]
         super().__init__(means[0], means[1], shape)
 
 
@@ -280,17 +295,39 @@ class Blur(Separable):
         super().__init__(kernels[0], kernels[1], shape)
 
 
-def _singular(matrix: Tensor, picks: Tensor | None = None, of: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def _digits_of(matrix: Tensor) -> float:
+    """Return the relative precision of a matrix's entries."""
+    return torch.finfo(matrix.dtype if matrix.is_floating_point() else torch.float64).eps
+
+
+def _least(size: Tensor, matrix: Tensor, digits: float) -> Tensor:
+    """Return the singular value up to which it is next to 0: what the digits of entries, or of the decomposition, may make.
+
+    Rounded entries are a matrix more of at most half of ``digits`` times the size, by whose largest singular value all others
+    move at most (Weyl).
+
+    Args:
+        size: The square root of the sum of the squares of the entries.
+        matrix: ``(M, D)``.
+        digits: The relative precision of its entries.
+    """
+    return size * max(digits, max(matrix.shape) * torch.finfo(torch.float64).eps)
+
+
+def _singular(
+    matrix: Tensor, digits: float, picks: Tensor | None = None, of: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the right singular vectors ``(R, D)``, the singular values and S^-1 U^T picks, up to the rank R.
 
     Args:
         matrix: ``(M, D)``.
+        digits: The relative precision of its entries.
         picks: What makes entries of the matrix's of those of a measurement, ``(M, ...)``; the same ones when None.
         of: A matrix by whose size what is next to 0 is told; the matrix itself when None.
     """
     u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
     size = torch.linalg.matrix_norm(matrix if of is None else of)
-    rank = int((s > size * max(matrix.shape) * torch.finfo(s.dtype).eps).sum())
+    rank = int((s > _least(size, matrix, digits)).sum())
     told = (u[:, :rank] / s[:rank]).T
     return vh[:rank], s[:rank], told if picks is None else told @ picks
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from ncsn.data import as_float64
 from ncsn.errors import DataError, RunError, SettingError, check_count
 from ncsn.estimator import NCSN
-from ncsn.files import read_json, write_bytes
+from ncsn.files import read_json
 from ncsn.inference.network import ObservationFactory
 from ncsn.inference.plain_priors import prior_from_plain, prior_to_plain
 from ncsn.inference.prior import AnyPrior, Prior
@@ -23,6 +22,7 @@ from ncsn.inference.sets import n_summaries, scale_of, told_of_sets
 from ncsn.inference.several import given_several
 from ncsn.inference.simulation import Simulator, bars, check_finite
 from ncsn.model import Model
+from ncsn.model.checks import kept_of
 from ncsn.randomness import global_draws, seed_of, seeded
 from ncsn.training import Progress
 
@@ -170,15 +170,13 @@ class Posterior:
             RunError: The folder cannot be written, or the network is code without an import path.
         """
         self._check_fitted()
-        self.estimator.save(folder)
         entry = {
             "prior": prior_to_plain(self.prior),
             "shape": list(self.shape_),
             "exchangeable": self.exchangeable,
             "scale": None if self._scale is None else self._scale.tolist(),
         }
-        path = Path(folder) / "config.json"
-        write_bytes(path, json.dumps(read_json(path) | {"posterior": entry}, indent=1).encode())
+        self.model_.save(folder, kept_of(self.estimator), {"posterior": entry})
 
     @classmethod
     def load(

@@ -66,6 +66,13 @@ class ConditionalModel(FlowModel):
     def _given(self, given: Any, n: int, asked: dict[str, Any], **how: Any) -> Tensor:
         """Return values of ``n`` samples given some columns, once nothing is asked that has no part in that."""
         self._check_conditional("some columns", asked)
+        known = None if self.contexts is None else self.contexts.container.columns
+        named = [] if known is None else [name for name in getattr(given, "keys", list)() if name in known]
+        if named:
+            raise SettingError(
+                f"{named[0]!r} is a column of the context: give it as context={{{named[0]!r}: ...}}, and as given what the model "
+                "draws"
+            )
         return self._drawn(*values_given(self.encoding, given, n), complete=False, **how)
 
     def _measured(
@@ -82,7 +89,7 @@ class ConditionalModel(FlowModel):
         """Return values of ``n`` samples given a measurement, once nothing is asked that has no part in that."""
         self._check_conditional("a measurement", asked)
         of_rows = measurement_of_rows(self.encoding, measurement)
-        told = self.told(self.encoding.codes(label, n), n, context=context)
+        told = self.told_of(label, context, n)
         rows = sample_posterior(self.score_model, of_rows, self._levels(steps), n, condition=told, **how)
         return self.encoding.data_values(rows)
 
@@ -105,5 +112,5 @@ class ConditionalModel(FlowModel):
     ) -> Tensor:
         """Return values of the data, the unknown ones drawn; `draw_given` has the other arguments."""
         sigmas = self._levels(steps)
-        told = self.told(self.encoding.codes(label, len(values)), len(values), context=context)
+        told = self.told_of(label, context, len(values))
         return draw_given(self.score_model, self.encoding, values, known, sigmas, condition=told, **how)

@@ -17,7 +17,11 @@ from ncsn.data.columns import WithGaps
 from ncsn.data.frames import as_pandas
 from ncsn.data.labels import is_continuous
 from ncsn.data.streams import Stream, as_data
-from ncsn.errors import DataError, SettingError, unknown_name
+from ncsn.errors import DataError, SettingError, unknown_name, warn
+
+FAR = 10.0
+"""Standard deviations from the mean of training's contexts beyond which, by Chebyshev's inequality, a hundredth of them lie at
+most."""
 
 
 def context_of(y: Any, context: Any) -> tuple[Any, Any]:
@@ -69,7 +73,28 @@ def context_rows(encoding: Encoding | None, context: Any, n: int) -> Tensor | No
     Arguments and errors are those of `context_values`.
     """
     values = context_values(encoding, context, n)
-    return None if values is None or encoding is None else encoding.rows(values).float().expand(n, *encoding.shape)
+    if values is None or encoding is None:
+        return None
+    rows = encoding.rows(values).float()
+    _say_if_far(encoding, values, rows)
+    return rows.expand(n, *encoding.shape)
+
+
+def _say_if_far(encoding: Encoding, values: Tensor, rows: Tensor) -> None:
+    """Warn of contexts far outside of what training had, where a network answers all the same."""
+    if encoding.images is not None:
+        if encoding.value_range is None:
+            return
+        low, high = encoding.value_range
+        far = ((values < 2 * low - high) | (values > 2 * high - low)).flatten(1).any(1)
+        where = f"those of training had values from {low:g} to {high:g}"
+    else:
+        spread = rows.abs().nan_to_num()
+        far, worst = (spread > FAR).any(1), int(spread.amax(0).argmax())
+        where = f"its encoding lies {float(spread[:, worst].max()):.0f} standard deviations from the mean of training's"
+    if bool(far.any()):
+        which = "the context lies" if len(far) == 1 else f"{int(far.sum())} of {len(far)} contexts lie"
+        warn(f"{which} far outside of what training had ({where}): what is drawn or said given that is a guess")
 
 
 def context_values(encoding: Encoding | None, context: Any, n: int | None) -> Tensor | None:

@@ -94,6 +94,15 @@ class Fitted:
         said = {"label": codes, "context": told}
         return {name: each.to(where or self.device) for name, each in said.items() if each is not None} or None
 
+    def told_of(self, label: Any, context: Any, n: int) -> dict[str, Tensor] | None:
+        """Return what the score model is told of ``n`` rows of a class and a context, as `Model.sample` takes them.
+
+        Raises:
+            DataError: A context is not like those that were fitted.
+            SettingError: The label is unknown, there are no classes or no contexts, or too many or too few.
+        """
+        return self.told(self.encoding.codes(label, n), n, context=context)
+
     def mean_given(self, model: ScoreModel, sigma: float, told: Mapping[str, Any]) -> Tensor:
         """Return the mean of the rows given what the score model is told of each, ``(N, *shape)``, by the score at a large level.
 

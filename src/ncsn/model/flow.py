@@ -187,7 +187,7 @@ class FlowModel(Fitted):
         self.check_gives_score("latents")
         rows = self.rows(X)
         ends = self.lowest, self.plan.sigma_max
-        told = self.told(self.encoding.codes(label, len(rows)), len(rows), context=context)
+        told = self.told_of(label, context, len(rows))
         return carry(self.score_model, rows, *ends, condition=told, **options)
 
     def decode(self, latents: Tensor, *, label: Any = None, context: Any = None, **options: Any) -> Any:
@@ -198,7 +198,7 @@ class FlowModel(Fitted):
                 f"latents of shape {tuple(latents.shape[1:])} given; those of the model have {self.encoding.shape}"
             )
         ends = self.plan.sigma_max, self.lowest
-        told = self.told(self.encoding.codes(label, len(latents)), len(latents), context=context)
+        told = self.told_of(label, context, len(latents))
         return self.encoding.decode(carry(self.score_model, self._cast(latents), *ends, condition=told, **options))
 
     def interpolate(self, a: Any, b: Any, n: int = 8, *, label: Any = None, context: Any = None, **options: Any) -> Any:
@@ -223,7 +223,7 @@ class FlowModel(Fitted):
         check_count("n", n, least=2)
         first, last = (self.encode(rows, label=label, context=context, **options) for rows in (a, b))
         way = slerp(first, last, torch.linspace(0, 1, n))
-        told = self.told(self.encoding.codes(label, len(way)), len(way), context=context)
+        told = self.told_of(label, context, len(way))
         each = torch.arange(len(way)).repeat_interleave(n)
         told = condition_rows(told, len(way), each)
         ends = self.plan.sigma_max, self.lowest

@@ -249,7 +249,7 @@ class Model(ConditionalModel):
             raise SettingError(f"sigma must be positive and finite, not {sigma}")
         values = self.encoding.values(X)
         rows = self._cast(self.encoding.rows(values))
-        condition = self.told(self.encoding.codes(label, len(rows)), len(rows), context=context)
+        condition = self.told_of(label, context, len(rows))
         with torch.no_grad(), evaluation_mode(self.score_model):
             scores = evaluate(self.score_model, rows, rows.new_tensor(float(sigma)), condition)
         wrong = ~scores.flatten(1).isfinite().all(1)

@@ -1,13 +1,12 @@
 """Networks and score models of the user's own: whether they can be trained and keep their contract."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ncsn.errors import SettingError, SettingWarning
+from ncsn.errors import SettingError, warn
 from ncsn.networks.preconditioning import PreconditionedScore
 
 
@@ -58,9 +57,7 @@ def check_call(network: nn.Module, rows: Tensor, condition: Mapping[str, Tensor]
 def say_what_is_trained(score_net: nn.Module) -> None:
     """Say that a network is taken for a score where nothing declares it one."""
     if not isinstance(score_net, PreconditionedScore):
-        warnings.warn(
+        warn(
             f"score_net={type(score_net).__name__}(...) is trained as the score s(x, sigma) itself; for a network "
-            "F(x, c_noise) that the method preconditions, give NCSN(network=...)",
-            SettingWarning,
-            stacklevel=3,
+            "F(x, c_noise) that the method preconditions, give NCSN(network=...)"
         )

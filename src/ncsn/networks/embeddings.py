@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.errors import SettingError
-from ncsn.score import NO_LABEL
+from ncsn.score import NO_LABEL, is_no_context
 
 
 class SinusoidalPositionEmbeddings(nn.Module):
@@ -83,7 +83,7 @@ class ContextEmbedding(nn.Module):
             shape = ", ".join(map(str, self.shape))
             raise SettingError(f"contexts must have the shape (N, {shape}), not {tuple(context.shape)}")
         context = context.to(self.nothing)
-        unknown = context.flatten(1).isnan().any(1)
+        unknown = is_no_context(context)
         # without the NaN, which would reach the gradients
         known = context.masked_fill(unknown.reshape(-1, *[1] * len(self.shape)), 0)
         return torch.where(unknown[:, None], self.nothing, self.encoded(known))
