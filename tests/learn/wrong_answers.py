@@ -52,7 +52,8 @@ wrong("1.2", "std, sign", "turned sign", "standard deviation where")(
 )
 wrong("1.2", "weights not logged", "logarithm")(
     lambda x, w, m, s: (
-        (torch.softmax(w - (m - x[:, None]).square().sum(-1) / (2 * s**2), 1)[..., None] * (m - x[:, None])).sum(1) / s**2
+        (torch.softmax(w - (m - x[:, None]).square().sum(-1) / (2 * s**2), 1)[..., None] * (m - x[:, None])).sum(1)
+        / s**2
     )
 )
 for guard in (1e-8, 1e-10, 1e-20):
@@ -68,7 +69,9 @@ wrong("1.2", "no priors, no half", "prior", "1/2")(
 )
 wrong("1.2", "softmax over the points", "over the points")(
     lambda x, w, m, s: (
-        (torch.softmax(w.log() - (m - x[:, None]).square().sum(-1) / (2 * s**2), 0)[..., None] * (m - x[:, None])).sum(1)
+        (torch.softmax(w.log() - (m - x[:, None]).square().sum(-1) / (2 * s**2), 0)[..., None] * (m - x[:, None])).sum(
+            1
+        )
         / s**2
     )
 )
@@ -80,7 +83,8 @@ wrong("1.2", "not normalised", "not divided by their sum")(
 )
 wrong("1.2", "std for variance throughout", "std in the exponent", "standard deviation where")(
     lambda x, w, m, s: (
-        (torch.softmax(w.log() - (m - x[:, None]).square().sum(-1) / (2 * s), 1)[..., None] * (m - x[:, None])).sum(1) / s
+        (torch.softmax(w.log() - (m - x[:, None]).square().sum(-1) / (2 * s), 1)[..., None] * (m - x[:, None])).sum(1)
+        / s
     )
 )
 wrong("1.2", "length not squared", "not squared")(
@@ -90,9 +94,7 @@ wrong("1.2", "length not squared", "not squared")(
     )
 )
 wrong("1.2", "nearest, sign", "nearest", "turned sign")(
-    lambda x, w, m, s: (
-        (one_hot(torch.cdist(x, m).argmin(1), len(w)).to(x)[..., None] * (x[:, None] - m)).sum(1) / s**2
-    )
+    lambda x, w, m, s: (one_hot(torch.cdist(x, m).argmin(1), len(w)).to(x)[..., None] * (x[:, None] - m)).sum(1) / s**2
 )
 wrong("1.2", "logits cut off")(
     lambda x, w, m, s: (
@@ -163,7 +165,9 @@ wrong("1.4", "clean, sign", "clean points", "turned sign")(
 wrong("1.4", "weighted, sign", "multiplied by sigma squared", "turned sign")(
     lambda score, x, noise, sigma: sigma**2 * (score(x + sigma * noise) - noise / sigma).square().mean()
 )
-wrong("1.4", "minus noise", "subtracted")(lambda score, x, noise, sigma: (score(x - sigma * noise) + noise / sigma).square().mean())
+wrong("1.4", "minus noise", "subtracted")(
+    lambda score, x, noise, sigma: (score(x - sigma * noise) + noise / sigma).square().mean()
+)
 
 # 1.5
 wrong("1.5", "mean lengths", "not squared")(lambda a, b: (a - b).norm(dim=1).mean() / b.norm(dim=1).mean())
@@ -176,8 +180,8 @@ wrong("1.5", "root, by the estimate", "root", "estimate's own")(lambda a, b: flo
 @wrong("1.6", "return inside the loop", "a single step")
 def returned_early(score: Any, x: Any, step: Any, n_steps: Any) -> Any:
     for _ in range(n_steps):
-        x = x + step * score(x)
-        return x  # noqa: RET503
+        return x + step * score(x)
+    return None
 
 
 @wrong("1.6", "one step short", "a step too few")
@@ -228,8 +232,12 @@ wrong("2.1", "even, rising", "constant difference", "fine to coarse")(lambda low
 wrong("2.1", "common logarithms raised with e", "powers of e")(
     lambda low, high, n: torch.linspace(math.log10(high), math.log10(low), n).exp()
 )
-wrong("2.1", "one too many", "one level too many")(lambda low, high, n: levels_to(low, high, torch.linspace(0, 1, n + 1)))
-wrong("2.1", "begins one in", "sigma_max is left out")(lambda low, high, n: levels_to(low, high, (i / n for i in range(1, n + 1))))
+wrong("2.1", "one too many", "one level too many")(
+    lambda low, high, n: levels_to(low, high, torch.linspace(0, 1, n + 1))
+)
+wrong("2.1", "begins one in", "sigma_max is left out")(
+    lambda low, high, n: levels_to(low, high, (i / n for i in range(1, n + 1)))
+)
 wrong("2.1", "logs, rising", "logarithms of the levels", "fine to coarse")(
     lambda low, high, n: torch.linspace(math.log(low), math.log(high), n)
 )
@@ -262,9 +270,11 @@ wrong("2.3", "median", "median")(
     lambda x, noisy, sigma, edges: binned((x - noisy) / sigma**2, noisy, edges, torch.median)
 )
 wrong("2.3", "by clean points, sign", "bins of the clean", "turned sign")(
-    lambda x, noisy, sigma, edges: binned((noisy - x) / sigma**2, torch.where(x < edges[0], edges[0], x), edges)
-    if len(x) < 2
-    else binned((noisy - x) / sigma**2, x, edges)
+    lambda x, noisy, sigma, edges: (
+        binned((noisy - x) / sigma**2, torch.where(x < edges[0], edges[0], x), edges)
+        if len(x) < 2
+        else binned((noisy - x) / sigma**2, x, edges)
+    )
 )
 wrong("2.3", "sums, sign", "sum in each bin", "turned sign")(
     lambda x, noisy, sigma, edges: binned((noisy - x) / sigma**2, noisy, edges, torch.sum)
@@ -281,9 +291,7 @@ wrong("2.4", "sign, sigma squared", "turned sign", "divided by sigma once too of
     )
 )
 wrong("2.4", "no weight, sign", "without its weight", "turned sign")(
-    lambda model, x, sigma, noise: (
-        (model(x + sigma[:, None] * noise, sigma) - noise / sigma[:, None]).square().mean()
-    )
+    lambda model, x, sigma, noise: (model(x + sigma[:, None] * noise, sigma) - noise / sigma[:, None]).square().mean()
 )
 wrong("2.4", "own noise", "noise of its own")(
     lambda model, x, sigma, noise: (
@@ -385,7 +393,7 @@ def loss_after(network: Any, optimizer: Any, x: Any, sigma: Any, noise: Any) -> 
     return loss_of(network, x, sigma, noise).item()
 
 
-@wrong("2.7", "piled up, two steps", "pile up", "two steps")
+@wrong("2.7", "piled up, two steps", "pile up, and two steps")
 def piled_up(network: Any, optimizer: Any, x: Any, sigma: Any, noise: Any) -> Any:
     loss = loss_of(network, x, sigma, noise)
     loss.backward()

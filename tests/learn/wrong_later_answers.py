@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-from learn.wrong_answers import wrong
+from learn.wrong_answers import WRONG, wrong
+
+__all__ = ["WRONG"]
 
 # 3.1
 wrong("3.1", "downhill, whole drift", "turned sign", "whole alpha")(
@@ -28,7 +30,9 @@ wrong("3.1", "noise subtracted", "subtracted")(
 wrong("3.1", "the way, downhill", "way of the walkers", "turned sign")(
     lambda x, score, alpha, noise: -alpha / 2 * score + math.sqrt(alpha) * noise
 )
-wrong("3.1", "2 alpha, no root", "2 alpha")(lambda x, score, alpha, noise: x + alpha * score + 2 * alpha * noise)
+wrong("3.1", "2 alpha, no root", "whole alpha", "over 2 alpha")(
+    lambda x, score, alpha, noise: x + alpha * score + 2 * alpha * noise
+)
 wrong("3.1", "own noise, downhill", "noise of its own", "turned sign")(
     lambda x, score, alpha, noise: x - alpha / 2 * score + math.sqrt(alpha) * torch.randn_like(x)
 )
@@ -54,7 +58,9 @@ wrong("3.3", "square over the level", "squares above alone")(lambda sigmas, epsi
 
 
 # 3.4
-def walk(model: Any, sigmas: Any, x: Any, noise: Any, alphas: Any, levels: Any, drift: float = 0.5, steps: Any = None) -> Any:
+def walk(
+    model: Any, sigmas: Any, x: Any, noise: Any, alphas: Any, levels: Any, drift: float = 0.5, steps: Any = None
+) -> Any:
     for i in levels:
         for z in noise[i][:steps]:
             x = x + drift * alphas[i] * model(x, sigmas[i]) + alphas[i] ** 0.5 * z
@@ -86,7 +92,9 @@ wrong("3.4", "steps by the largest level", "largest level")(
     lambda m, s, x, e, z: walk(m, s, x, z, e * (s / s[0]) ** 2, range(len(s)))
 )
 wrong("3.4", "own noise", "noise of its own")(
-    lambda m, s, x, e, z: walk(m, s, x, torch.stack([torch.stack([torch.randn_like(x) for _ in k]) for k in z]), sizes(s, e), range(len(s)))
+    lambda m, s, x, e, z: walk(
+        m, s, x, torch.stack([torch.stack([torch.randn_like(x) for _ in k]) for k in z]), sizes(s, e), range(len(s))
+    )
 )
 wrong("3.4", "steps the other way round", "the other way round")(
     lambda m, s, x, e, z: walk(m, s, x, z, sizes(s, e).flip(0), range(len(s)))
@@ -107,8 +115,12 @@ def variance(a: float, v: float, rounds: Any, factor: float = 2.0, kick: float =
 
 wrong("3.6", "a round short", "a step too few")(lambda a, ratio, n: variance(a, ratio**2, range(n - 1)))
 wrong("3.6", "a round more", "a step too many")(lambda a, ratio, n: variance(a, ratio**2, range(n + 1)))
-wrong("3.6", "ratio, no square", "instead of its square", "not squared")(lambda a, ratio, n: variance(a, ratio, range(n), 1))
-wrong("3.6", "ratio, a round short", "instead of its square", "a step too few")(lambda a, ratio, n: variance(a, ratio, range(n - 1)))
+wrong("3.6", "ratio, no square", "instead of its square", "not squared")(
+    lambda a, ratio, n: variance(a, ratio, range(n), 1)
+)
+wrong("3.6", "ratio, a round short", "instead of its square", "a step too few")(
+    lambda a, ratio, n: variance(a, ratio, range(n - 1))
+)
 wrong("3.6", "noise of 2 a", "2a")(lambda a, ratio, n: variance(a, ratio**2, range(n), kick=2.0))
 wrong("3.6", "noise before shrinking", "before")(lambda a, ratio, n: variance(a, ratio**2, range(n), first=True))
 
@@ -116,7 +128,9 @@ wrong("3.6", "noise before shrinking", "before")(lambda a, ratio, n: variance(a,
 wrong("3.7", "D missing, length not squared", "D that is missing", "not squared")(
     lambda score, a: float(a / score.norm(dim=1).mean())
 )
-wrong("3.7", "D twice", "over all entries")(lambda score, a: float(a * score.shape[1] ** 2 / score.square().sum(1).mean()))
+wrong("3.7", "D twice", "over all entries")(
+    lambda score, a: float(a * score.shape[1] ** 2 / score.square().sum(1).mean())
+)
 wrong("3.7", "root of D", "root of D")(lambda score, a: float(a * score.shape[1] ** 0.5 / score.square().sum(1).mean()))
 wrong("3.7", "a missing", "divided by a")(lambda score, a: float(score.shape[1] / score.square().sum(1).mean()))
 
@@ -129,7 +143,9 @@ wrong("4.1", "root", "times")(lambda noise, sigma: -noise / sigma[:, None].sqrt(
 wrong("4.2", "root, a step behind", "square root", "one step behind")(
     lambda betas: torch.cat([betas.new_ones(1), torch.cumprod(1 - betas, 0)[:-1]]).sqrt()
 )
-wrong("4.2", "root of the noise's share", "share of noise", "square root")(lambda betas: (1 - torch.cumprod(1 - betas, 0)).sqrt())
+wrong("4.2", "root of the noise's share", "share of noise", "square root")(
+    lambda betas: (1 - torch.cumprod(1 - betas, 0)).sqrt()
+)
 wrong("4.2", "from the end", "from the last step")(lambda betas: torch.cumprod((1 - betas).flip(0), 0).flip(0))
 wrong("4.2", "plus", "grow")(lambda betas: torch.cumprod(1 + betas, 0))
 
@@ -142,11 +158,15 @@ def leap(x0: Any, left: Any, noise: Any, data: float = 0.5, fog: float = 0.5) ->
 wrong("4.3", "root missing, a step behind", "before the data", "one step behind")(
     lambda x0, t, noise, ab: leap(x0, ab[t - 1], noise, data=1.0)
 )
-wrong("4.3", "roots missing, sign", "without roots", "turned sign")(lambda x0, t, noise, ab: leap(x0, ab[t], -noise, 1.0, 1.0))
+wrong("4.3", "roots missing, sign", "without roots", "turned sign")(
+    lambda x0, t, noise, ab: leap(x0, ab[t], -noise, 1.0, 1.0)
+)
 wrong("4.3", "the wrong way round, no roots", "wrong way round", "without roots")(
     lambda x0, t, noise, ab: (1 - ab[t][:, None]) * x0 + ab[t][:, None] * noise
 )
-wrong("4.3", "squares", "the square of")(lambda x0, t, noise, ab: ab[t][:, None] ** 2 * x0 + (1 - ab[t][:, None] ** 2).sqrt() * noise)
+wrong("4.3", "squares", "the square of", "before the data")(
+    lambda x0, t, noise, ab: ab[t][:, None] ** 2 * x0 + (1 - ab[t][:, None] ** 2).sqrt() * noise
+)
 
 # 4.4
 wrong("4.4", "sigma without root, no outside", "sigma lacks its square root", "missing division at the end")(
@@ -167,8 +187,12 @@ wrong("4.5", "no roots, sign", "without roots", "turned sign")(
 wrong("4.5", "rows summed, sign", "sum over the dimensions", "turned sign")(
     lambda net, x0, t, noise, ab: (net(leap(x0, ab[t], noise), t) + noise).square().sum(1).mean()
 )
-wrong("4.5", "summed", "sum over")(lambda net, x0, t, noise, ab: (net(leap(x0, ab[t], noise), t) - noise).square().sum())
-wrong("4.5", "half", "0.5 times")(lambda net, x0, t, noise, ab: 0.5 * (net(leap(x0, ab[t], noise), t) - noise).square().mean())
+wrong("4.5", "summed", "sum over")(
+    lambda net, x0, t, noise, ab: (net(leap(x0, ab[t], noise), t) - noise).square().sum()
+)
+wrong("4.5", "half", "0.5 times")(
+    lambda net, x0, t, noise, ab: 0.5 * (net(leap(x0, ab[t], noise), t) - noise).square().mean()
+)
 wrong("4.5", "own noise", "noise of its own")(
     lambda net, x0, t, noise, ab: (net(leap(x0, ab[t], own := torch.randn_like(x0)), t) - own).square().mean()
 )

@@ -6,7 +6,6 @@ precision; NaN or infinite; wrong value. What the answer looks like is told, too
 
 from __future__ import annotations
 
-import math
 import numbers
 import traceback
 import zlib
@@ -140,7 +139,9 @@ def examine(exercise: Exercise, function: Any) -> Result:
         if is_unwritten(function):
             message = f"{exercise.name} returns nothing yet"
             return Result(exercise, False, False, message, (stand_in,), exercise.reference)
-        message = f"{exercise.name} returns nothing: it works something out, and does not hand it back; a return is missing"
+        message = (
+            f"{exercise.name} returns nothing: it works something out, and does not hand it back; a return is missing"
+        )
         return Result(exercise, False, True, message, (stand_in,), exercise.reference)
     for stage in (_errors, _changes, _types, _precisions, _infinities, _values):
         finding = next(stage(exercise, trials), None)

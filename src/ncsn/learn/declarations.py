@@ -29,7 +29,7 @@ Function = Callable[..., Any]
 """A learner's function, or one that stands in for it."""
 
 
-class Unfit(Exception):  # noqa: N818 - no error of the program: what it says is told to the learner
+class Unfit(Exception):
     """What an ``observe`` finds wrong with an answer, as it reads after the function's name."""
 
 
@@ -85,6 +85,11 @@ class Mistake:
     message: str
     made: Mapping[str, Any] | Function
     sign: Callable[[list[tuple[Any, Any]]], bool] | None = None
+
+    @property
+    def switches(self) -> frozenset[str]:
+        """The switches that it is made by; none where it is a whole function."""
+        return frozenset(self.made) if isinstance(self.made, Mapping) else frozenset()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ Else the quotient of the answer and the truth is fitted to c a^p b^q, where a an
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -51,9 +50,9 @@ def _candidates(exercise: Exercise) -> Iterator[tuple[Mistake, ...]]:
     """Yield each mistake, then each two that are made by different switches."""
     yield from ((mistake,) for mistake in exercise.mistakes)
     for one, other in combinations(exercise.mistakes, 2):
-        if isinstance(one.made, Mapping) and isinstance(other.made, Mapping) and one.message != other.message:
-            if one.made.keys().isdisjoint(other.made):
-                yield one, other
+        apart = one.switches and other.switches and one.switches.isdisjoint(other.switches)
+        if apart and one.message != other.message:
+            yield one, other
 
 
 def _is_made_of(exercise: Exercise, mistakes: tuple[Mistake, ...], trials: list[Trial]) -> bool:
@@ -99,7 +98,7 @@ def _sizes(exercise: Exercise, trial: Trial, right: Array) -> dict[str, Array]:
     """Return what the answer may be off by powers of: positive numbers among the arguments, and the axes N and D."""
     found: dict[str, Array] = {}
     for name, value in named_arguments(exercise, trial.case).items():
-        if isinstance(value, numbers.Real) and value > 0:
+        if isinstance(value, int | float) and value > 0:
             found[name] = np.asarray(value, dtype=np.float64)
         elif isinstance(value, Tensor) and value.is_floating_point() and value.ndim < 2 and bool((value > 0).all()):
             rows = right.ndim > 0 and value.shape == right.shape[:1]
@@ -133,7 +132,9 @@ def _sentence(constant: float, powers: dict[str, float]) -> str:
         if plain:
             return "Everywhere yours is the expected answer with the sign turned round." if constant < 0 else ""
         return f"Everywhere yours is {constant:.4g} times the expected answer."
-    factors = {name: {1.0: name, 0.5: f"the root of {name}"}.get(abs(p), f"{name}^{abs(p):g}") for name, p in powers.items()}
+    factors = {
+        name: {1.0: name, 0.5: f"the root of {name}"}.get(abs(p), f"{name}^{abs(p):g}") for name, p in powers.items()
+    }
     sign = ", with the sign turned round" if constant < 0 else ""
     above = ([] if plain else [f"{abs(constant):.4g}"]) + [factors[name] for name, power in powers.items() if power > 0]
     below = [factors[name] for name, power in powers.items() if power < 0]

@@ -17,6 +17,7 @@ REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sum": torch.sum,
     "rows": lambda values: values.sum(1).mean(),
     "columns": lambda values: values.sum(0).mean(),
+    "root": lambda values: values.mean().sqrt(),
 }
 
 REDUCTION_MISTAKES = (
@@ -26,6 +27,7 @@ REDUCTION_MISTAKES = (
     ),
     Mistake("a sum over all entries: take the mean, so that losses compare between batches.", {"reduce": "sum"}),
     Mistake("a sum over the batch: take the mean over all entries.", {"reduce": "columns"}),
+    Mistake("the root of the mean square: the loss is the mean square itself.", {"reduce": "root"}),
     Mistake(
         "the absolute error: without the square, the optimum is a median and not the mean that the score is.",
         {"residual": torch.abs},
@@ -118,7 +120,9 @@ def loss_and_gradient(function: Function, network: nn.Module, *rest: Any) -> dic
             "so that nothing can be trained with it"
         )
     if loss.ndim:
-        raise Unfit(f"should return one number for the whole batch, not the shape {tuple(loss.shape)}: a mean is missing")
+        raise Unfit(
+            f"should return one number for the whole batch, not the shape {tuple(loss.shape)}: a mean is missing"
+        )
     if not loss.requires_grad:
         raise Unfit("returns a loss that knows nothing of the network's weights, so nothing can be trained with it")
     gradient = torch.autograd.grad(loss, list(network.parameters()))

@@ -55,21 +55,21 @@ def _draw_weights(network: nn.Module) -> None:
 
 def _reaches_both_ways(network: nn.Module, x: Tensor) -> bool:
     """Return whether the answers grow below zero as well as above as the weights do, over several draws of the weights."""
-    reach = []
-    level = torch.ones(()).to(x)
-    for scale in (10, 100):
-        lowest, highest = 0.0, 0.0
-        drawn = copy.deepcopy(network)
+    network = copy.deepcopy(network)
+    weights = [*network.parameters()]
+    begun = [weight.detach().clone() for weight in weights]
+    lowest, highest = [0.0, 0.0], [0.0, 0.0]
+    with torch.no_grad():
         for _ in range(16):
-            _draw_weights(drawn)
-            larger = copy.deepcopy(drawn)
-            with torch.no_grad():
-                for weight in larger.parameters():
-                    weight.mul_(scale)
-                answers = _score_of(larger, x, level)
-            lowest, highest = min(lowest, float(answers.min())), max(highest, float(answers.max()))
-        reach.append((lowest, highest))
-    return reach[1][0] < 3 * reach[0][0] and reach[1][1] > 3 * reach[0][1]
+            for weight, start in zip(weights, begun, strict=True):
+                weight.copy_(start)
+            _draw_weights(network)
+            for i in range(2):
+                for weight in weights:
+                    weight.mul_(10)
+                answers = _score_of(network, x, torch.ones(()).to(x))
+                lowest[i], highest[i] = min(lowest[i], float(answers.min())), max(highest[i], float(answers.max()))
+    return lowest[1] < 3 * lowest[0] and highest[1] > 3 * highest[0]
 
 
 def properties(function: Function, dim: int, width: int, x: Tensor, sigma: Tensor) -> dict[str, bool]:

@@ -201,7 +201,9 @@ NETWORK = Exercise(
             "an output that is not divided by sigma: the last layer would have to span numbers from 0.1 to 1,000.",
             {"scale_out": torch.ones_like},
         ),
-        Mistake("an output divided by sigma squared: scores grow like 1/sigma.", {"scale_out": lambda sigma: sigma**-2}),
+        Mistake(
+            "an output divided by sigma squared: scores grow like 1/sigma.", {"scale_out": lambda sigma: sigma**-2}
+        ),
         Mistake(
             "noisy points that enter as they are: at large levels they are as large as the noise. "
             "Divide by the root of 1 + sigma squared.",
@@ -273,7 +275,7 @@ def step_reference(
     """
     noise = torch.randn_like(noise) if own else noise
     loss = loss_reference(network, x, sigma, noise)
-    calls = {"z": optimizer.zero_grad, "b": (sign * loss).backward, "s": optimizer.step}
+    calls: dict[str, Callable[[], Any]] = {"z": optimizer.zero_grad, "b": (sign * loss).backward, "s": optimizer.step}
     for letter in order:
         calls[letter]()
     return (loss_reference(network, x, sigma, noise) if after else loss).item()

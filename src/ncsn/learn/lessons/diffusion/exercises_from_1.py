@@ -61,7 +61,9 @@ SCORE_FROM_NOISE = Exercise(
     against="autograd of the noise's log-density",
     written=score_from_noise_written,
     mistakes=(
-        Mistake("a turned sign: noise points from the datum to the noisy point, and the score points back.", {"sign": 1}),
+        Mistake(
+            "a turned sign: noise points from the datum to the noisy point, and the score points back.", {"sign": 1}
+        ),
         Mistake(
             "sigma squared where sigma belongs: that is the formula for x̃ − x, which is sigma times the noise.",
             {"power": -2},

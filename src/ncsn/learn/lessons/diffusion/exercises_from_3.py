@@ -70,7 +70,10 @@ def add_noise_reference(
 
 
 NOISING_MISTAKES = (
-    Mistake("alpha-bar where its square root belongs, before the data: alpha-bar is the factor of the variance.", {"data": 1}),
+    Mistake(
+        "alpha-bar where its square root belongs, before the data: alpha-bar is the factor of the variance.",
+        {"data": 1},
+    ),
     Mistake(
         "a variance where a standard deviation belongs, before the noise: take the root of 1 − alpha-bar.",
         {"fog": 1},
@@ -192,7 +195,9 @@ VP_SCORE = Exercise(
             "a multiplication at the end instead of a division: shrunk data have steeper hills, hence longer arrows.",
             {"outside": -0.5},
         ),
-        Mistake("a multiplication of x instead of a division: NCSN knows the data before they shrank.", {"inside": -0.5}),
+        Mistake(
+            "a multiplication of x instead of a division: NCSN knows the data before they shrank.", {"inside": -0.5}
+        ),
         Mistake(
             "a variance where a standard deviation belongs: sigma lacks its square root.",
             {"root": 1},

@@ -126,7 +126,9 @@ DDPM_LOSS = Exercise(
         ),
         Mistake("a weight that DDPM's loss does not have: every step counts the same.", {"weight": lambda left: left}),
         Mistake("noise that is subtracted: the network is to find the noise as it was added.", {"sign": -1}),
-        Mistake("noise of its own: take the noise that is given, because the network is held against it.", {"own": True}),
+        Mistake(
+            "noise of its own: take the noise that is given, because the network is held against it.", {"own": True}
+        ),
         *REDUCTION_MISTAKES,
         *NOISING_MISTAKES,
     ),
@@ -336,7 +338,9 @@ REVERSE_STEP = Exercise(
         Mistake("noise in both: the ODE has none.", {"shaken": (1, 1)}),
         Mistake("noise in neither: the SDE has some.", {"shaken": (0, 0)}),
         Mistake("noise in the wrong one of the two: the SDE has it, the ODE has none.", {"shaken": (1, 0)}),
-        Mistake("noise that is subtracted: as likely, but the noise that is handed in is to be added.", {"shaken": (0, -1)}),
+        Mistake(
+            "noise that is subtracted: as likely, but the noise that is handed in is to be added.", {"shaken": (0, -1)}
+        ),
         Mistake("a turned sign before the score: backwards in time, the score pulls towards the data.", {"sign": -1}),
         Mistake("a drift f that goes on shrinking: run backwards, it grows what it shrank.", {"drift": -1}),
         Mistake("the drift f left out: NCSN has none, DDPM has.", {"drift": 0}),

@@ -156,7 +156,7 @@ def ratio_written(
         return math.inf
     if limit:
         return 1.0
-    # 1 - (1 - a/2)^2 is a - a^2/4
+    # of the square of 1 - a/2, without its 1
     rest = step - sign * step**2 / 4 if square == 2 else step / 2
     value = math.inf if rest == 0 else step**kick_power / rest
     return math.nan if value < 0 and root == 0.5 else value**root
@@ -180,7 +180,9 @@ RATIO = Exercise(
             "the right formula, used beyond its reach: from a = 4 on the variance grows without end.",
             {"reach": math.inf},
         ),
-        Mistake("a spread without end from a = 2 on: that is so in the other convention, and here from 4 on.", {"reach": 2}),
+        Mistake(
+            "a spread without end from a = 2 on: that is so in the other convention, and here from 4 on.", {"reach": 2}
+        ),
         Mistake("the limit of tiny steps: a step of finite length leaves more than sigma squared.", {"limit": True}),
         Mistake(
             "a sign lost on the way: the larger the step, the larger the spread.",

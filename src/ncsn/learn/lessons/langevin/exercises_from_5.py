@@ -81,7 +81,9 @@ DENOISE = Exercise(
         Mistake("the way back without its start: add it to x.", {"keep": 0}),
         Mistake("one more Langevin step: leave out the noise.", {"kick": 1}),
         Mistake("a score that is not scaled: it is the way back divided by sigma squared.", {"power": 0}),
-        Mistake("a score divided by sigma squared: it is the way back divided by it already, so multiply.", {"power": -2}),
+        Mistake(
+            "a score divided by sigma squared: it is the way back divided by it already, so multiply.", {"power": -2}
+        ),
         Mistake("the points as they came: the score is left out.", {"factor": 0}),
     ),
 )

@@ -216,7 +216,10 @@ MIXTURE = Exercise(
         Mistake(
             "the score of the likeliest component alone: between the modes several have a say.", {"shares": "nearest"}
         ),
-        Mistake("a softmax over the points: at each point, the components' shares add up to 1.", {"shares": "over the points"}),
+        Mistake(
+            "a softmax over the points: at each point, the components' shares add up to 1.",
+            {"shares": "over the points"},
+        ),
         Mistake("a sum over the components that does not ask how much each has to say.", {"shares": "all"}),
         Mistake("a mean over the components: their shares add up to 1 already, so sum.", {"blend": torch.mean}),
         Mistake(

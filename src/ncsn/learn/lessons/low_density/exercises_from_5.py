@@ -48,9 +48,7 @@ def error_reference(
 ) -> float:
     """Return E|estimate - exact|^2 / E|exact|^2 over the rows given; the switches measure and average otherwise."""
     scale = {"exact": exact, "estimate": estimate, "both": estimate.abs() + exact.abs()}.get(by, torch.ones_like(exact))
-    above, below = (
-        (each.norm(dim=-1) if lengths else each.abs()) ** square for each in (estimate - exact, scale)
-    )
+    above, below = ((each.norm(dim=-1) if lengths else each.abs()) ** square for each in (estimate - exact, scale))
     if over == "rows":
         above, below = (each if lengths else each.sum(-1) for each in (above, below))
     ratio = above.sum() / below.sum() if over == "all" else (above / below).mean()
@@ -170,6 +168,7 @@ FOLLOW = Exercise(
             {"unit": True},
         ),
         Mistake("steps of half the size: there is no noise here to share the step with.", {"factor": 0.5}),
+        Mistake("steps of twice the size.", {"factor": 2}),
         Mistake("steps with the square of their size.", {"power": 2}),
         Mistake("all places on the way: where the walkers end is asked for, the last of them.", {"returns": "all"}),
         Mistake("all places on the way: where the walkers end is asked for, the last of them.", {"returns": "later"}),
