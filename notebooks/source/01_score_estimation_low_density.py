@@ -558,7 +558,7 @@ quiz("1.a", "b")  ### SOLUTION "b"
 # {{question 1.b}}
 
 # %%
-quiz("1.b", "b")  ### SOLUTION "b"
+quiz("1.b", "a")  ### SOLUTION "a"
 
 # %% [markdown]
 # {{question 1.c}}

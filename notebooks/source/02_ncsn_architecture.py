@@ -648,7 +648,7 @@ quiz("2.b", "b")  ### SOLUTION "b"
 # {{question 2.c}}
 
 # %%
-quiz("2.c", "b")  ### SOLUTION "b"
+quiz("2.c", "a")  ### SOLUTION "a"
 
 # %% [markdown]
 # ## What to take along

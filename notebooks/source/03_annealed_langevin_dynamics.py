@@ -194,7 +194,7 @@ gate("3.2", max(abs(one / other - 1) for one, other in zip(simulated, formula, s
 # {{question 3.p2}}
 
 # %%
-quiz("3.p2", "b")  ### SOLUTION "b"
+quiz("3.p2", "a")  ### SOLUTION "a"
 
 # %%
 exact = GaussianMixtureScore(weights=[0.2, 0.8], means=[[-5.0, -5.0], [5.0, 5.0]], covariances=0.5**2)
@@ -676,7 +676,7 @@ quiz("3.b", "b")  ### SOLUTION "b"
 # {{question 3.c}}
 
 # %%
-quiz("3.c", "b")  ### SOLUTION "b"
+quiz("3.c", "a")  ### SOLUTION "a"
 
 # %% [markdown]
 # ## What to take along

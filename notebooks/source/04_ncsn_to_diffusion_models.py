@@ -64,7 +64,7 @@ print(f"share of the smaller mode among the data: {share_of_smaller_mode(data):.
 # {{question 4.p1}}
 
 # %%
-quiz("4.p1", "b")  ### SOLUTION "b"
+quiz("4.p1", "a")  ### SOLUTION "a"
 
 # %% [markdown]
 # **The proof.** NCSN makes a noisy point x̃ = x + σε and trains a network s to say where the noise came from, weighted by σ²:
@@ -867,7 +867,7 @@ quiz("4.a", "b")  ### SOLUTION "b"
 # {{question 4.b}}
 
 # %%
-quiz("4.b", "b")  ### SOLUTION "b"
+quiz("4.b", "a")  ### SOLUTION "a"
 
 # %% [markdown]
 # {{question 4.c}}
