@@ -34,7 +34,7 @@ from ncsn.learn.lessons import exercise_numbered
 from ncsn.learn.progress import Progress
 from ncsn.learn.recognising import likeness
 
-__all__ = ["Result", "check", "examine", "stands_in"]
+__all__ = ["Result", "check", "examine", "stands_in", "whose"]
 
 _STAND_INS: set[str] = set()
 
@@ -100,6 +100,22 @@ def check(number: str, function: Any) -> Result:
 def stands_in(number: str) -> bool:
     """Return whether the library's version stands in for the learner's, as far as checked in this process."""
     return number in _STAND_INS
+
+
+def whose(*numbers: str) -> str:
+    """Return whose functions are in use, for the legend of a figure.
+
+    Args:
+        numbers: The exercises that the figure rests on.
+
+    Returns:
+        ``"yours"``, or ``"the library's"`` where its version stands in for one of them.
+
+    Raises:
+        ValueError: There is no exercise with such a number.
+    """
+    exercises = [exercise_numbered(number) for number in numbers]
+    return "the library's" if any(stands_in(exercise.number) for exercise in exercises) else "yours"
 
 
 @dataclass(frozen=True)

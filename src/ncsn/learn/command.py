@@ -101,7 +101,9 @@ def learn(out: Path, *, opens: bool = True) -> None:
     sys.stdout.flush()
     code = subprocess.run([*command, str(out), *options], check=False).returncode
     if code:
-        raise RunError(f"Jupyter stopped with code {code}; its last lines above say why, and the notebooks lie in {out}")
+        raise RunError(
+            f"Jupyter stopped with code {code}; its last lines above say why, and the notebooks lie in {out}"
+        )
 
 
 def _circumstances() -> tuple[list[str], list[str]]:
@@ -115,8 +117,8 @@ def _circumstances() -> tuple[list[str], list[str]]:
     except webbrowser.Error:
         options.append("--no-browser")
         told.append(
-            "No browser was found here. Open the address with a token, http://localhost:8888/..., that Jupyter prints below; from "
-            "another machine, first make a tunnel there: ssh -L 8888:localhost:8888 THIS-MACHINE"
+            "No browser was found here. Open the address with a token, http://localhost:8888/..., that Jupyter prints below; "
+            "from another machine, first make a tunnel there: ssh -L 8888:localhost:8888 THIS-MACHINE"
         )
     return options, told
 
