@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from learn.wrong_answers import Layers, loss_of
 from learn.wrong_later_answers import WRONG
-from ncsn.learn import check
+from ncsn.learn import check, gate, whose
 from ncsn.learn.checking import Result, examine
 from ncsn.learn.lessons import exercise_numbered
 from ncsn.learn.progress import Progress
@@ -89,7 +89,7 @@ MESSAGES: list[tuple[str, Callable[..., Any], str]] = [
     ),
     (
         "2.4",
-        lambda model, x, s, noise: float((s[:, None] * model(x + s[:, None] * noise, s) + noise).square().mean()),
+        lambda model, x, s, noise: float((s[:, None] * model(x + s[:, None] * noise, s) + noise).square().mean().detach()),
         ".item() and float(...) cut the loss off",
     ),
     (
@@ -147,6 +147,29 @@ def test_the_counterexample_of_a_step_names_its_inputs() -> None:
     assert notes[0].startswith("With x = [[[")
     assert "sigma = [[" in notes[0]
     assert "optimizer" not in notes[0]
+
+
+def test_a_number_is_asked_for_where_a_list_comes() -> None:
+    result = examine(exercise_numbered("1.3"), lambda points, bins: [0.5])
+    assert "should return one value, not a list of 1" in result.message
+
+
+def test_legends_say_whose_function_is_drawn() -> None:
+    def right(x: Tensor, mean: Tensor, std: float) -> Tensor:
+        return (mean - x) / std**2
+
+    check("1.1", right)
+    assert whose("1.1") == "yours"
+    check("1.1", None)
+    assert whose("1.1") == "the library's"
+    check("1.1", right)
+    with pytest.raises(ValueError, match="unknown exercise"):
+        whose("1.99")
+
+
+def test_a_gate_takes_a_loss_as_it_is() -> None:
+    loss = torch.tensor(1e-9, requires_grad=True) * 2
+    assert gate("4.1", loss).value == pytest.approx(2e-9)
 
 
 # what is found by fitting

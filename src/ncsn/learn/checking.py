@@ -204,7 +204,7 @@ def _types(exercise: Exercise, trials: list[Trial]) -> Iterator[_Finding]:
         yours, truth = parts(trial.outcome.value), parts(trial.truth)
         inputs = f"With {tell_inputs(exercise, trial.case, None, 0)}."
         where = f"for {trial.case.name}"
-        if isinstance(trial.outcome.value, list) and truth.keys() == {""}:
+        if isinstance(trial.outcome.value, list) and isinstance(trial.truth, Tensor):
             yield _Finding(
                 f"{exercise.name} should return a tensor, not {_told(trial.outcome.value)}, {where}",
                 "torch.tensor makes one of a list of numbers, torch.stack one of a list of tensors.",

@@ -67,5 +67,5 @@ def within_modes(x: Tensor, others: Tensor, modes: Tensor) -> float:
     >>> within_modes(x[:2], x[2:], modes), within_modes(x[:2], 2 * x[2:] - 5, modes) > 0.9
     (0.0, True)
     """
-    seen = [cloud - modes.to(cloud)[torch.cdist(cloud, modes.to(cloud)).argmin(dim=1)] for cloud in (x, others)]
-    return sliced_wasserstein2(*seen)
+    one, other = (cloud - modes.to(cloud)[torch.cdist(cloud, modes.to(cloud)).argmin(dim=1)] for cloud in (x, others))
+    return sliced_wasserstein2(one, other)

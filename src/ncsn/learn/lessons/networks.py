@@ -106,7 +106,9 @@ def properties(function: Function, dim: int, width: int, x: Tensor, sigma: Tenso
                 rows, whole[: len(rows)], rtol=1e-3, atol=1e-3 * size(whole)
             ),
             "every weight takes part": all(each is not None for each in gradients),
-            "scores can have either sign and any size": _reaches_both_ways(network, draws),
+            "scores can have either sign and any size, as nothing bends what the last layer says": _reaches_both_ways(
+                network, draws
+            ),
             "the score grows like 1/sigma where sigma is small": 7 < growth < 1000,
             "it answers to sigma": fine + coarse > 1e-3 * usual,
             "it tells small levels apart as well as large ones": fine > 0.02 * coarse,
