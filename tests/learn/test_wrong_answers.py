@@ -19,7 +19,11 @@ from ncsn.learn.progress import Progress
 
 def names(result: Result) -> list[str]:
     """Return what an answer is said to look like, a sentence for each mistake."""
-    told = [note for note in result.notes if note.startswith(("This looks like", "Everywhere yours is", "Yours is 0"))]
+    told = [
+        note
+        for note in result.notes
+        if note.startswith(("This looks like", "Everywhere yours is", "Yours is 0", "Seen"))
+    ]
     return [line for note in told for line in note.splitlines()]
 
 
@@ -89,7 +93,9 @@ MESSAGES: list[tuple[str, Callable[..., Any], str]] = [
     ),
     (
         "2.4",
-        lambda model, x, s, noise: float((s[:, None] * model(x + s[:, None] * noise, s) + noise).square().mean().detach()),
+        lambda model, x, s, noise: float(
+            (s[:, None] * model(x + s[:, None] * noise, s) + noise).square().mean().detach()
+        ),
         ".item() and float(...) cut the loss off",
     ),
     (
@@ -191,3 +197,38 @@ def test_a_gate_takes_a_loss_as_it_is() -> None:
 def test_a_product_of_powers_is_found(answer: Callable[..., Any], told: str) -> None:
     found = names(examine(exercise_numbered("1.1"), answer))
     assert [line for line in found if told in line] if told else found == []
+
+
+PARTS: list[tuple[str, Callable[..., Any], str]] = [
+    ("3.1", lambda x, s, a, z: x + 2 * a * s + a**0.5 * z, "the factor of score is 4 times what it should be."),
+    (
+        "3.1",
+        lambda x, s, a, z: x + a / 2 * s + a * z / 3,
+        "the factor of noise is 0.3333 times the root of alpha times what it should be.",
+    ),
+    (
+        "2.2",
+        lambda x, s, z: s[:, None] * x + z,
+        "the factor of x is sigma times what it should be; the factor of noise is what it should be divided by sigma.",
+    ),
+    ("4.3", lambda x0, t, z, ab: (1 - ab[t][:, None]).sqrt() * z, "x0 is left out."),
+    (
+        "4.3",
+        lambda x0, t, z, ab: ab[t][:, None].sqrt() * (x0 + z),
+        "the factor of noise is another than it should be.",
+    ),
+    (
+        "4.7",
+        lambda x, s, f, g, dt, z, stochastic: (
+            x - (f - g**2 * s * (2 if stochastic else 1)) * dt + stochastic * g * dt**0.5 * z
+        ),
+        "the factor of score is 2 times what it should be.",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "told"), PARTS, ids=[f"{number}-{i}" for i, (number, *_) in enumerate(PARTS)]
+)
+def test_the_parts_of_a_sum_are_seen_one_by_one(number: str, answer: Callable[..., Any], told: str) -> None:
+    assert names(examine(exercise_numbered(number), answer)) == [f"Seen part by part: {told}"]
