@@ -146,7 +146,7 @@ def test_a_wrong_count_is_not_taken_for_axes_that_do_not_line_up(number: str, an
 
 def test_the_counterexample_of_a_step_names_its_inputs() -> None:
     def no_step(network: Any, optimizer: Any, x: Tensor, sigma: Tensor, noise: Tensor) -> float:
-        return float(loss_of(network, x, sigma, noise))
+        return float(loss_of(network, x, sigma, noise).detach())
 
     notes = examine(exercise_numbered("2.7"), no_step).notes
     # three batches of one point in the plane

@@ -188,8 +188,9 @@ def _factors(exercise: Exercise, trial: Trial, by_rows: bool) -> _Factors | None
             return None
         solved.append(dict(zip(terms, np.moveaxis(factors[..., 0], 1, 0), strict=True)))
     sizes = sizes_of(exercise, trial, np.ones(groups))
+    yours, truth = solved
     return _Factors(
-        *solved, {name: np.broadcast_to(size, groups) for name, size in sizes.items() if name not in ("N", "D")}
+        yours, truth, {n: np.broadcast_to(size, groups) for n, size in sizes.items() if n not in ("N", "D")}
     )
 
 
