@@ -11,7 +11,8 @@ A source is a Python file in jupytext's percent format. In it:
 - in a line that ends in ``### SOLUTION "b"``, the text after the marker (here ``"b"``) becomes ``...`` for learners;
 - a cell tagged ``solution`` is left out for learners;
 - ``{{question 1.a}}`` is the text of a question of `ncsn.learn.lessons`, ``{{badge}}`` the button that opens the notebook
-  in Colab (nothing while pyproject.toml names no repository), and a cell ``# {{setup}}`` is ``notebooks/setup_cell.py``.
+  in Colab (nothing while pyproject.toml names no repository), and a cell ``# {{setup}}`` is ``notebooks/setup_cell.py``,
+  folded away.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ PLACEHOLDER = "...  # your code here"
 _BLOCK = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*(\n|\Z)", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"^(.*?)[ \t]*### SOLUTION[ \t]+(.+?)[ \t]*$", re.MULTILINE)
 _LEFT_OVER = re.compile(r"### |\{\{(setup|badge|question)")
+_COLLAPSED = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+"""A cell whose source is folded away: in Colab, in JupyterLab and Notebook, and in books."""
 _HEADING = re.compile(r"#{3,6} (?!BEGIN|END|SOLUTION)")
 
 
@@ -99,12 +102,13 @@ def build(source: Path, *, solved: bool = False) -> str:
         text = _filled(cell.source, source.stem)
         if cell.cell_type == "code":
             text = with_solutions(text) if solved else without_solutions(text)
-            text = setup_cell() if text.strip() == "# {{setup}}" else text
+        is_setup = text.strip() == "# {{setup}}"
+        text = setup_cell() if is_setup else text
         if _LEFT_OVER.search("".join(line for line in text.splitlines(True) if not _HEADING.match(line))):
             raise ValueError(f"{source.name}: a marker has no partner, or is unknown, in the cell:\n{text}")
         kind: Any = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         # a fixed id, so that the same source makes the same bytes
-        cells.append(kind(text, id=f"cell-{len(cells):02d}"))
+        cells.append(kind(text, id=f"cell-{len(cells):02d}", metadata=_COLLAPSED if is_setup else {}))
     metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

@@ -1,4 +1,4 @@
-# Set-up: run this cell first. It installs only what is missing, and leaves your PyTorch as it is.
+# @title Set-up: run this cell first. It installs only what is missing, and leaves your PyTorch as it is.
 import importlib.metadata
 import importlib.util
 import subprocess
@@ -19,12 +19,10 @@ def install_ncsn():
         print(f"    {sys.executable} -m pip install PATH/TO/THE/FOLDER")
         print("then restart the kernel and run this cell again.")
         return
+    has_torch = importlib.util.find_spec("torch") is not None
     with tempfile.TemporaryDirectory() as folder:
         pinned = Path(folder, "keep.txt")
-        if importlib.util.find_spec("torch") is not None:
-            pinned.write_text(f"torch=={importlib.metadata.version('torch')}\n", encoding="utf-8")
-        else:
-            pinned.touch()
+        pinned.write_text(f"torch=={importlib.metadata.version('torch')}\n" if has_torch else "", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", str(pinned), source]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -35,6 +33,5 @@ def install_ncsn():
 
 if importlib.util.find_spec("ncsn") is None:
     install_ncsn()
-
 if importlib.util.find_spec("ncsn") is not None:
     print("ready: ncsn", importlib.metadata.version("ncsn"), "with torch", importlib.metadata.version("torch"))

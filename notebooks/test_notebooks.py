@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def test_with_solutions_every_check_passes(lesson: Lesson, tmp_path: Path, monke
         numbers = [item.number for item in getattr(lesson, kind)]
         assert [number for number in numbers if not progress.passed(kind, number)] == [], printed(notebook)[-5000:]
     assert without_figure(notebook) == []
+    assert verdict_before_figure(notebook) == []
     assert not any(output.get("name") == "stderr" for cell in notebook.cells for output in cell.get("outputs", []))
 
 
@@ -53,6 +55,7 @@ def test_as_learners_get_it_it_runs_to_the_end(lesson: Lesson, tmp_path: Path, m
     notebook, progress = executed(lesson, tmp_path, monkeypatch, solved=False)
     assert progress.entries == {"exercises": {}, "gates": {}, "questions": {}}
     assert without_figure(notebook) == []
+    assert verdict_before_figure(notebook) == []
     text = printed(notebook)
     for exercise in lesson.exercises:
         assert f"{exercise.number} not attempted" in text
@@ -72,6 +75,19 @@ def without_figure(notebook: Any) -> list[str]:
     return wrong
 
 
+def verdict_before_figure(notebook: Any) -> list[str]:
+    """Return the cells that judge before they show what is judged."""
+    wrong = []
+    for cell in notebook.cells:
+        kinds = [
+            next(iter({"image/png", "text/html"} & output.get("data", {}).keys()), "")
+            for output in cell.get("outputs", [])
+        ]
+        if "text/html" in kinds and "image/png" in kinds[kinds.index("text/html") :]:
+            wrong.append(cell.source)
+    return wrong
+
+
 @pytest.mark.parametrize("lesson", PRESENT, ids=NAMES)
 def test_the_notebook_shows_no_solution_and_no_output(lesson: Lesson) -> None:
     text = (build.HERE / f"{lesson.file}.ipynb").read_text(encoding="utf-8")
@@ -79,6 +95,19 @@ def test_the_notebook_shows_no_solution_and_no_output(lesson: Lesson) -> None:
     notebook = nbformat.reads(text, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
     assert text == build.build(build.SOURCES / f"{lesson.file}.py")
+
+
+@pytest.mark.parametrize("lesson", PRESENT, ids=NAMES)
+def test_links_work_in_copies_and_the_set_up_cell_is_folded_away(lesson: Lesson) -> None:
+    notebook = nbformat.read(build.HERE / f"{lesson.file}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if not target.startswith("https://")]
+    assert targets
+    assert set(targets) <= {f"{each.file}.ipynb" for each in LESSONS}
+    first, *others = (cell for cell in notebook.cells if cell.cell_type == "code")
+    assert "Set-up" in first.source
+    assert first.metadata["jupyter"] == {"source_hidden": True}
+    assert not any(cell.metadata for cell in others)
 
 
 def test_a_result_is_shown_once_wherever_it_stands_in_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

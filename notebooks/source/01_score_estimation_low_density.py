@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from ncsn import GaussianMixtureScore, load
-from ncsn.learn import check, gate, quiz
+from ncsn.learn import check, gate, quiz, whose
 from ncsn.learn.drawing import draw_curves, draw_error_map, draw_fields, draw_walks
 
 torch.set_num_threads(1)  # networks as small as these run fastest on one core
@@ -94,7 +94,7 @@ def gaussian_score(x, mean, std):
 gaussian_score = check("1.1", gaussian_score).use
 
 # %% [markdown]
-# **Look.** Left the density, in the middle its logarithm, right the score: yours, beside the slope of the curve in the middle,
+# **Look.** Left the density, in the middle its logarithm, right the score, beside the slope of the curve in the middle,
 # taken by differences of neighbouring values. They should lie on each other.
 
 # %%
@@ -106,7 +106,7 @@ figure = draw_curves(
     {
         "density p": {"p": normal.log_prob(x[:, 0]).exp()},
         "log-density log p": {"log p": normal.log_prob(x[:, 0])},
-        "score": {"yours": gaussian_score(x, torch.zeros(1), 1.0)[:, 0], "slope of log p": slope},
+        "score": {whose("1.1"): gaussian_score(x, torch.zeros(1), 1.0)[:, 0], "slope of log p": slope},
     },
 )
 
@@ -171,7 +171,7 @@ mixture_score = check("1.2", mixture_score).use
 # %% [markdown]
 # **Look.** From here on the world has two hills in the plane, at (−3, 0) and (3, 0), each with a standard deviation of 0.5;
 # four in five points belong to the right one. `GaussianMixtureScore` is the library's exact score, called as `exact(x, sigma)`
-# for data to which noise of level sigma was added. With 0 it should be yours.
+# for data to which noise of level sigma was added. With 0 the two fields should be the same.
 
 # %%
 weights = torch.tensor([0.2, 0.8])
@@ -180,13 +180,13 @@ exact = GaussianMixtureScore(weights, means, 0.5**2)
 data = exact.sample(5000, torch.Generator().manual_seed(0))
 
 figure = draw_fields(
-    {"yours": lambda x: mixture_score(x, weights, means, 0.5), "reference": lambda x: exact(x, 0.0)}, data
+    {whose("1.2"): lambda x: mixture_score(x, weights, means, 0.5), "exact": lambda x: exact(x, 0.0)}, data
 )
 
 # %% [markdown]
 # Two fields, and a watershed between them, close to x₁ = 0 (a little to the left, as the right hill has more weight). Near the
-# watershed the arrows are *long*: two steps to the side, the pull reverses. A network will have to learn this turn from data.
-# Which data?
+# watershed the scores are *long*, about 12 in length (the figure shortens long arrows, so that short ones can be seen beside them),
+# and two steps to the side, the pull reverses. A network will have to learn this turn from data. Which data?
 #
 # ## The empty space
 #
@@ -251,7 +251,7 @@ shares = [occupied_share(torch.rand(5000, dim, generator=generator), 10) for dim
 expected = -torch.expm1(5000 * torch.log1p(-(10.0 ** -torch.arange(1, 9, dtype=torch.float64))))
 figure = draw_curves(
     dimensions,
-    {"share of occupied cells": {"yours": shares, "expected": expected}},
+    {"share of occupied cells": {whose("1.3"): shares, "expected": expected}},
     "dimensions",
     marker="o",
     logy=True,
@@ -558,7 +558,7 @@ quiz("1.a", "b")  ### SOLUTION "b"
 # {{question 1.b}}
 
 # %%
-quiz("1.b", "b")  ### SOLUTION "b"
+quiz("1.b", "a")  ### SOLUTION "a"
 
 # %% [markdown]
 # {{question 1.c}}

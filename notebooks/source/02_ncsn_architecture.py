@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from ncsn import GaussianMixtureScore, eight_gaussians, toy_mixture
-from ncsn.learn import check, gate, quiz
+from ncsn.learn import check, gate, quiz, whose
 from ncsn.learn.scenes import draw_by_level, draw_clouds, draw_targets
 from ncsn.plan import largest_distance
 from ncsn.plots import plot_learned_and_exact
@@ -158,7 +158,7 @@ def add_noise(x, sigma, noise):
 add_noise = check("2.2", add_noise).use
 
 # %% [markdown]
-# **Look.** Above your fog at four levels, below draws from the exact $q_\sigma$. Each column has a window of its own.
+# **Look.** Above, the fog of 2.2 at four levels; below, draws from the exact $q_\sigma$. Each column has a window of its own.
 
 # %%
 shown = torch.tensor([4.0, 1.0, 0.3, 0.03])
@@ -166,7 +166,7 @@ generator = torch.Generator().manual_seed(1)
 noise = torch.randn(data.shape, generator=generator)
 yours = {f"σ = {sigma:g}": add_noise(data, sigma.expand(len(data)), noise) for sigma in shown}
 reference = {f"σ = {sigma:g} ": exact.sample(5000, generator, sigma) for sigma in shown}
-figure = draw_clouds({"yours": yours, "reference": reference})
+figure = draw_clouds({whose("2.2"): yours, "exact": reference})
 
 spread = (exact.covariance.trace() / 2 + shown**2).sqrt()
 measured = torch.stack([cloud.std(dim=0).square().mean().sqrt() for cloud in yours.values()])
@@ -271,7 +271,7 @@ edges = torch.linspace(-2.5, 2.5, 41)
 middles = (edges[1:] + edges[:-1]) / 2
 means = mean_target(x, noisy, sigma, edges)
 score = line(middles[:, None], sigma)[:, 0]
-figure = draw_targets(noisy, (x - noisy) / sigma**2, middles, means, score)
+figure = draw_targets(noisy, (x - noisy) / sigma**2, middles, means, score, whose("2.3"))
 gate("2.3", (means - score).abs().max())
 
 # %% [markdown]
@@ -605,8 +605,8 @@ for row in zip(deep.tolist(), loss, floor, errors, strict=True):
 figure = draw_by_level(
     deep,
     {
-        "loss": {"yours": loss, "floor: exact score": floor},
-        "relative score error": {"yours": errors, "a zero score": [1.0] * len(deep)},
+        "loss": {"learned": loss, "floor: exact score": floor},
+        "relative score error": {"learned": errors, "a zero score": [1.0] * len(deep)},
     },
     linear=["loss"],
     shade_below=0.02,
@@ -648,7 +648,7 @@ quiz("2.b", "b")  ### SOLUTION "b"
 # {{question 2.c}}
 
 # %%
-quiz("2.c", "b")  ### SOLUTION "b"
+quiz("2.c", "a")  ### SOLUTION "a"
 
 # %% [markdown]
 # ## What to take along

@@ -35,7 +35,8 @@ from ncsn import (
     energy_distance,
     ncsn_loss,
 )
-from ncsn.learn import check, gate, quiz
+from ncsn.learn import check, gate, quiz, whose
+from ncsn.learn.practice import train
 from ncsn.learn.scenes import draw_by_level, draw_clouds
 from ncsn.noise import langevin_step_size, variance_ratio
 from ncsn.plan import largest_distance
@@ -89,8 +90,8 @@ def langevin_step(x, score, alpha, noise):
 langevin_step = check("3.1", langevin_step).use
 
 # %% [markdown]
-# **Look.** 1,000 walkers start at one place, (3, 0), and walk by the score of $\mathcal N(0, I)$, with α = 0.1. Above yours;
-# below draws of where they should be by then, which for a Gaussian is known exactly.
+# **Look.** 1,000 walkers start at one place, (3, 0), and walk by the score of $\mathcal N(0, I)$, with α = 0.1. Above, steps
+# of 3.1; below, draws of where they should be by then, which for a Gaussian is known exactly.
 
 # %%
 alpha, start = 0.1, torch.tensor([3.0, 0.0])
@@ -104,7 +105,7 @@ for step in range(101):
         yours[title] = x
         reference[title] = shrunk * start + spread * torch.randn(x.shape, generator=generator)
     x = langevin_step(x, -x, alpha, torch.randn(x.shape, generator=generator))
-figure = draw_clouds({"yours": yours, "exact": reference}, window=4.2)
+figure = draw_clouds({whose("3.1"): yours, "exact": reference}, window=4.2)
 
 # %% [markdown]
 # *What the picture shows:* a tight crowd drifts to the middle and spreads on the way, until it fills the Gaussian and changes
@@ -175,7 +176,9 @@ def spread_after(a, n_steps):
 
 simulated = [spread_after(a, 200) for a in tried]
 formula = [stationary_ratio(a) for a in tried]
-figure = draw_by_level(tried, {"variance / σ²": {"simulated": simulated, "4 / (4 − a)": formula}}, xlabel="a = α / σ²")
+figure = draw_by_level(
+    tried, {"variance / σ²": {"simulated": simulated, f"formula: {whose('3.2')}": formula}}, xlabel="a = α / σ²"
+)
 print(f"a = 4.2: the variance is {spread_after(4.2, 100):.1e} sigma² after 100 steps, and growing")
 gate("3.2", max(abs(one / other - 1) for one, other in zip(simulated, formula, strict=True)))
 
@@ -194,7 +197,7 @@ gate("3.2", max(abs(one / other - 1) for one, other in zip(simulated, formula, s
 # {{question 3.p2}}
 
 # %%
-quiz("3.p2", "b")  ### SOLUTION "b"
+quiz("3.p2", "a")  ### SOLUTION "a"
 
 # %%
 exact = GaussianMixtureScore(weights=[0.2, 0.8], means=[[-5.0, -5.0], [5.0, 5.0]], covariances=0.5**2)
@@ -373,14 +376,14 @@ for first, last in ((0, 4), (4, 8), (8, 12), (12, 16)):
     yours[f"at σ = {part[-1]:.2g}"] = x
     reference[f"fog, σ = {part[-1]:.2g}"] = exact.sample(1000, generator, part[-1])
 annealed = x
-figure = draw_clouds({"yours": yours, "exact": reference}, size=1.9)
+figure = draw_clouds({whose("3.4"): yours, "exact": reference}, size=1.9)
 print(f"share of the smaller mode: plain {minority(plain):.3f}, annealed {minority(annealed):.3f}, exact 0.2")
 gate("3.4b", minority(annealed))
 gate("3.4c", spread_within(annealed))
 gate("3.4d", seconds)
 
 # %% [markdown]
-# *What the picture shows:* above your walkers, below draws of the fog itself at the same level. At σ = 15 there is one round
+# *What the picture shows:* above the walkers, below draws of the fog itself at the same level. At σ = 15 there is one round
 # cloud; at σ = 5.5 it stretches along the diagonal, with more weight at one end; at 1.4 it has parted, **four in five at the
 # upper right**; from then on nobody changes sides any more, and the modes only get sharper. Chisel first, sandpaper last.
 #
@@ -527,8 +530,8 @@ figure = draw_by_level(
     sweep,
     {
         "variance / σ², points": {
-            "yours": [variance_after(a, ratio, n_steps) for a in sweep],
-            "library": [variance_ratio(a, 1.0, ratio, n_steps) for a in sweep],
+            whose("3.6"): [variance_after(a, ratio, n_steps) for a in sweep],
+            "technique 4": [variance_ratio(a, 1.0, ratio, n_steps) for a in sweep],
         },
         "spread within modes / true": {"annealed": [spread_within(x) for x in results], "exact": [1.0] * len(sweep)},
         "share of the smaller mode": {"annealed": [minority(x) for x in results], "exact": [0.2] * len(sweep)},
@@ -611,23 +614,14 @@ gate("3.7b", spread_within(adaptive))
 # ## The whole way, with a learned score
 #
 # Up to here the score was exact, so that every fault was the sampler's. Now learn it, from 5,000 points. The network is one of
-# the library's, built by the rules of notebook 2 (for data of spread 5); the loss is the one that you wrote there. It takes
-# some seconds.
+# the library's, built by the rules of notebook 2 (for data of spread 5); the loss is the one that you wrote there, and `train`
+# takes the steps of exercise 2.7 in a loop. It takes some seconds.
 
 # %%
 torch.manual_seed(0)
 training_set = exact.sample(5000, torch.Generator().manual_seed(8))
 network = PreconditionedScore(ResidualMLP((2,), width=64, n_blocks=2), "edm", sigma_data=5.0)
-optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)
-for _ in range(1000):
-    batch = training_set[torch.randint(len(training_set), (256,))]
-    loss = ncsn_loss(network, batch, sigmas)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    schedule.step()
-network = network.requires_grad_(False).eval()
+train(network, training_set, lambda batch: ncsn_loss(network, batch, sigmas), n_steps=1000, batch=256, rate=3e-3)
 
 generator = torch.Generator().manual_seed(10)
 noise = torch.randn(len(sigmas), n_steps, 1000, 2, generator=generator)
@@ -676,7 +670,7 @@ quiz("3.b", "b")  ### SOLUTION "b"
 # {{question 3.c}}
 
 # %%
-quiz("3.c", "b")  ### SOLUTION "b"
+quiz("3.c", "a")  ### SOLUTION "a"
 
 # %% [markdown]
 # ## What to take along

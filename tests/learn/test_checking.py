@@ -215,7 +215,7 @@ def test_random_answers_are_judged_by_their_statistics() -> None:
     # another way to draw the same
     result = examine(RANDOM, lambda x, f: torch.distributions.Normal(0.0, abs(f)).sample((20_000,)))
     assert result.passed, str(result)
-    wrong = told(RANDOM.mistakes[0].function, RANDOM)
+    wrong = told(RANDOM.mistaken(RANDOM.mistakes[0]), RANDOM)
     assert "the standard deviation of scale has another value" in wrong.message
     assert "This looks like a variance for a standard deviation." in wrong.notes
     assert not told(lambda x, f: None, RANDOM).attempted

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import webbrowser
 from pathlib import Path
 
 import pytest
@@ -90,12 +91,51 @@ def test_progress_as_a_table(elsewhere: Path, capsys: pytest.CaptureFixture[str]
     assert not list((elsewhere / "mine").glob("*.ipynb"))
 
 
+def jupyter_that_ends_with(code: int, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Put a Jupyter in place that only notes down how it was called."""
+    calls: list[list[str]] = []
+
+    def call(arguments: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        calls.append(arguments)
+        return subprocess.CompletedProcess(arguments, code)
+
+    monkeypatch.setattr(subprocess, "run", call)
+    monkeypatch.setattr(command, "jupyter", lambda: ["jupyter-lab"])
+    return calls
+
+
+def no_browser() -> None:
+    raise webbrowser.Error("could not locate runnable browser")
+
+
+def test_root_and_a_machine_without_a_browser_are_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = jupyter_that_ends_with(0, monkeypatch)
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    monkeypatch.setattr(webbrowser, "get", no_browser)
+    assert run("learn", "--out", "mine") == 0
+    assert calls == [["jupyter-lab", "mine", "--allow-root", "--no-browser"]]
+    out = capsys.readouterr().out
+    assert "You are root" in out
+    assert "Open the address with a token" in out
+    assert "ssh -L 8888:localhost:8888" in out
+
+
+def test_a_jupyter_that_does_not_run_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jupyter_that_ends_with(3, monkeypatch)
+    assert run("learn", "--out", "mine") == 1
+    assert "Jupyter stopped with code 3; its last lines above say why" in capsys.readouterr().err
+
+
 def test_jupyter_opens_the_folder_or_the_way_there_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls: list[list[str]] = []
-    monkeypatch.setattr(subprocess, "run", lambda arguments, **_: calls.append(arguments))
-    monkeypatch.setattr(command, "jupyter", lambda: ["jupyter-lab"])
+    calls = jupyter_that_ends_with(0, monkeypatch)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    monkeypatch.setattr(webbrowser, "get", lambda: None)
     assert run("learn", "--out", "mine") == 0
     assert calls == [["jupyter-lab", "mine"]]
     monkeypatch.setattr(command, "jupyter", lambda: None)

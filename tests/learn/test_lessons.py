@@ -29,6 +29,12 @@ def test_the_library_passes_its_own_exercise(exercise: Exercise) -> None:
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.number)
+def test_the_answer_with_its_switches_is_right_by_default(exercise: Exercise) -> None:
+    result = examine(exercise, exercise.mistaken())
+    assert result.passed, str(result)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.number)
 def test_nothing_is_not_an_attempt(exercise: Exercise) -> None:
     result = examine(exercise, lambda *arguments: None)
     assert (result.passed, result.attempted, result.use) == (False, False, exercise.reference)
@@ -37,10 +43,10 @@ def test_nothing_is_not_an_attempt(exercise: Exercise) -> None:
 @pytest.mark.parametrize(
     ("exercise", "mistake"),
     MISTAKES,
-    ids=[f"{exercise.number}-{mistake.message[:30]}" for exercise, mistake in MISTAKES],
+    ids=[f"{exercise.number}-{i}-{mistake.message[:30]}" for i, (exercise, mistake) in enumerate(MISTAKES)],
 )
 def test_each_usual_mistake_is_called_by_its_name(exercise: Exercise, mistake: Mistake) -> None:
-    result = examine(exercise, mistake.function)
+    result = examine(exercise, exercise.mistaken(mistake))
     assert result.attempted
     assert not result.passed
     assert f"This looks like {mistake.message}" in result.notes, str(result)

@@ -1,12 +1,11 @@
 """Checking a learner's function against an independent truth, and saying what is wrong with it.
 
 The first of these that applies is told: not attempted; raises an error; changes its input; wrong type or shape; wrong
-precision; NaN or infinite; wrong value. Where the answer equals that of a usual mistake on every case, it is named too.
+precision; NaN or infinite; wrong value. What the answer looks like is told, too (`ncsn.learn.recognising`).
 """
 
 from __future__ import annotations
 
-import math
 import numbers
 import traceback
 import zlib
@@ -18,13 +17,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncsn.learn.comparing import Outcome, call, call_truth, difference, equal, leaves, parts, show_value, tell_inputs
-from ncsn.learn.declarations import Case, Exercise, Function, is_missing
+from ncsn.learn.comparing import (
+    Trial,
+    call,
+    call_truth,
+    difference,
+    is_unwritten,
+    leaves,
+    parts,
+    show_value,
+    tell_inputs,
+)
+from ncsn.learn.declarations import Case, Exercise, Function, Unfit, is_missing
 from ncsn.learn.display import Shown, as_text, box, show
 from ncsn.learn.lessons import exercise_numbered
 from ncsn.learn.progress import Progress
+from ncsn.learn.recognising import likeness
 
-__all__ = ["Result", "check", "examine", "stands_in"]
+__all__ = ["Result", "check", "examine", "stands_in", "whose"]
 
 _STAND_INS: set[str] = set()
 
@@ -92,14 +102,20 @@ def stands_in(number: str) -> bool:
     return number in _STAND_INS
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A case with the truth and what the learner's function made of it."""
+def whose(*numbers: str) -> str:
+    """Return whose functions are in use, for the legend of a figure.
 
-    case: Case
-    truth: Any
-    outcome: Outcome
-    tolerance: float
+    Args:
+        numbers: The exercises that the figure rests on.
+
+    Returns:
+        ``"yours"``, or ``"the library's"`` where its version stands in for one of them.
+
+    Raises:
+        ValueError: There is no exercise with such a number.
+    """
+    exercises = [exercise_numbered(number) for number in numbers]
+    return "the library's" if any(stands_in(exercise.number) for exercise in exercises) else "yours"
 
 
 @dataclass(frozen=True)
@@ -134,14 +150,19 @@ def examine(exercise: Exercise, function: Any) -> Result:
     trials = []
     for case in exercise.cases(generator):
         outcome = call(exercise, function, case)
-        trials.append(_Trial(case, call_truth(exercise, case), outcome, case.tolerance or exercise.tolerance))
-    if all(_is_missing(trial.outcome) for trial in trials):
-        message = f"{exercise.name} returns nothing yet"
-        return Result(exercise, False, False, message, (stand_in,), exercise.reference)
+        trials.append(Trial(case, call_truth(exercise, case), outcome, case.tolerance or exercise.tolerance))
+    if all(trial.missing for trial in trials):
+        if is_unwritten(function):
+            message = f"{exercise.name} returns nothing yet"
+            return Result(exercise, False, False, message, (stand_in,), exercise.reference)
+        message = (
+            f"{exercise.name} returns nothing: it works something out, and does not hand it back; a return is missing"
+        )
+        return Result(exercise, False, True, message, (stand_in,), exercise.reference)
     for stage in (_errors, _changes, _types, _precisions, _infinities, _values):
         finding = next(stage(exercise, trials), None)
         if finding is not None:
-            hints = [finding.example, _likeness(exercise, trials), stand_in]
+            hints = [finding.example, likeness(exercise, trials), stand_in]
             notes = tuple(filter(None, hints))
             return Result(exercise, False, True, finding.message, notes, exercise.reference)
     largest = max(_worst(trial) for trial in trials)
@@ -149,17 +170,13 @@ def examine(exercise: Exercise, function: Any) -> Result:
     return Result(exercise, True, True, found, (), function)
 
 
-def _is_missing(outcome: Outcome) -> bool:
-    if outcome.error is not None:
-        return isinstance(outcome.error, NotImplementedError)
-    return is_missing(outcome.value)
-
-
-def _errors(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+def _errors(exercise: Exercise, trials: list[Trial]) -> Iterator[_Finding]:
     for trial in trials:
         error = trial.outcome.error
         if isinstance(error, NotImplementedError):
             yield _Finding(f"{exercise.name} returns nothing for {trial.case.name}: a way through it has no return")
+        elif isinstance(error, Unfit):
+            yield _Finding(f"{exercise.name} {error}, for {trial.case.name}")
         elif error is not None:
             place = _line_of(error, exercise.name)
             inputs = tell_inputs(exercise, trial.case, None, 0)
@@ -173,7 +190,7 @@ def _line_of(error: Exception, name: str) -> str:
     return f"In the line: {lines[-1]}\n" if lines else ""
 
 
-def _changes(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+def _changes(exercise: Exercise, trials: list[Trial]) -> Iterator[_Finding]:
     for trial in trials:
         if trial.outcome.changed:
             yield _Finding(
@@ -182,11 +199,17 @@ def _changes(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
             )
 
 
-def _types(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+def _types(exercise: Exercise, trials: list[Trial]) -> Iterator[_Finding]:
     for trial in trials:
         yours, truth = parts(trial.outcome.value), parts(trial.truth)
         inputs = f"With {tell_inputs(exercise, trial.case, None, 0)}."
         where = f"for {trial.case.name}"
+        if isinstance(trial.outcome.value, list) and isinstance(trial.truth, Tensor):
+            yield _Finding(
+                f"{exercise.name} should return a tensor, not {_told(trial.outcome.value)}, {where}",
+                "torch.tensor makes one of a list of numbers, torch.stack one of a list of tensors.",
+            )
+            continue
         if yours.keys() != truth.keys():
             expected = f"{len(truth)} values" if len(truth) > 1 else "one value"
             yield _Finding(
@@ -194,12 +217,12 @@ def _types(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
             )
             continue
         for name, right in truth.items():
-            problem = _type_problem(yours[name], right)
+            problem = _type_problem(yours[name], right, trial.case)
             if problem:
                 yield _Finding(f"{_subject(exercise, name)} {problem}, {where}", inputs)
 
 
-def _type_problem(yours: Any, truth: Any) -> str:
+def _type_problem(yours: Any, truth: Any, case: Case) -> str:
     """Return what is wrong with an answer's type or shape, or nothing."""
     if is_missing(yours):
         return "is missing: a way through it ends without a return"
@@ -211,7 +234,9 @@ def _type_problem(yours: Any, truth: Any) -> str:
     if yours.shape == truth.shape:
         return ""
     problem = f"should have the shape {tuple(truth.shape)}, not {tuple(yours.shape)}"
-    if truth.ndim and (yours.ndim, yours.numel()) > (truth.ndim, truth.numel()):
+    # what broadcasting makes has no axis that neither the inputs nor the answer have
+    known = {size for each in (truth, *leaves(case.arguments)) for size in each.shape}
+    if truth.ndim and (yours.ndim, yours.numel()) > (truth.ndim, truth.numel()) and known.issuperset(yours.shape):
         problem += " (two tensors whose axes do not line up, such as (N,) and (N, 1), broadcast to all pairs)"
     elif truth.ndim == 0:
         problem += " (one number for the whole batch is needed)"
@@ -222,7 +247,7 @@ def _size(value: Any) -> int:
     return value.numel() if isinstance(value, Tensor) else np.size(value)
 
 
-def _precisions(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+def _precisions(exercise: Exercise, trials: list[Trial]) -> Iterator[_Finding]:
     for trial in trials:
         given = next((x.dtype for x in leaves(trial.case.arguments) if x.is_floating_point()), None)
         for name, right in parts(trial.truth).items():
@@ -236,7 +261,7 @@ def _precisions(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
                 yield _Finding(f"{_subject(exercise, name)} is {yours.dtype}, and should be like {right.dtype}")
 
 
-def _infinities(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+def _infinities(exercise: Exercise, trials: list[Trial]) -> Iterator[_Finding]:
     def broken(yours: Tensor, truth: Tensor) -> Tensor:
         return ~yours.isfinite() & truth.isfinite()
 
@@ -248,11 +273,13 @@ def _infinities(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
         )
 
 
-def _values(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
+def _values(exercise: Exercise, trials: list[Trial]) -> Iterator[_Finding]:
     for trial in trials:
         for name, right in parts(trial.truth).items():
             wrong = difference(parts(trial.outcome.value)[name], right)
-            if wrong.numel() and float(wrong.max()) > trial.tolerance:
+            if right is True and wrong.any():
+                yield _Finding(f"{exercise.name} falls short of this, for {trial.case.name}: {name}")
+            elif wrong.numel() and float(wrong.max()) > trial.tolerance:
                 rows = len(wrong) if wrong.ndim else 0
                 row = int(wrong.reshape(rows, -1).amax(1).argmax()) if rows else None
                 message = f"{_subject(exercise, name)} has another value than expected, for {trial.case.name}"
@@ -260,8 +287,8 @@ def _values(exercise: Exercise, trials: list[_Trial]) -> Iterator[_Finding]:
 
 
 def _rows_where(
-    trials: list[_Trial], broken: Callable[[Tensor, Tensor], Tensor]
-) -> Iterator[tuple[_Trial, str, int | None, int]]:
+    trials: list[Trial], broken: Callable[[Tensor, Tensor], Tensor]
+) -> Iterator[tuple[Trial, str, int | None, int]]:
     """Yield the first row of each answer in which some entry is broken."""
     for trial in trials:
         for name, right in parts(trial.truth).items():
@@ -276,63 +303,14 @@ def _entry(value: Any, row: int | None) -> Any:
     return value if row is None else torch.as_tensor(value)[row]
 
 
-def _example(exercise: Exercise, trial: _Trial, name: str, row: int | None, rows: int) -> str:
+def _example(exercise: Exercise, trial: Trial, name: str, row: int | None, rows: int) -> str:
     inputs = tell_inputs(exercise, trial.case, row, rows)
     yours = show_value(_entry(parts(trial.outcome.value)[name], row))
     truth = show_value(_entry(parts(trial.truth)[name], row))
     return f"With {inputs}:\nyours is {yours}, it should be near {truth}."
 
 
-def _likeness(exercise: Exercise, trials: list[_Trial]) -> str:
-    """Return what the answer looks like: a usual mistake, or the truth times a number."""
-    if any(trial.outcome.error is not None or _is_missing(trial.outcome) for trial in trials):
-        return ""
-    for mistake in exercise.mistakes:
-        wrong = [trial for trial in trials if not equal(trial.outcome.value, trial.truth, trial.tolerance)]
-        if mistake.sign is None:
-            found = all(_answers_like(exercise, mistake.function, trial) for trial in trials)
-        else:
-            found = bool(wrong) and all(
-                mistake.sign(trial.outcome.value, trial.truth, *trial.case.arguments) for trial in wrong
-            )
-        if found:
-            return f"This looks like {mistake.message}"
-    return _factor(trials)
-
-
-def _answers_like(exercise: Exercise, function: Function, trial: _Trial) -> bool:
-    outcome = call(exercise, function, trial.case)
-    return outcome.error is None and equal(trial.outcome.value, outcome.value, trial.tolerance)
-
-
-def _factor(trials: list[_Trial]) -> str:
-    """Say by which number the answer is off, if it is the same everywhere."""
-    ratios: list[float] = []
-    for trial in trials:
-        yours, truth = parts(trial.outcome.value), parts(trial.truth)
-        if yours.keys() != truth.keys():
-            return ""
-        for name, right in truth.items():
-            try:
-                a, b = torch.as_tensor(yours[name]).detach().double(), torch.as_tensor(right).double()
-            except (TypeError, ValueError, RuntimeError):
-                return ""
-            if a.shape != b.shape or not bool(a.isfinite().all()):
-                return ""
-            telling = b.abs() > 1e-3
-            ratios += (a[telling] / b[telling]).tolist()
-    if len(ratios) < 3 or math.isclose(ratios[0], 1, rel_tol=1e-3):
-        return ""
-    if max(abs(ratio - ratios[0]) for ratio in ratios) > 1e-3 * abs(ratios[0]):
-        return ""
-    if ratios[0] == 0:
-        return "Yours is 0 everywhere."
-    if math.isclose(ratios[0], -1, rel_tol=1e-3):
-        return "Everywhere yours is the expected answer with the sign turned round."
-    return f"Everywhere yours is {ratios[0]:.4g} times the expected answer."
-
-
-def _worst(trial: _Trial) -> float:
+def _worst(trial: Trial) -> float:
     yours, truth = parts(trial.outcome.value), parts(trial.truth)
     return max(
         (float(difference(yours[name], truth[name]).amax()) for name in truth if _size(truth[name]) != 0), default=0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
+import webbrowser
 from pathlib import Path
 
 from ncsn.errors import RunError
@@ -81,7 +83,7 @@ def learn(out: Path, *, opens: bool = True) -> None:
         opens: Whether to open them.
 
     Raises:
-        RunError: The notebooks cannot be copied.
+        RunError: The notebooks cannot be copied, or Jupyter does not run.
     """
     done = copy_notebooks(out)
     lines = [f"{path}: {what}" for path, what in done.items()]
@@ -94,9 +96,31 @@ def learn(out: Path, *, opens: bool = True) -> None:
     if command is None:
         sys.stdout.write(f"\nJupyter is not installed here; to open the notebooks: {_how_to_open(out)}\n")
         return
-    sys.stdout.write(f"\nopening {out}; stop with Ctrl-C\n")
+    options, told = _circumstances()
+    sys.stdout.write("\n".join(["", f"opening {out}; stop with Ctrl-C", *told, ""]))
     sys.stdout.flush()
-    subprocess.run([*command, str(out)], check=False)
+    code = subprocess.run([*command, str(out), *options], check=False).returncode
+    if code:
+        raise RunError(
+            f"Jupyter stopped with code {code}; its last lines above say why, and the notebooks lie in {out}"
+        )
+
+
+def _circumstances() -> tuple[list[str], list[str]]:
+    """Return the options that Jupyter needs as it runs here, and what to tell about them."""
+    options, told = [], []
+    if getattr(os, "geteuid", lambda: 1)() == 0:
+        options.append("--allow-root")
+        told.append("You are root, and so is what the notebooks run; Jupyter is told to allow it.")
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        options.append("--no-browser")
+        told.append(
+            "No browser was found here. Open the address with a token, http://localhost:8888/..., that Jupyter prints below; "
+            "from another machine, first make a tunnel there: ssh -L 8888:localhost:8888 THIS-MACHINE"
+        )
+    return options, told
 
 
 def table(out: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dis
 import inspect
 import numbers
 from collections.abc import Callable, Iterator
@@ -13,10 +14,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ncsn.learn.declarations import Case, Exercise, Function, attempted, call_directly
+from ncsn.learn.declarations import Case, Exercise, Function, attempted, call_directly, is_missing
 from ncsn.randomness import global_draws, seed_from
 
-__all__ = ["Outcome", "call", "call_truth", "difference", "equal", "leaves", "parts", "show_value", "tell_inputs"]
+__all__ = [
+    "Outcome",
+    "Trial",
+    "call",
+    "call_truth",
+    "difference",
+    "equal",
+    "is_unwritten",
+    "leaves",
+    "named_arguments",
+    "parts",
+    "show_value",
+    "tell_inputs",
+]
 
 _CPU = torch.device("cpu")
 
@@ -34,6 +48,35 @@ class Outcome:
     value: Any = None
     error: Exception | None = None
     changed: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A case with the truth and what the learner's function made of it."""
+
+    case: Case
+    truth: Any
+    outcome: Outcome
+    tolerance: float
+
+    @property
+    def missing(self) -> bool:
+        """Whether nothing was returned."""
+        if self.outcome.error is not None:
+            return isinstance(self.outcome.error, NotImplementedError)
+        return is_missing(self.outcome.value)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is a value."""
+        return self.outcome.error is None and not self.missing
+
+
+def is_unwritten(function: Function) -> bool:
+    """Return whether a function that returns nothing has no body yet: it does not so much as look at its arguments."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    reads = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE")
+    return code is None or not any(step.opname.startswith(reads) for step in dis.get_instructions(code))
 
 
 def call(exercise: Exercise, function: Function, case: Case) -> Outcome:
@@ -123,19 +166,25 @@ def show_value(value: Any) -> str:
     return str(value)
 
 
+def named_arguments(exercise: Exercise, case: Case) -> dict[str, Any]:
+    """Return a case's arguments by name: as the exercise's ``observe`` calls them where it does, else as its truth does."""
+    observed = [*inspect.signature(exercise.observe).parameters.values()][1:]
+    if any(each.kind is each.VAR_POSITIONAL for each in observed):
+        observed = [*inspect.signature(exercise.truth).parameters.values()]
+    return {each.name: argument for each, argument in zip(observed, case.arguments, strict=False)}
+
+
 def tell_inputs(exercise: Exercise, case: Case, row: int | None, rows: int) -> str:
     """Return a case's arguments as text: of those with an entry a row just that row, functions and generators left out.
 
     Args:
-        exercise: The exercise, whose truth names the arguments.
+        exercise: The exercise.
         case: The case.
         row: The row in question, or None for none in particular.
         rows: Number of rows of the answer.
     """
-    names = [*inspect.signature(exercise.truth).parameters]
     told = []
-    for i, argument in enumerate(case.arguments):
-        name = names[i] if i < len(names) else f"argument {i + 1}"
+    for name, argument in named_arguments(exercise, case).items():
         if isinstance(argument, Tensor):
             if row is not None and argument.ndim and len(argument) == rows and rows > 1:
                 told.append(f"{name}[{row}] = {show_value(argument[row])}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ __all__ = [
     "Mistake",
     "Option",
     "Question",
+    "Unfit",
     "attempted",
     "call_directly",
     "is_missing",
@@ -25,6 +27,10 @@ __all__ = [
 
 Function = Callable[..., Any]
 """A learner's function, or one that stands in for it."""
+
+
+class Unfit(Exception):
+    """What an ``observe`` finds wrong with an answer, as it reads after the function's name."""
 
 
 def call_directly(function: Function, *arguments: Any) -> Any:
@@ -65,18 +71,25 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A usual mistake, and how to recognise it.
+    """A usual mistake, and how it is made.
 
     Attributes:
         message: What to tell, as a hint and never as code: it follows "This looks like ".
-        function: A function with that mistake; an answer that equals its answers on all cases is taken to be it.
-        sign: ``sign(yours, truth, *arguments)``, for a mistake that has many forms: the answer is taken to be it if this
-            holds on every case that went wrong. None compares with ``function`` alone.
+        made: The switches of the exercise's ``written`` that are set wrongly, each as one would, or a whole function for an
+            answer of another kind. An answer that equals the outcome on all cases is taken to have this mistake; mistakes
+            made by switches are also looked for two at a time.
+        sign: ``sign(wrong)``, for a mistake that has many forms, called with the pairs (yours, truth) of the cases that went
+            wrong: the answer is taken to have it if this holds, too.
     """
 
     message: str
-    function: Function
-    sign: Callable[..., bool] | None = None
+    made: Mapping[str, Any] | Function
+    sign: Callable[[list[tuple[Any, Any]]], bool] | None = None
+
+    @property
+    def switches(self) -> frozenset[str]:
+        """The switches that it is made by; none where it is a whole function."""
+        return frozenset(self.made) if isinstance(self.made, Mapping) else frozenset()
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,8 @@ class Exercise:
         truth: The independent truth, with the arguments' names; called with everything in double precision.
         reference: The library's version, which stands in for an answer that does not pass.
         against: What the truth is, as it reads after "agrees with".
+        written: The answer with its switches: keyword arguments, right by default, for the places where answers go wrong (a
+            sign, a power of sigma, a factor, a reduction, a count). The reference when None.
         mistakes: The usual mistakes, the likeliest first.
         tolerance: Largest difference allowed, relative to 1 + |truth|.
         observe: Called as ``observe(function, *arguments)``, it returns what is compared: for functions with random
@@ -108,10 +123,20 @@ class Exercise:
     truth: Function
     reference: Function
     against: str
+    written: Function | None = None
     mistakes: tuple[Mistake, ...] = ()
     tolerance: float = 1e-5
     observe: Callable[..., Any] = call_directly
     double_truth: bool = True
+
+    def mistaken(self, *mistakes: Mistake) -> Function:
+        """Return the answer with these mistakes; of several, all are made by switches."""
+        settings: dict[str, Any] = {}
+        for mistake in mistakes:
+            if not isinstance(mistake.made, Mapping):
+                return mistake.made
+            settings |= mistake.made
+        return partial(self.written or self.reference, **settings)
 
 
 @dataclass(frozen=True)

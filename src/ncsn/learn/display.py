@@ -9,8 +9,8 @@ from typing import Any
 
 __all__ = ["Shown", "as_text", "box", "show"]
 
-# shape and word say the same as the colour (Okabe & Ito 2008)
-_MARKS = {"good": ("✔", "#009E73"), "bad": ("✘", "#D55E00"), "open": ("○", "#888888"), "note": ("▸", "#0072B2")}
+# shape and word say the same as the colour (Okabe & Ito 2008), which is as bright as can be read on white and on black
+_MARKS = {"good": ("✔", "#009E73"), "bad": ("✘", "#D55E00"), "open": ("○", "#888888"), "note": ("▸", "#2A8BD1")}
 
 
 def as_text(title: str, paragraphs: Sequence[str]) -> str:
@@ -28,7 +28,8 @@ def box(kind: str, title: str, paragraphs: Sequence[str]) -> str:
     """
     mark, colour = _MARKS[kind]
     body = "".join(f'<div style="margin-top:.4em;white-space:pre-wrap">{escape(text)}</div>' for text in paragraphs)
-    style = f"border-left:5px solid {colour};padding:.4em .9em;margin:.3em 0;max-width:60em"
+    # text and background are the theme's own, light or dark; the tint lies over either
+    style = f"border-left:5px solid {colour};background:{colour}1a;padding:.4em .9em;margin:.3em 0;max-width:60em"
     head = f'<span style="color:{colour}" aria-hidden="true">{mark}</span> {escape(title)}'
     return f'<div style="{style}"><strong>{head}</strong>{body}</div>'
 
@@ -54,11 +55,19 @@ def show(result: Shown) -> None:
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(f"{result}\n".encode(encoding, "replace").decode(encoding))
         return
+    _show_figures()
     from IPython.display import publish_display_data
 
     publish_display_data({"text/plain": str(result), "text/html": result._repr_html_()})
     # results are frozen
     object.__setattr__(result, "_shown_in", _cell())
+
+
+def _show_figures() -> None:
+    """Show the figures that the cell has drawn so far, which a notebook keeps back until its end: look first, then read."""
+    inline = sys.modules.get("matplotlib_inline.backend_inline")
+    if inline is not None and "inline" in sys.modules["matplotlib"].get_backend():
+        inline.flush_figures()
 
 
 def _shell() -> Any:

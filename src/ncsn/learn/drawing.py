@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,8 +83,8 @@ def draw_fields(
         The figure.
     """
     figure, axes = panels(1, len(fields), width=3.4, height=3.2)
-    for ax, (name, field) in zip(axes[0], fields.items(), strict=True):
-        _draw_arrows(ax, field, points, window, n_arrows)
+    _draw_arrows(axes[0], list(fields.values()), points, window, n_arrows)
+    for ax, name in zip(axes[0], fields, strict=True):
         ax.set_title(name)
     return figure
 
@@ -108,8 +108,7 @@ def draw_error_map(
         The figure.
     """
     figure, axes = panels(1, 3, width=3.1, height=2.9)
-    _draw_arrows(axes[0, 0], learned, points, window, n_arrows)
-    _draw_arrows(axes[0, 1], exact, points, window, n_arrows)
+    _draw_arrows(axes[0, :2], [learned, exact], points, window, n_arrows)
     side = torch.linspace(*window, 121)
     places = torch.cartesian_prod(side, side)
     with torch.no_grad():
@@ -157,20 +156,24 @@ def draw_walks(
     return figure
 
 
-def _draw_arrows(ax: Axes, field: Field, points: Tensor, window: tuple[float, float], n_arrows: int) -> None:
+def _draw_arrows(
+    axes: Iterable[Axes], fields: Sequence[Field], points: Tensor, window: tuple[float, float], n_arrows: int
+) -> None:
     side = torch.linspace(*window, 2 * n_arrows + 1)[1::2]
     places = torch.cartesian_prod(side, side)
     with torch.no_grad():
-        score = field(places)
-    length = score.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        scores = [field(places) for field in fields]
     # log(1 + length) keeps short arrows visible beside long ones; one scale for all panels
-    arrows = score / length * (torch.log1p(length) / math.log1p(30)).clamp(max=1)
+    longest = math.log1p(min(30.0, max(float(score.norm(dim=1).max()) for score in scores)))
     horizontal, vertical = _array(points[:1500]).T
-    ax.scatter(horizontal, vertical, s=2, color=DATA, alpha=0.35, linewidths=0)
     spacing = (window[1] - window[0]) / n_arrows
-    x, y, u, v = _array(torch.cat([places, 1.15 * spacing * arrows], dim=1)).T
-    ax.quiver(x, y, u, v, angles="xy", scale_units="xy", scale=1, width=0.006, color="black", pivot="mid")
-    ax.set(xlim=window, ylim=window, aspect="equal")
+    for ax, score in zip(axes, scores, strict=True):
+        length = score.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        arrows = score / length * (torch.log1p(length) / longest).clamp(max=1)
+        ax.scatter(horizontal, vertical, s=2, color=DATA, alpha=0.35, linewidths=0)
+        x, y, u, v = _array(torch.cat([places, 1.15 * spacing * arrows], dim=1)).T
+        ax.quiver(x, y, u, v, angles="xy", scale_units="xy", scale=1, width=0.006, color="black", pivot="mid")
+        ax.set(xlim=window, ylim=window, aspect="equal")
 
 
 def _array(values: Tensor | Sequence[float]) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import SupportsFloat
 
+from torch import Tensor
+
 from ncsn.learn.checking import stands_in
 from ncsn.learn.declarations import Gate
 from ncsn.learn.display import Shown, as_text, box, show
@@ -71,7 +73,8 @@ def gate(number: str, value: SupportsFloat) -> GateResult:
         ValueError: There is no gate with this number.
     """
     found = gate_numbered(number)
-    measured = float(value)
+    # of a loss, say, that knows what it was computed from
+    measured = float(value.detach() if isinstance(value, Tensor) else value)
     stand_ins = tuple(filter(stands_in, found.needs))
     result = GateResult(found, measured, found.at_least <= measured <= found.at_most, stand_ins)
     if not stand_ins:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ncsn.plots.style import DATA, FLOOR, SAMPLES, Array, evenly, panels, styled
 
-__all__ = ["draw_by_level", "draw_clouds", "draw_targets"]
+__all__ = ["draw_by_level", "draw_clouds", "draw_paths", "draw_targets"]
 
 _LINES = (
     {"color": SAMPLES, "linewidth": 3.0, "alpha": 0.75, "marker": "o", "markersize": 5},
@@ -64,7 +64,9 @@ def draw_clouds(
 
 
 @styled
-def draw_targets(noisy: Tensor, targets: Tensor, centres: Tensor, means: Tensor, exact: Tensor) -> Figure:
+def draw_targets(
+    noisy: Tensor, targets: Tensor, centres: Tensor, means: Tensor, exact: Tensor, whose: str = "yours"
+) -> Figure:
     """Draw denoising targets over the noisy points of a line, their means in bins, and the exact score.
 
     Args:
@@ -73,6 +75,7 @@ def draw_targets(noisy: Tensor, targets: Tensor, centres: Tensor, means: Tensor,
         centres: Places of the bins, ``(B,)``.
         means: The mean target in each bin, ``(B,)``.
         exact: The exact score at those places, ``(B,)``.
+        whose: Whose the means are, for the legend.
 
     Returns:
         The figure.
@@ -88,7 +91,7 @@ def draw_targets(noisy: Tensor, targets: Tensor, centres: Tensor, means: Tensor,
         color=SAMPLES,
         markersize=6,
         alpha=0.85,
-        label="their mean in each bin: yours",
+        label=f"their mean in each bin: {whose}",
     )
     ax.plot(
         _array(centres), _array(exact), color="black", linestyle=(0, (4, 2.5)), label="exact score of the noisy points"
@@ -147,6 +150,39 @@ def draw_by_level(
         ax.grid(True)
         if len(curves) > 1 or shade_name:
             ax.legend()
+    return figure
+
+
+@styled
+def draw_paths(
+    rows: Mapping[str, Mapping[str, Tensor]], density: Tensor, *, half: float, xlabel: str = "step", last: float = 1000
+) -> Figure:
+    """Draw paths on a line, walked back in time, over the density at each time.
+
+    Args:
+        rows: Paths ``(steps + 1, walkers)`` by row and title; the first row has the colour of samples, the others that of data.
+        density: The density ``(times, places)``, from time 0 to the last, from -half to half; each time has its own scale.
+        half: Half of the vertical axis.
+        xlabel: What time is.
+        last: The last time, at which the paths begin.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = panels(len(rows), len(next(iter(rows.values()))), width=4.6, height=2.6, sharex=True, sharey=True)
+    image = _array(density / density.amax(dim=1, keepdim=True)).T
+    for i, (name, row) in enumerate(rows.items()):
+        for ax, (title, paths) in zip(axes[i], row.items(), strict=True):
+            extent = (0, last, -half, half)
+            ax.imshow(
+                image, extent=extent, origin="lower", aspect="auto", cmap="Greys", alpha=0.8, vmax=1.3 * image.max()
+            )
+            times = np.linspace(last, 0, len(paths))
+            ax.plot(times, _array(paths), color=DATA if i else SAMPLES, linewidth=0.7)
+            ax.set(xlim=(last, 0), ylim=(-half, half), title=title)
+        axes[i, 0].set_ylabel(name)
+    for ax in axes[-1]:
+        ax.set_xlabel(xlabel)
     return figure
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ncsn.learn.declarations import Case, Exercise, Function, Mistake
+from ncsn.learn.declarations import Case, Exercise, Mistake
 from ncsn.learn.lessons.shapes import telling_shapes
 from ncsn.noise import create_noise_schedule
 
@@ -38,12 +38,39 @@ def levels_reference(sigma_min: float, sigma_max: float, n_levels: int) -> Tenso
     return create_noise_schedule(sigma_min, sigma_max, n_levels)
 
 
-def _even(first: float, last: float, n: int) -> Tensor:
-    return torch.linspace(first, last, n, dtype=torch.float64)
+def _evenly(first: float, last: float, n: int, begin: int, steps: int) -> Tensor:
+    """Return n numbers from the first towards the last, which would be reached after so many steps."""
+    return first + (last - first) * torch.arange(begin, begin + n, dtype=torch.float64) / steps
 
 
-def _short_of_the_end(sigma_min: float, sigma_max: float, n: int) -> Tensor:
-    return sigma_max * (sigma_min / sigma_max) ** (torch.arange(n, dtype=torch.float64) / n)
+_SPACINGS: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]] = {
+    "logarithms": (math.log, torch.exp),
+    "levels": (float, torch.clone),
+    "variances": (lambda level: level**2, torch.sqrt),
+    "inverses": (lambda level: 1 / level, torch.reciprocal),
+    "logarithms kept": (math.log, torch.clone),
+    "logarithms to 10": (math.log, lambda log: 10**log),
+    "common logarithms to e": (math.log10, torch.exp),
+    "levels exponentiated": (float, torch.exp),
+}
+
+
+def levels_written(
+    sigma_min: float,
+    sigma_max: float,
+    n_levels: int,
+    *,
+    spacing: str = "logarithms",
+    rising: bool = False,
+    begin: int = 0,
+    steps: int = -1,
+    more: int = 0,
+) -> Tensor:
+    """Return noise levels, with switches for what is evenly spaced, the order, the first and last, and the count."""
+    there, back = _SPACINGS[spacing]
+    n = n_levels + more
+    levels = back(_evenly(there(sigma_max), there(sigma_min), n, begin, max(1, n + steps)))
+    return levels.flip(0) if rising else levels
 
 
 LEVELS = Exercise(
@@ -54,30 +81,44 @@ LEVELS = Exercise(
     truth=levels_truth,
     reference=levels_reference,
     against="repeated multiplication by one ratio",
+    written=levels_written,
     mistakes=(
         Mistake(
             "levels with a constant difference: ask for a constant ratio, or nearly all levels are coarse.",
-            lambda low, high, n: _even(high, low, n),
+            {"spacing": "levels"},
         ),
         Mistake(
             "levels from fine to coarse: sampling walks from coarse to fine, so the largest comes first.",
-            lambda low, high, n: levels_truth(low, high, n).flip(0),
+            {"rising": True},
         ),
-        Mistake(
-            "levels that stop short of sigma_min: between n levels lie n - 1 steps.",
-            _short_of_the_end,
-        ),
+        Mistake("levels that stop short of sigma_min: between n levels lie n - 1 steps.", {"steps": 0}),
+        Mistake("levels that begin a step too late: sigma_max is left out.", {"begin": 1, "steps": 0}),
+        Mistake("levels within the ends: both belong to them.", {"begin": 1, "steps": 1}),
+        Mistake("one level too many: n levels are asked for, with n - 1 steps between them.", {"more": 1}),
+        Mistake("one level too few: n levels are asked for, and n - 1 are the steps between them.", {"more": -1}),
         Mistake(
             "the logarithms of the levels: they are even, as they should be, but they still want to be turned back.",
-            lambda low, high, n: _even(math.log(high), math.log(low), n),
+            {"spacing": "logarithms kept"},
         ),
         Mistake(
             "natural logarithms raised as powers of 10: torch.logspace counts in powers of 10 unless told otherwise.",
-            lambda low, high, n: 10 ** _even(math.log(high), math.log(low), n),
+            {"spacing": "logarithms to 10"},
+        ),
+        Mistake(
+            "common logarithms raised as powers of e: turn a logarithm back with its own base.",
+            {"spacing": "common logarithms to e"},
         ),
         Mistake(
             "an exponential of evenly spaced levels: the logarithms are what is evenly spaced.",
-            lambda low, high, n: _even(high, low, n).exp(),
+            {"spacing": "levels exponentiated"},
+        ),
+        Mistake(
+            "evenly spaced squares of the levels: the logarithms are what is evenly spaced.",
+            {"spacing": "variances"},
+        ),
+        Mistake(
+            "evenly spaced inverses of the levels: the logarithms are what is evenly spaced.",
+            {"spacing": "inverses"},
         ),
     ),
 )
@@ -108,13 +149,22 @@ def noise_cases(generator: torch.Generator) -> Iterator[Case]:
         yield Case(name, (x, sigma, noise), 1e-12 if dtype == torch.float64 else None)
 
 
-def noise_reference(x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-    """Return x + sigma noise, with one level a row."""
-    return x + sigma[:, None] * noise
-
-
-def _noise_with(scale: Callable[[Tensor], Tensor]) -> Function:
-    return lambda x, sigma, noise: x + scale(sigma)[:, None] * noise
+def noise_reference(
+    x: Tensor,
+    sigma: Tensor,
+    noise: Tensor,
+    *,
+    keep: float = 1,
+    shrink: float = 0,
+    sign: float = 1,
+    power: float = 1,
+    level_of: Callable[[Tensor], Tensor] = torch.clone,
+    own: bool = False,
+) -> Tensor:
+    """Return x + sigma noise, with one level a row; the switches change what is added to what."""
+    level = level_of(sigma).expand(len(x))[:, None]
+    noise = torch.randn_like(noise) if own else noise
+    return (keep - shrink * level) * x + sign * level**power * noise
 
 
 NOISE = Exercise(
@@ -127,27 +177,22 @@ NOISE = Exercise(
     against="sums of plain numbers",
     observe=telling_shapes("the levels (N,) go with the rows of (N, D), so they need a second axis of length 1"),
     mistakes=(
-        Mistake("noise without its level: the fog is as thick as sigma says.", _noise_with(torch.ones_like)),
+        Mistake("noise without its level: the fog is as thick as sigma says.", {"power": 0}),
         Mistake(
             "sigma squared for sigma: sigma is the noise's standard deviation, and its square the variance.",
-            _noise_with(torch.square),
+            {"power": 2},
         ),
-        Mistake("the root of sigma: sigma already is the standard deviation.", _noise_with(torch.sqrt)),
-        Mistake(
-            "one level for all rows: every point has its own.",
-            lambda x, sigma, noise: x + sigma[0] * noise,
-        ),
-        Mistake(
-            "one level for all rows: every point has its own.",
-            lambda x, sigma, noise: x + sigma.mean() * noise,
-        ),
+        Mistake("the root of sigma: sigma already is the standard deviation.", {"power": 0.5}),
+        Mistake("noise divided by sigma: the thicker the fog, the more of it.", {"power": -1}),
+        Mistake("one level for all rows: every point has its own.", {"level_of": lambda sigma: sigma[0]}),
+        Mistake("one level for all rows: every point has its own.", {"level_of": torch.mean}),
+        Mistake("one level for all rows: every point has its own.", {"level_of": torch.max}),
         Mistake(
             "noise of its own: take the noise that is given, because the loss will have to know it.",
-            lambda x, sigma, noise: x + sigma[:, None] * torch.randn_like(x),
+            {"own": True},
         ),
-        Mistake(
-            "the noise alone: it is added to the points.",
-            lambda x, sigma, noise: sigma[:, None] * noise,
-        ),
+        Mistake("the noise alone: it is added to the points.", {"keep": 0}),
+        Mistake("noise that is subtracted: as likely, but the loss will take it as added.", {"sign": -1}),
+        Mistake("points that are shrunk as noise is added: this fog leaves them where they are.", {"shrink": 1}),
     ),
 )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from ncsn.learn.declarations import Case, Exercise, Function, Mistake
+from ncsn.learn.lessons.losses import DENOISING_MISTAKES, REDUCTION_MISTAKES, denoising_loss, loss_and_gradient
 from ncsn.learn.lessons.shapes import telling_shapes
 from ncsn.losses import denoising_score_matching
 from ncsn.score import expand_sigma
@@ -49,19 +50,29 @@ def mean_target_cases(generator: torch.Generator) -> Iterator[Case]:
     yield case("double precision", 501, 5, 0.3, 0.45, torch.float64)
 
 
-def mean_target_reference(x: Tensor, noisy: Tensor, sigma: float, edges: Tensor) -> Tensor:
-    """Return the mean conditional score -(noisy - x) / sigma^2 of the noisy points in each bin."""
-    return _mean_in_bins((x - noisy) / sigma**2, noisy, edges)
-
-
-def _mean_in_bins(values: Tensor, places: Tensor, edges: Tensor) -> Tensor:
-    inside = (places >= edges[:-1, None]) & (places < edges[1:, None])
-    return torch.stack([values[rows].mean() for rows in inside])
-
-
-def _share_in_bins(values: Tensor, places: Tensor, edges: Tensor, count: Tensor | int) -> Tensor:
-    inside = (places >= edges[:-1, None]) & (places < edges[1:, None])
-    return torch.stack([values[rows].sum() / count for rows in inside])
+def mean_target_reference(
+    x: Tensor,
+    noisy: Tensor,
+    sigma: float,
+    edges: Tensor,
+    *,
+    sign: float = 1,
+    power: float = 2,
+    ends: str = "arrow",
+    sort_by: str = "noisy",
+    average: Callable[[Tensor], Tensor] = torch.mean,
+    share: bool = False,
+    right: bool = False,
+) -> Tensor:
+    """Return the mean conditional score -(noisy - x) / sigma^2 of the noisy points in each bin; the switches do otherwise."""
+    places = x if sort_by == "clean" else noisy
+    means = []
+    for low, high in pairwise(edges):
+        inside = (places > low) & (places <= high) if right else (places >= low) & (places < high)
+        start = {"arrow": noisy[inside], "middle": (low + high) / 2, "clean": torch.zeros_like(noisy[inside])}[ends]
+        mean = average(sign * (x[inside] - start) / sigma**power)
+        means.append(mean / len(x) if share else mean)
+    return torch.stack(means)
 
 
 MEAN_TARGET = Exercise(
@@ -74,38 +85,28 @@ MEAN_TARGET = Exercise(
     against="plain sums",
     tolerance=1e-4,
     mistakes=(
-        Mistake(
-            "a turned sign: the arrow points from the noisy point back to the clean one.",
-            lambda x, noisy, sigma, edges: -mean_target_reference(x, noisy, sigma, edges),
-        ),
-        Mistake(
-            "sigma for sigma squared: you are off by exactly sigma.",
-            lambda x, noisy, sigma, edges: sigma * mean_target_reference(x, noisy, sigma, edges),
-        ),
-        Mistake(
-            "an arrow that is not divided by sigma squared.",
-            lambda x, noisy, sigma, edges: _mean_in_bins(x - noisy, noisy, edges),
-        ),
+        Mistake("a turned sign: the arrow points from the noisy point back to the clean one.", {"sign": -1}),
+        Mistake("sigma for sigma squared: you are off by exactly sigma.", {"power": 1}),
+        Mistake("an arrow that is not divided by sigma squared.", {"power": 0}),
         Mistake(
             "bins of the clean points: the network sees the noisy one, so that is what to sort by.",
-            lambda x, noisy, sigma, edges: _mean_in_bins((x - noisy) / sigma**2, x, edges),
+            {"sort_by": "clean"},
         ),
         Mistake(
             "the sum in each bin: it grows with the number of pairs, and the mean does not.",
-            lambda x, noisy, sigma, edges: _share_in_bins((x - noisy) / sigma**2, noisy, edges, 1),
+            {"average": torch.sum},
         ),
         Mistake(
             "the sum in each bin, divided by the number of all pairs: divide by those in the bin.",
-            lambda x, noisy, sigma, edges: _share_in_bins((x - noisy) / sigma**2, noisy, edges, len(x)),
+            {"average": torch.sum, "share": True},
         ),
+        Mistake("the median in each bin: squared error finds means.", {"average": torch.median}),
         Mistake(
             "arrows that begin at the middle of the bin: each begins at its own noisy point.",
-            lambda x, noisy, sigma, edges: (_mean_in_bins(x, noisy, edges) - (edges[1:] + edges[:-1]) / 2) / sigma**2,
+            {"ends": "middle"},
         ),
-        Mistake(
-            "the mean of the clean points: where the arrows lead, not the arrows.",
-            lambda x, noisy, sigma, edges: _mean_in_bins(x, noisy, edges),
-        ),
+        Mistake("the mean of the clean points: where the arrows lead, not the arrows.", {"ends": "clean", "power": 0}),
+        Mistake("bins with their right ends and without their left ones.", {"right": True}),
     ),
 )
 
@@ -161,33 +162,19 @@ def loss_reference(score_model: Callable[[Tensor, Tensor], Tensor], x: Tensor, s
     return denoising_score_matching(score_model, x, sigma, noise).mean()
 
 
-_SHAPES = telling_shapes("the levels (N,) go with the rows of (N, D), so they need a second axis of length 1")
-
-
-def loss_and_gradient(function: Function, score_model: nn.Module, *rest: Any) -> dict[str, Tensor]:
-    """Return the loss and its gradient, which is what trains."""
-    loss = _SHAPES(function, score_model, *rest)
-    if not isinstance(loss, Tensor):
-        raise TypeError(f"the loss should be a tensor of one number, so that it can be trained with, not {type(loss)}")
-    if loss.ndim:
-        raise ValueError(f"the loss should be one number for the whole batch, not of shape {tuple(loss.shape)}")
-    if not loss.requires_grad:
-        raise RuntimeError("the loss knows nothing of the network's weights, so nothing can be trained with it")
-    gradient = torch.autograd.grad(loss, list(score_model.parameters()))
-    return {"the loss": loss.detach(), "the gradient of the loss": torch.cat([each.flatten() for each in gradient])}
-
-
-def _loss_with(
-    gap: Callable[[Tensor, Tensor, Tensor], Tensor],
-    reduce: Callable[[Tensor], Tensor] = torch.mean,
-) -> Function:
-    """Return a loss with another weighted error than it should have, called with the score, levels (N, 1) and noise."""
-
-    def loss(score_model: nn.Module, x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-        level = sigma[:, None]
-        return reduce(gap(score_model(x + level * noise, sigma), level, noise).square())
-
-    return loss
+def loss_written(
+    score_model: Function,
+    x: Tensor,
+    sigma: Tensor,
+    noise: Tensor,
+    *,
+    weight: float = 2,
+    hears: Callable[[Tensor], Tensor] = torch.clone,
+    **switches: Any,
+) -> Tensor:
+    """Return the loss, with the switches of `denoising_loss` and one for what the model hears."""
+    level = sigma[:, None]
+    return denoising_loss(lambda points: score_model(points, hears(sigma)), x, noise, level, weight=weight, **switches)
 
 
 def _all_pairs(score_model: nn.Module, x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
@@ -204,61 +191,35 @@ LOSS = Exercise(
     reference=loss_reference,
     against="a loss whose target is autograd of the noise's log-density, in value and gradient",
     tolerance=1e-4,
-    observe=loss_and_gradient,
+    observe=telling_shapes(
+        "the levels (N,) go with the rows of (N, D), so they need a second axis of length 1", loss_and_gradient
+    ),
+    written=loss_written,
     mistakes=(
-        Mistake(
-            "a turned sign in the target: the arrow points from the noisy point back to the clean one.",
-            _loss_with(lambda score, level, noise: level * score - noise),
-        ),
-        Mistake(
-            "a target of -noise: you are off by exactly sigma. That is the target of a network that predicts noise.",
-            _loss_with(lambda score, level, noise: level * (score + noise)),
-        ),
-        Mistake(
-            "a target divided by sigma once too often: noisy - x already is sigma times the noise.",
-            _loss_with(lambda score, level, noise: level * (score + noise / level**2)),
-        ),
+        *DENOISING_MISTAKES,
         Mistake(
             "a loss without its weight: small levels, with their long arrows, then drown out all others.",
-            _loss_with(lambda score, level, noise: score + noise / level),
+            {"weight": 0},
         ),
-        Mistake(
-            "a weight of sigma: the loss is a square, so its weight is sigma squared.",
-            _loss_with(lambda score, level, noise: level.sqrt() * (score + noise / level)),
-        ),
+        Mistake("a weight of sigma: the loss is a square, so its weight is sigma squared.", {"weight": 1}),
         Mistake(
             "a weight of sigma to the fourth power: where the error is weighted before it is squared, its weight is sigma.",
-            _loss_with(lambda score, level, noise: level**2 * (score + noise / level)),
+            {"weight": 4},
         ),
-        Mistake(
-            "a weight of one over sigma squared: it makes the small levels louder still.",
-            _loss_with(lambda score, level, noise: (score + noise / level) / level),
-        ),
+        Mistake("a weight of one over sigma squared: it makes the small levels louder still.", {"weight": -2}),
+        # weighted before the absolute value is taken
+        Mistake(REDUCTION_MISTAKES[-1].message, {"residual": torch.abs, "weight": 1}),
         Mistake(
             "weights and errors broadcast to all pairs: (N, 1) times (N,) is (N, N), so each error meets every row's weight.",
             _all_pairs,
         ),
         Mistake(
-            "a sum over the dimensions: take the mean over all entries, so that a zero score has loss 1 in any dimension.",
-            _loss_with(lambda score, level, noise: level * score + noise, lambda square: square.sum(1).mean()),
-        ),
-        Mistake(
-            "a sum over the batch: take the mean over all entries.",
-            _loss_with(lambda score, level, noise: level * score + noise, torch.sum),
-        ),
-        Mistake(
-            "a score taken at the clean points: the loss asks at the noisy ones.",
-            lambda model, x, sigma, noise: (sigma[:, None] * model(x, sigma) + noise).square().mean(),
-        ),
-        Mistake(
-            "noise added without sigma: noisy points lie sigma times the noise away.",
-            lambda model, x, sigma, noise: (sigma[:, None] * model(x + noise, sigma) + noise).square().mean(),
-        ),
-        Mistake(
             "one level told for the whole batch: the network has to hear each row's own.",
-            lambda model, x, sigma, noise: (
-                (sigma[:, None] * model(x + sigma[:, None] * noise, sigma.mean()) + noise).square().mean()
-            ),
+            {"hears": torch.mean},
+        ),
+        Mistake(
+            "a network that is told the logarithm of the level: it takes sigma, and makes of it what it needs.",
+            {"hears": torch.log},
         ),
     ),
 )

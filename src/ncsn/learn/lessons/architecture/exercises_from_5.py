@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ncsn.learn.declarations import Case, Exercise, Function, Mistake, attempted
 from ncsn.learn.lessons.architecture.exercises_from_3 import LinearScore, loss_reference, loss_truth
+from ncsn.learn.lessons.networks import properties
 from ncsn.learn.lessons.shapes import telling_shapes
 
 __all__ = ["EMBEDDING", "NETWORK", "STEP"]
@@ -43,23 +44,21 @@ def embedding_cases(generator: torch.Generator) -> Iterator[Case]:
         yield Case(name, (sigma, frequencies), 1e-11 if dtype == torch.float64 else None)
 
 
-def embedding_reference(sigma: Tensor, frequencies: Tensor) -> Tensor:
-    """Return the sines and then the cosines of log sigma times each frequency, ``(N, 2F)``."""
-    angles = sigma.log()[:, None] * frequencies
+def _sines_first(angles: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def _embedding_of(angles: Callable[[Tensor, Tensor], Tensor]) -> Function:
-    def embedding(sigma: Tensor, frequencies: Tensor) -> Tensor:
-        turned = angles(sigma[:, None], frequencies)
-        return torch.cat([turned.sin(), turned.cos()], dim=1)
-
-    return embedding
-
-
-def _interleaved(sigma: Tensor, frequencies: Tensor) -> Tensor:
-    angles = sigma.log()[:, None] * frequencies
-    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
+def embedding_reference(
+    sigma: Tensor,
+    frequencies: Tensor,
+    *,
+    hears: Callable[[Tensor], Tensor] = torch.log,
+    factor: float = 1,
+    power: float = 1,
+    parts: Callable[[Tensor], Tensor] = _sines_first,
+) -> Tensor:
+    """Return the sines and then the cosines of log sigma times each frequency, ``(N, 2F)``; the switches do otherwise."""
+    return parts(factor * hears(sigma)[:, None] * frequencies**power)
 
 
 EMBEDDING = Exercise(
@@ -75,31 +74,28 @@ EMBEDDING = Exercise(
     mistakes=(
         Mistake(
             "an embedding of sigma itself: 0.01 and 0.02 are then next to the same. Take the logarithm first.",
-            _embedding_of(lambda sigma, frequencies: sigma * frequencies),
+            {"hears": torch.clone},
         ),
-        Mistake(
-            "a logarithm to base 10: it works as well, but the later cells and the check mean the natural one.",
-            _embedding_of(lambda sigma, frequencies: sigma.log10() * frequencies),
-        ),
-        Mistake(
-            "a logarithm to base 2: it works as well, but the later cells and the check mean the natural one.",
-            _embedding_of(lambda sigma, frequencies: sigma.log2() * frequencies),
-        ),
+        Mistake("the common logarithm, where the natural one is asked for.", {"hears": torch.log10}),
+        Mistake("the logarithm to base 2, where the natural one is asked for.", {"hears": torch.log2}),
+        Mistake("the logarithm of 1 + sigma: all small levels then sound alike.", {"hears": torch.log1p}),
+        Mistake("angles with a factor of 2 pi, which the frequencies here do without.", {"factor": 2 * math.pi}),
         Mistake(
             "the logarithm taken of the product: take it of sigma alone, and multiply then.",
-            _embedding_of(lambda sigma, frequencies: (sigma * frequencies).log()),
+            lambda sigma, frequencies: _sines_first((sigma[:, None] * frequencies).log()),
         ),
-        Mistake(
-            "log sigma divided by the frequencies: a frequency multiplies.",
-            _embedding_of(lambda sigma, frequencies: sigma.log() / frequencies),
-        ),
+        Mistake("log sigma divided by the frequencies: a frequency multiplies.", {"power": -1}),
+        Mistake("an embedding without its frequencies.", {"power": 0}),
         Mistake(
             "the cosines before the sines: put the sines first.",
-            _embedding_of(lambda sigma, frequencies: math.pi / 2 - sigma.log() * frequencies),
+            {"parts": lambda angles: torch.cat([angles.cos(), angles.sin()], dim=1)},
         ),
         Mistake(
             "sines and cosines in turns: put all sines first, and all cosines after them.",
-            _interleaved,
+            {"parts": lambda angles: torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)},
+        ),
+        Mistake(
+            "the sines twice, and no cosines.", {"parts": lambda angles: torch.cat([angles.sin(), angles.sin()], dim=1)}
         ),
     ),
 )
@@ -116,7 +112,7 @@ def log_sigma_features(sigma: Tensor) -> Tensor:
 
 
 class PlainNetwork(nn.Module):
-    """Three hidden layers whose input, features of the level and output can each be changed.
+    """Three hidden layers; the switches change the input, the features of the level, the output, and what follows it.
 
     Args:
         dim: Dimension of the points.
@@ -124,25 +120,33 @@ class PlainNetwork(nn.Module):
         features: Features of the levels ``(N,)``.
         scale_in: What the points are multiplied by, of the levels ``(N, 1)``.
         scale_out: What the answer is multiplied by, of the levels ``(N, 1)``.
+        hears: What it makes of the levels first.
+        last: What follows the last layer.
+        spare: Whether it has a layer that takes no part.
     """
 
     def __init__(
         self,
         dim: int,
         width: int,
+        *,
         features: Callable[[Tensor], Tensor] = log_sigma_features,
         scale_in: Callable[[Tensor], Tensor] = lambda sigma: (1 + sigma**2).rsqrt(),
         scale_out: Callable[[Tensor], Tensor] = torch.reciprocal,
+        hears: Callable[[Tensor], Tensor] = torch.clone,
+        last: Callable[[], nn.Module] = nn.Identity,
+        spare: bool = False,
     ) -> None:
         super().__init__()
-        self.features, self.scale_in, self.scale_out = features, scale_in, scale_out
+        self.features, self.scale_in, self.scale_out, self.hears = features, scale_in, scale_out, hears
         sizes = [dim + features(torch.ones(1)).shape[1], width, width, width]
         hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())]
-        self.layers = nn.Sequential(*hidden, nn.Linear(width, dim))
+        self.layers = nn.Sequential(*hidden, nn.Linear(width, dim), last())
+        self.spare = nn.Linear(width, width) if spare else None
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return the score ``(N, D)``."""
-        level = sigma.expand(len(x))[:, None]
+        level = self.hears(sigma).expand(len(x))[:, None]
         answer = self.layers(torch.cat([self.scale_in(level) * x, self.features(level[:, 0])], dim=1))
         return self.scale_out(level) * answer
 
@@ -170,79 +174,6 @@ def network_cases(generator: torch.Generator) -> Iterator[Case]:
         yield Case(name, (dim, 32, x, sigma))
 
 
-def properties(function: Function, dim: int, width: int, x: Tensor, sigma: Tensor) -> dict[str, float]:
-    """Return what a class of networks keeps of what is asked, 1 for each property that holds and 0 for others.
-
-    The network's weights are drawn anew, as some start with an output of zero.
-
-    Raises:
-        TypeError: It returns something else than a tensor.
-        ValueError: The score has another shape or type than the points.
-    """
-    network = function(dim, width)
-    if not isinstance(network, nn.Module):
-        raise TypeError(f"it should make a torch.nn.Module, not {type(network).__name__}")
-    network = network.to(x.dtype)
-    with torch.no_grad():
-        for weight in network.parameters():
-            reach = 1 / math.sqrt(max(1, weight[0].numel())) if weight.ndim > 1 else 0.3
-            weight.add_(reach * torch.randn(weight.shape).to(weight))
-
-    def score(points: Tensor, levels: Tensor) -> Tensor:
-        answer = attempted(network(points, levels))
-        if not isinstance(answer, Tensor) or answer.shape != points.shape or answer.dtype != points.dtype:
-            told = f"{answer.dtype} of shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer)
-            raise ValueError(f"the score should be {points.dtype} of shape {tuple(points.shape)}, like x, not {told}")
-        return answer
-
-    def unit(level: float, points: Tensor) -> Tensor:
-        """Return sigma times the score at points of the size of the noisy data's."""
-        return level * score(math.sqrt(1 + level**2) * points, torch.tensor(level).to(points))
-
-    def size(values: Tensor) -> float:
-        return float(values.square().mean().sqrt())
-
-    whole = score(x, sigma)
-    rows = torch.cat([score(x[i : i + 1], sigma[i : i + 1]) for i in range(min(3, len(x)))])
-    gradients = torch.autograd.grad(
-        whole.square().sum(), [each for each in network.parameters() if each.requires_grad], allow_unused=True
-    )
-    with torch.no_grad():
-        zeros, draws = torch.zeros(1, dim).to(x), torch.randn(64, dim).to(x)
-        fine = sum(size(unit(level, zeros) - unit(1.2 * level, zeros)) for level in (0.01, 0.02, 0.05))
-        coarse = sum(size(unit(level, zeros) - unit(1.2 * level, zeros)) for level in (2.0, 5.0, 10.0))
-        usual = size(unit(1.0, draws))
-        growth = sum(size(unit(level, zeros)) / level for level in (0.01, 0.014, 0.02))
-        growth /= sum(size(unit(level, zeros)) / level for level in (0.7, 1.0, 1.4))
-        holds = {
-            "[each row's score rests on its own x and sigma alone]": torch.allclose(
-                rows, whole[: len(rows)], rtol=1e-3, atol=1e-3 * size(whole)
-            ),
-            "[every weight takes part]": all(each is not None for each in gradients),
-            "[the score grows like 1/sigma where sigma is small]": 7 < growth < 1000,
-            "[it answers to sigma]": fine + coarse > 1e-3 * usual,
-            "[it tells small levels apart as well as large ones]": fine > 0.02 * coarse,
-            "[large noisy points are scaled down]": size(unit(1e4, draws)) < 50 * usual,
-            "[points at small levels are not blown up]": size(unit(1e-4, draws)) < 50 * usual,
-        }
-    return {name: float(held) for name, held in holds.items()}
-
-
-def _network(**changes: Callable[[Tensor], Tensor]) -> Function:
-    return lambda dim, width: PlainNetwork(dim, width, **changes)
-
-
-class _OneLevelForAll(PlainNetwork):
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return super().forward(x, sigma.mean())
-
-
-class _SpareLayer(PlainNetwork):
-    def __init__(self, dim: int, width: int) -> None:
-        super().__init__(dim, width)
-        self.spare = nn.Linear(width, width)
-
-
 NETWORK = Exercise(
     number="2.6",
     title="a score network that listens to the noise level",
@@ -250,42 +181,40 @@ NETWORK = Exercise(
     cases=network_cases,
     truth=network_truth,
     reference=network_reference,
-    against="what is asked of it, property by property (1: holds, 0: does not)",
+    against="what is asked of it, property by property,",
     observe=properties,
+    written=PlainNetwork,
     mistakes=(
         Mistake(
             "a network that does not hear the level: without it, one answer has to do for all levels at once.",
-            _network(features=lambda sigma: torch.zeros_like(sigma)[:, None]),
+            {"features": lambda sigma: torch.zeros_like(sigma)[:, None]},
         ),
         Mistake(
             "a network that hears sigma itself instead of its logarithm: all small levels sound alike.",
-            _network(features=lambda sigma: torch.stack([sigma, sigma.cos()], dim=1)),
+            {"features": lambda sigma: torch.stack([sigma, sigma.cos()], dim=1)},
+        ),
+        *(
+            Mistake("a non-linearity after the last layer: scores have either sign and any size.", {"last": last})
+            for last in (nn.SiLU, nn.ReLU, nn.Tanh, nn.Sigmoid)
         ),
         Mistake(
             "an output that is not divided by sigma: the last layer would have to span numbers from 0.1 to 1,000.",
-            _network(scale_out=torch.ones_like),
+            {"scale_out": torch.ones_like},
         ),
         Mistake(
-            "an output divided by sigma squared: scores grow like 1/sigma.",
-            _network(scale_out=lambda sigma: sigma**-2),
+            "an output divided by sigma squared: scores grow like 1/sigma.", {"scale_out": lambda sigma: sigma**-2}
         ),
         Mistake(
             "noisy points that enter as they are: at large levels they are as large as the noise. "
             "Divide by the root of 1 + sigma squared.",
-            _network(scale_in=torch.ones_like),
+            {"scale_in": torch.ones_like},
         ),
         Mistake(
             "points divided by sigma: at small levels that blows up the data. Divide by the root of 1 + sigma squared.",
-            _network(scale_in=torch.reciprocal),
+            {"scale_in": torch.reciprocal},
         ),
-        Mistake(
-            "one level for the whole batch: each row has its own.",
-            _OneLevelForAll,
-        ),
-        Mistake(
-            "a layer that takes no part: it is made, but forward does not use it.",
-            _SpareLayer,
-        ),
+        Mistake("one level for the whole batch: each row has its own.", {"hears": torch.mean}),
+        Mistake("a layer that takes no part: it is made, but forward does not use it.", {"spare": True}),
     ),
 )
 
@@ -328,31 +257,28 @@ def three_steps(function: Function, network: nn.Module, x: Tensor, sigma: Tensor
 
 
 def step_reference(
-    network: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, sigma: Tensor, noise: Tensor
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    sigma: Tensor,
+    noise: Tensor,
+    *,
+    order: str = "zbs",
+    sign: float = 1,
+    own: bool = False,
+    after: bool = False,
 ) -> float:
-    """Take one step of training, and return the loss before it."""
+    """Take one step of training, and return the loss before it.
+
+    The switches do things in another order (z for zero_grad, b for backward, s for step), climb, draw noise, or return the
+    loss after the step.
+    """
+    noise = torch.randn_like(noise) if own else noise
     loss = loss_reference(network, x, sigma, noise)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
-
-
-def _step_with(order: str, sign: float = 1) -> Function:
-    """Return a step that does things in another order: z for zero_grad, b for backward, s for step."""
-
-    def step(network: nn.Module, optimizer: torch.optim.Optimizer, *batch: Tensor) -> float:
-        loss = sign * loss_truth(network, *batch)
-        for letter in order:
-            if letter == "z":
-                optimizer.zero_grad()
-            elif letter == "b":
-                loss.backward()
-            else:
-                optimizer.step()
-        return abs(loss.item())
-
-    return step
+    calls: dict[str, Callable[[], Any]] = {"z": optimizer.zero_grad, "b": (sign * loss).backward, "s": optimizer.step}
+    for letter in order:
+        calls[letter]()
+    return (loss_reference(network, x, sigma, noise) if after else loss).item()
 
 
 STEP = Exercise(
@@ -369,27 +295,27 @@ STEP = Exercise(
         Mistake(
             "weights that do not move: a step takes the gradient and then the optimiser's step, and clearing the gradients in "
             "between undoes the first.",
-            _step_with("z"),
+            {"order": "z"},
         ),
         Mistake(
             "gradients that pile up: each step adds its gradient to the last ones, unless they are cleared first.",
-            _step_with("bs"),
+            {"order": "bs"},
         ),
         Mistake(
             "a step before the gradient: the optimiser then moves along the gradient of the batch before.",
-            _step_with("sb"),
+            {"order": "sb"},
         ),
         Mistake(
             "a step before the gradient: cleared as they are, there are none to move along at first.",
-            _step_with("szb"),
+            {"order": "szb"},
         ),
-        Mistake("a climb: the loss should fall.", _step_with("zbs", sign=-1)),
-        Mistake("two steps of the optimiser for one gradient.", _step_with("zbss")),
+        Mistake("a climb: the loss should fall.", {"sign": -1}),
+        Mistake("two steps of the optimiser for one gradient.", {"order": "zbss"}),
         Mistake(
-            "noise of its own: take the noise that is given.",
-            lambda network, optimizer, x, sigma, noise: step_reference(
-                network, optimizer, x, sigma, torch.randn_like(noise)
-            ),
+            "gradients that pile up, and two steps of the optimiser for one gradient: clear first, and step once.",
+            {"order": "bss"},
         ),
+        Mistake("noise of its own: take the noise that is given.", {"own": True}),
+        Mistake("the loss after the step: the one before it is asked for, which is there already.", {"after": True}),
     ),
 )

@@ -115,13 +115,13 @@ QUESTIONS = (
         "Your data lie in clusters that are 0.1 wide. Which smallest level do you train?",
         (
             Option(
-                "0.000001, to be on the safe side.",
-                "Down there the loss is blind, and levels are spent that the fine scales lack.",
-            ),
-            Option(
                 "About 0.02: somewhat below the finest scale.",
                 "Finer fog than that changes nothing about the data, so there is nothing left to learn.",
                 right=True,
+            ),
+            Option(
+                "0.000001, to be on the safe side.",
+                "Down there the loss is blind, and levels are spent that the fine scales lack.",
             ),
             Option(
                 "1: the score is easiest to learn there.",

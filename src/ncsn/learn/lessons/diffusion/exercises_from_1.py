@@ -5,7 +5,7 @@ The truth of each is another road to the same place: autograd of a log-density, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -46,6 +46,11 @@ def score_from_noise_reference(noise: Tensor, sigma: Tensor) -> Tensor:
     return library_score_from_noise(sigma, noise)
 
 
+def score_from_noise_written(noise: Tensor, sigma: Tensor, *, sign: float = -1, power: float = -1) -> Tensor:
+    """Return -noise / sigma, with switches for the sign and the power of sigma."""
+    return sign * noise * sigma[:, None] ** power
+
+
 SCORE_FROM_NOISE = Exercise(
     number="4.1",
     title="read predicted noise as a score",
@@ -54,23 +59,17 @@ SCORE_FROM_NOISE = Exercise(
     truth=score_from_noise_truth,
     reference=score_from_noise_reference,
     against="autograd of the noise's log-density",
+    written=score_from_noise_written,
     mistakes=(
         Mistake(
-            "a turned sign: noise points from the datum to the noisy point, and the score points back.",
-            lambda noise, sigma: noise / sigma[:, None],
+            "a turned sign: noise points from the datum to the noisy point, and the score points back.", {"sign": 1}
         ),
         Mistake(
             "sigma squared where sigma belongs: that is the formula for x̃ − x, which is sigma times the noise.",
-            lambda noise, sigma: -noise / sigma[:, None] ** 2,
+            {"power": -2},
         ),
-        Mistake(
-            "the way back, from score to noise: you multiply by sigma.",
-            lambda noise, sigma: -noise * sigma[:, None],
-        ),
-        Mistake(
-            "a missing sigma: unit noise is as long at every level, and the score is not.",
-            lambda noise, sigma: -noise + 0 * sigma[:, None],
-        ),
+        Mistake("the way back, from score to noise: you multiply by sigma.", {"power": 1}),
+        Mistake("a missing sigma: unit noise is as long at every level, and the score is not.", {"power": 0}),
     ),
 )
 
@@ -114,9 +113,19 @@ def alpha_bars_cases(generator: torch.Generator) -> Iterator[Case]:
     yield Case("double precision", (ddpm_betas(100, torch.float64),), tolerance=1e-12)
 
 
-def alpha_bars_reference(betas: Tensor) -> Tensor:
-    """Return the product of 1 - beta up to each step."""
-    return torch.cumprod(1 - betas, 0)
+def alpha_bars_reference(
+    betas: Tensor,
+    *,
+    left: Callable[[Tensor], Tensor] = lambda betas: 1 - betas,
+    gather: Callable[[Tensor], Tensor] = lambda left: left.cumprod(0),
+    behind: bool = False,
+    noise: bool = False,
+    root: float = 1,
+) -> Tensor:
+    """Return the product of 1 - beta up to each step; the switches gather otherwise, shift, or return another share."""
+    shares = gather(left(betas))
+    shares = torch.cat([betas.new_ones(1), shares[:-1]]) if behind else shares
+    return (1 - shares if noise else shares) ** root
 
 
 ALPHA_BARS = Exercise(
@@ -130,31 +139,31 @@ ALPHA_BARS = Exercise(
     mistakes=(
         Mistake(
             "alpha where alpha-bar belongs: what one step leaves. The bar says that all steps so far are multiplied up.",
-            lambda betas: 1 - betas,
+            {"gather": torch.clone},
         ),
         Mistake(
             "the product of the betas: multiply up what each step leaves, 1 − beta, and not what it takes.",
-            lambda betas: torch.cumprod(betas, 0),
+            {"left": torch.clone},
         ),
         Mistake(
             "losses added up instead of multiplied: each step takes a share of what is still left.",
-            lambda betas: 1 - torch.cumsum(betas, 0),
+            {"gather": lambda left: 1 - (1 - left).cumsum(0)},
         ),
+        Mistake("shares added up instead of multiplied.", {"gather": lambda left: left.cumsum(0)}),
         Mistake(
             "the square root of alpha-bar, the factor of the data. Alpha-bar itself is the factor of their variance.",
-            lambda betas: torch.cumprod(1 - betas, 0).sqrt(),
+            {"root": 0.5},
         ),
-        Mistake(
-            "one step behind: after the first step, its own beta has already acted.",
-            lambda betas: torch.cat([betas.new_ones(1), torch.cumprod(1 - betas, 0)[:-1]]),
-        ),
+        Mistake("one step behind: after the first step, its own beta has already acted.", {"behind": True}),
         Mistake(
             "exp(−sum of the betas): the limit of ever smaller steps, which the Score SDE takes. DDPM's steps are finite.",
-            lambda betas: torch.exp(-torch.cumsum(betas, 0)),
+            {"gather": lambda left: (left - 1).cumsum(0).exp()},
         ),
+        Mistake("the share of noise, 1 − alpha-bar.", {"noise": True}),
         Mistake(
-            "the share of noise, 1 − alpha-bar.",
-            lambda betas: 1 - torch.cumprod(1 - betas, 0),
+            "a product from the last step on: the first step's share is that of one step, the last one's that of all.",
+            {"gather": lambda left: left.flip(0).cumprod(0).flip(0)},
         ),
+        Mistake("shares that grow: each step leaves 1 − beta, not 1 + beta.", {"left": lambda betas: 1 + betas}),
     ),
 )

@@ -5,19 +5,19 @@ The truth of each is another road to the same place: the moments of DDPM's chain
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from ncsn.exact import GaussianMixtureScore
-from ncsn.learn.declarations import Case, Exercise, Function, Mistake
+from ncsn.learn.declarations import Case, Exercise, Mistake
 from ncsn.learn.lessons.diffusion.exercises_from_1 import betas_of, chain_moments, ddpm_betas
 from ncsn.learn.lessons.truths import gradient_of_log_density
 from ncsn.score import ScoreModel
 
-__all__ = ["ADD_NOISE", "VP_SCORE"]
+__all__ = ["ADD_NOISE", "NOISING_MISTAKES", "VP_SCORE"]
 
 
 # 4.3
@@ -47,10 +47,61 @@ def add_noise_cases(generator: torch.Generator) -> Iterator[Case]:
     yield case("double precision", 5, 2, torch.float64, 1e-10)
 
 
-def add_noise_reference(x0: Tensor, t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """Return sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) noise."""
-    left = alpha_bar[t].reshape(-1, *[1] * (x0.ndim - 1))
-    return left.sqrt() * x0 + (1 - left).sqrt() * noise
+def add_noise_reference(
+    x0: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    alpha_bar: Tensor,
+    *,
+    left_of: Callable[[Tensor], Tensor] = torch.clone,
+    shift: int = 0,
+    data: float = 0.5,
+    fog: float = 0.5,
+    divided: float = 0,
+    swapped: bool = False,
+    sign: float = 1,
+    own: bool = False,
+) -> Tensor:
+    """Return sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) noise; the switches change powers, signs and places."""
+    left = left_of(alpha_bar)[t + shift].reshape(-1, *[1] * (x0.ndim - 1))
+    first, second = (1 - left, left) if swapped else (left, 1 - left)
+    noise = torch.randn_like(noise) if own else noise
+    return first**data * x0 + sign * second**fog / left**divided * noise
+
+
+NOISING_MISTAKES = (
+    Mistake(
+        "alpha-bar where its square root belongs, before the data: alpha-bar is the factor of the variance.",
+        {"data": 1},
+    ),
+    Mistake(
+        "a variance where a standard deviation belongs, before the noise: take the root of 1 − alpha-bar.",
+        {"fog": 1},
+    ),
+    Mistake(
+        "a mixture without roots: the two factors are to keep the variance at 1, so their squares add up to 1.",
+        {"data": 1, "fog": 1},
+    ),
+    Mistake(
+        "beta where alpha-bar belongs: one single step from clean data, instead of all steps up to t.",
+        {"left_of": lambda alpha_bar: 1 - betas_of(alpha_bar)},
+    ),
+    Mistake(
+        "the square of alpha-bar in place of alpha-bar: alpha-bar is a variance's factor already.",
+        {"left_of": torch.square},
+    ),
+    Mistake(
+        "the factors of data and noise the wrong way round: in the beginning alpha-bar is near 1, and so are the data.",
+        {"swapped": True},
+    ),
+    Mistake("NCSN's noising, which leaves the data as they are: DDPM shrinks them, too.", {"data": 0}),
+    Mistake(
+        "NCSN's noising, in NCSN's scale: right, but not divided by the scale that the two have between them.",
+        {"data": 0, "divided": 0.5},
+    ),
+    Mistake("one step behind: steps are counted from 0 here, and alpha_bar[t] already holds step t.", {"shift": -1}),
+)
+"""What goes wrong in `add_noise_reference`, wherever noise is added."""
 
 
 ADD_NOISE = Exercise(
@@ -62,44 +113,12 @@ ADD_NOISE = Exercise(
     reference=add_noise_reference,
     against="the moments of the chain, step by step",
     mistakes=(
-        Mistake(
-            "alpha-bar where its square root belongs, before the data: alpha-bar is the factor of the variance.",
-            lambda x0, t, noise, ab: ab[t][:, None] * x0 + (1 - ab[t][:, None]).sqrt() * noise,
-        ),
-        Mistake(
-            "a variance where a standard deviation belongs, before the noise: take the root of 1 − alpha-bar.",
-            lambda x0, t, noise, ab: ab[t][:, None].sqrt() * x0 + (1 - ab[t][:, None]) * noise,
-        ),
-        Mistake(
-            "a mixture without roots: the two factors are to keep the variance at 1, so their squares add up to 1.",
-            lambda x0, t, noise, ab: ab[t][:, None] * x0 + (1 - ab[t][:, None]) * noise,
-        ),
-        Mistake(
-            "beta where alpha-bar belongs: one single step from clean data, instead of all steps up to t.",
-            lambda x0, t, noise, ab: (
-                (1 - betas_of(ab)[t][:, None]).sqrt() * x0 + betas_of(ab)[t][:, None].sqrt() * noise
-            ),
-        ),
-        Mistake(
-            "the factors of data and noise the wrong way round: in the beginning alpha-bar is near 1, and so are the data.",
-            lambda x0, t, noise, ab: (1 - ab[t][:, None]).sqrt() * x0 + ab[t][:, None].sqrt() * noise,
-        ),
-        Mistake(
-            "NCSN's noising, which leaves the data as they are: DDPM shrinks them, too.",
-            lambda x0, t, noise, ab: x0 + (1 - ab[t][:, None]).sqrt() * noise,
-        ),
-        Mistake(
-            "NCSN's noising, in NCSN's scale: right, but not divided by the scale that the two have between them.",
-            lambda x0, t, noise, ab: x0 + ((1 - ab[t][:, None]) / ab[t][:, None]).sqrt() * noise,
-        ),
-        Mistake(
-            "one step behind: steps are counted from 0 here, and alpha_bar[t] already holds step t.",
-            lambda x0, t, noise, ab: add_noise_reference(x0, t - 1, noise, ab),
-        ),
+        *NOISING_MISTAKES,
         Mistake(
             "a turned sign before the noise: as likely, but the network is to learn this very noise.",
-            lambda x0, t, noise, ab: add_noise_reference(x0, t, -noise, ab),
+            {"sign": -1},
         ),
+        Mistake("noise of its own: take the noise that is given.", {"own": True}),
     ),
 )
 
@@ -135,22 +154,20 @@ def vp_score_cases(generator: torch.Generator) -> Iterator[Case]:
     yield case("double precision", 9, 2, 0.3, torch.float64, 1e-12)
 
 
-def vp_score_reference(ve_score: ScoreModel, x: Tensor, alpha_bar: Tensor) -> Tensor:
-    """Return the score of NCSN's scale, read in DDPM's."""
-    return _read_at(ve_score, x, ((1 - alpha_bar) / alpha_bar).sqrt(), alpha_bar.sqrt(), alpha_bar.sqrt())
-
-
-def _read_at(ve_score: ScoreModel, x: Tensor, sigma: Tensor, inside: Tensor | float, outside: Tensor | float) -> Tensor:
-    return ve_score(x / inside, sigma) / outside
-
-
-def _sigma_of(alpha_bar: Tensor) -> Tensor:
-    return ((1 - alpha_bar) / alpha_bar).sqrt()
-
-
-def _vp_score_with(inside: float, outside: float) -> Function:
-    """Return an answer that divides by other powers of alpha-bar than 1/2, within and without."""
-    return lambda score, x, ab: _read_at(score, x, _sigma_of(ab), ab**inside, ab**outside)
+def vp_score_reference(
+    ve_score: ScoreModel,
+    x: Tensor,
+    alpha_bar: Tensor,
+    *,
+    sign: float = 1,
+    inside: float = 0.5,
+    outside: float = 0.5,
+    below: float = 1,
+    root: float = 0.5,
+) -> Tensor:
+    """Return the score of NCSN's scale, read in DDPM's; the switches change the powers of alpha-bar and of sigma."""
+    sigma = ((1 - alpha_bar) / alpha_bar**below) ** root
+    return sign * ve_score(x / alpha_bar**inside, sigma) / alpha_bar**outside
 
 
 VP_SCORE = Exercise(
@@ -164,40 +181,32 @@ VP_SCORE = Exercise(
     mistakes=(
         Mistake(
             "a missing division at the end: arrows are per unit of length, and DDPM's unit is another than NCSN's.",
-            _vp_score_with(0.5, 0.0),
+            {"outside": 0},
         ),
         Mistake(
             "a missing division of x: NCSN knows the data in their own size, and DDPM's x has shrunk.",
-            _vp_score_with(0.0, 0.5),
+            {"inside": 0},
         ),
-        Mistake(
-            "only sigma changed: x and the score have another scale in DDPM, too.",
-            _vp_score_with(0.0, 0.0),
-        ),
-        Mistake(
-            "alpha-bar where its square root belongs, both times.",
-            _vp_score_with(1.0, 1.0),
-        ),
-        Mistake(
-            "alpha-bar where its square root belongs, in the division of x.",
-            _vp_score_with(1.0, 0.5),
-        ),
-        Mistake(
-            "alpha-bar where its square root belongs, in the division at the end.",
-            _vp_score_with(0.5, 1.0),
-        ),
+        Mistake("only sigma changed: x and the score have another scale in DDPM, too.", {"inside": 0, "outside": 0}),
+        Mistake("alpha-bar where its square root belongs, both times.", {"inside": 1, "outside": 1}),
+        Mistake("alpha-bar where its square root belongs, in the division of x.", {"inside": 1}),
+        Mistake("alpha-bar where its square root belongs, in the division at the end.", {"outside": 1}),
         Mistake(
             "a multiplication at the end instead of a division: shrunk data have steeper hills, hence longer arrows.",
-            _vp_score_with(0.5, -0.5),
+            {"outside": -0.5},
+        ),
+        Mistake(
+            "a multiplication of x instead of a division: NCSN knows the data before they shrank.", {"inside": -0.5}
         ),
         Mistake(
             "a variance where a standard deviation belongs: sigma lacks its square root.",
-            lambda score, x, ab: _read_at(score, x, _sigma_of(ab) ** 2, ab.sqrt(), ab.sqrt()),
+            {"root": 1},
         ),
+        Mistake("a ratio upside down in sigma: where little is left of the data, there is much noise.", {"root": -0.5}),
         Mistake(
             "the noise as DDPM sees it, the root of 1 − alpha-bar: once x is divided, its noise is, too.",
-            lambda score, x, ab: _read_at(score, x, (1 - ab).sqrt(), ab.sqrt(), ab.sqrt()),
+            {"below": 0},
         ),
-        Mistake("a turned sign.", lambda score, x, ab: -vp_score_reference(score, x, ab)),
+        Mistake("a turned sign.", {"sign": -1}),
     ),
 )

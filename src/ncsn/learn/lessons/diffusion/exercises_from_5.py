@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
-from ncsn.learn.declarations import Case, Exercise, Function, Mistake, attempted
+from ncsn.learn.declarations import Case, Exercise, Function, Mistake
 from ncsn.learn.lessons.diffusion.exercises_from_1 import betas_of, chain_moments, ddpm_betas
-from ncsn.learn.lessons.diffusion.exercises_from_3 import add_noise_reference, add_noise_truth
+from ncsn.learn.lessons.diffusion.exercises_from_3 import NOISING_MISTAKES, add_noise_reference, add_noise_truth
+from ncsn.learn.lessons.losses import REDUCTION_MISTAKES, REDUCTIONS, loss_and_gradient
 from ncsn.learn.lessons.truths import gradient_of_log_density
 from ncsn.losses import denoising_score_matching
 
@@ -71,28 +72,31 @@ def ddpm_loss_reference(network: nn.Module, x0: Tensor, t: Tensor, noise: Tensor
     return denoising_score_matching(score, x0, sigma, noise).mean()
 
 
-def loss_and_gradient(function: Function, network: nn.Module, *rest: Any) -> dict[str, Tensor]:
-    """Return the loss and its gradient, which is what trains."""
-    loss = attempted(function(network, *rest))
-    if not isinstance(loss, Tensor) or loss.ndim:
-        # told by its type or shape, before the gradient is looked at
-        return {"the loss": loss, "the gradient of the loss": torch.zeros(0)}
-    if not loss.requires_grad:
-        raise RuntimeError(
-            "the loss knows nothing of the network's weights any more, so nothing can be trained with it"
-        )
-    gradient = torch.autograd.grad(loss, list(network.parameters()))
-    return {"the loss": loss, "the gradient of the loss": torch.cat([each.flatten() for each in gradient])}
+def _scores(noise: Tensor, x0: Tensor, left: Tensor) -> Tensor:
+    return -noise / (1 - left).sqrt()
 
 
-def _loss_with(wrong: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> Function:
-    """Return a loss of the mean of ``wrong(prediction, noise, x0, alpha_bar of the row)``."""
-
-    def loss(network: nn.Module, x0: Tensor, t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-        prediction = network(add_noise_reference(x0, t, noise, alpha_bar), t)
-        return wrong(prediction, noise, x0, alpha_bar[t][:, None]).mean()
-
-    return loss
+def ddpm_loss_written(
+    network: Function,
+    x0: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    alpha_bar: Tensor,
+    *,
+    clean: bool = False,
+    target: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda noise, x0, left: noise,
+    turned: float = 1,
+    weight: Callable[[Tensor], Tensor] = torch.ones_like,
+    own: bool = False,
+    residual: Callable[[Tensor], Tensor] = torch.square,
+    reduce: str = "mean",
+    **noising: Any,
+) -> Tensor:
+    """Return DDPM's loss, with switches for what the network sees and says, and those of `add_noise_reference`."""
+    noise = torch.randn_like(noise) if own else noise
+    prediction = network(x0 if clean else add_noise_reference(x0, t, noise, alpha_bar, **noising), t)
+    left = alpha_bar[t][:, None]
+    return REDUCTIONS[reduce](weight(left) * residual(prediction - turned * target(noise, x0, left)))
 
 
 DDPM_LOSS = Exercise(
@@ -104,47 +108,29 @@ DDPM_LOSS = Exercise(
     reference=ddpm_loss_reference,
     against="denoising score matching by autograd, in value and gradient",
     observe=loss_and_gradient,
+    written=ddpm_loss_written,
     mistakes=(
-        Mistake(
-            "a network that sees the clean data: it has to find the noise in what is noisy.",
-            lambda network, x0, t, noise, ab: (network(x0, t) - noise).square().mean(),
-        ),
+        Mistake("a network that sees the clean data: it has to find the noise in what is noisy.", {"clean": True}),
         Mistake(
             "a network that is to predict the clean data: DDPM's predicts the noise.",
-            _loss_with(lambda prediction, noise, x0, ab: (prediction - x0).square()),
+            {"target": lambda noise, x0, left: x0},
         ),
         Mistake(
             "a network that is to predict the score: its target is the noise itself, without sign and scale.",
-            _loss_with(lambda prediction, noise, x0, ab: (prediction + noise / (1 - ab).sqrt()).square()),
+            {"target": _scores},
         ),
-        Mistake(
-            "a turned sign: the network is to equal the noise, so subtract the two.",
-            _loss_with(lambda prediction, noise, x0, ab: (prediction + noise).square()),
-        ),
+        Mistake("a turned sign: the network is to equal the noise, so subtract the two.", {"turned": -1}),
         Mistake(
             "a weight that DDPM's loss does not have: every step counts the same.",
-            _loss_with(lambda prediction, noise, x0, ab: (1 - ab) * (prediction - noise).square()),
+            {"weight": lambda left: 1 - left},
         ),
+        Mistake("a weight that DDPM's loss does not have: every step counts the same.", {"weight": lambda left: left}),
+        Mistake("noise that is subtracted: the network is to find the noise as it was added.", {"sign": -1}),
         Mistake(
-            "the absolute error: without the square, the optimum is a median and not the mean that the score needs.",
-            _loss_with(lambda prediction, noise, x0, ab: (prediction - noise).abs()),
+            "noise of its own: take the noise that is given, because the network is held against it.", {"own": True}
         ),
-        Mistake(
-            "a sum over the dimensions: take the mean over all entries, rows and columns.",
-            _loss_with(lambda prediction, noise, x0, ab: (prediction - noise).square().sum(-1)),
-        ),
-        Mistake(
-            "alpha-bar where its square root belongs, in the noisy data.",
-            lambda network, x0, t, noise, ab: (
-                (network(ab[t][:, None] * x0 + (1 - ab[t][:, None]) * noise, t) - noise).square().mean()
-            ),
-        ),
-        Mistake(
-            "NCSN's noising, which leaves the data as they are: DDPM shrinks them, too.",
-            lambda network, x0, t, noise, ab: (
-                (network(x0 + ((1 - ab) / ab)[t][:, None].sqrt() * noise, t) - noise).square().mean()
-            ),
-        ),
+        *REDUCTION_MISTAKES,
+        *NOISING_MISTAKES,
     ),
 )
 
@@ -186,24 +172,33 @@ def alpha_bar_before(alpha_bar: Tensor, t: int) -> Tensor:
     return alpha_bar[t - 1] if t > 0 else torch.ones_like(alpha_bar[0])
 
 
-def ancestral_step_reference(x: Tensor, noise: Tensor, t: int, betas: Tensor, alpha_bar: Tensor, z: Tensor) -> Tensor:
-    """Return x one step earlier (Ho et al. 2020, algorithm 2, with the posterior's variance)."""
-    return _mean(x, noise, t, betas, alpha_bar) + _posterior_std(t, betas, alpha_bar) * z
+def _posterior_variance(t: int, betas: Tensor, alpha_bar: Tensor) -> Tensor:
+    return betas[t] * (1 - alpha_bar_before(alpha_bar, t)) / (1 - alpha_bar[t])
 
 
-def _mean(x: Tensor, noise: Tensor, t: int, betas: Tensor, alpha_bar: Tensor) -> Tensor:
-    return (x - betas[t] / (1 - alpha_bar[t]).sqrt() * noise) / (1 - betas[t]).sqrt()
-
-
-def _posterior_std(t: int, betas: Tensor, alpha_bar: Tensor) -> Tensor:
-    return (betas[t] * (1 - alpha_bar_before(alpha_bar, t)) / (1 - alpha_bar[t])).sqrt()
-
-
-def _step_with(
-    mean: Callable[..., Tensor] = _mean, std: Callable[[int, Tensor, Tensor], Tensor] = _posterior_std
-) -> Function:
-    """Return an ancestral step with another mean or another standard deviation than it should have."""
-    return lambda x, noise, t, betas, ab, z: mean(x, noise, t, betas, ab) + std(t, betas, ab) * z
+def ancestral_step_reference(
+    x: Tensor,
+    noise: Tensor,
+    t: int,
+    betas: Tensor,
+    alpha_bar: Tensor,
+    z: Tensor,
+    *,
+    sign: float = 1,
+    share: float = 0.5,
+    grow: float = 0.5,
+    bar: bool = False,
+    clean: bool = False,
+    variance: Callable[[int, Tensor, Tensor], Tensor] = _posterior_variance,
+    root: float = 0.5,
+    kick: float = 1,
+    own: bool = False,
+) -> Tensor:
+    """Return x one step earlier (Ho et al. 2020, algorithm 2, with the posterior's variance); the switches do otherwise."""
+    taken = (1 - alpha_bar[t]) ** 0.5 if clean else betas[t] / (1 - alpha_bar[t]) ** share
+    grown = alpha_bar[t] if clean or bar else 1 - betas[t]
+    z = torch.randn_like(z) if own else z
+    return (x - sign * taken * noise) / grown**grow + kick * variance(t, betas, alpha_bar) ** root * z
 
 
 ANCESTRAL_STEP = Exercise(
@@ -218,54 +213,41 @@ ANCESTRAL_STEP = Exercise(
         Mistake(
             "the last step reading alpha_bar[-1], the end of the list: before the first step nothing is lost, so alpha-bar "
             "is 1 there, and no noise is added.",
-            _step_with(std=lambda t, betas, ab: (betas[t] * (1 - ab[t - 1]) / (1 - ab[t])).sqrt()),
+            {"variance": lambda t, betas, ab: betas[t] * (1 - ab[t - 1]) / (1 - ab[t])},
         ),
         Mistake(
             "beta as the variance: the paper tries it, too, and it is right for data as wide as the noise. Here we take the "
             "smaller one, the posterior's, which adds nothing at the last step.",
-            _step_with(std=lambda t, betas, ab: betas[t].sqrt()),
+            {"variance": lambda t, betas, ab: betas[t]},
         ),
         Mistake(
             "beta as the variance, but none at the last step: here we take the smaller one of the paper's two, the "
             "posterior's, which ends at 0 by itself.",
-            _step_with(std=lambda t, betas, ab: betas[t].sqrt() * (t > 0)),
+            {"variance": lambda t, betas, ab: betas[t] * (t > 0)},
         ),
-        Mistake(
-            "a variance where a standard deviation belongs: the noise wants the root.",
-            _step_with(std=lambda t, betas, ab: _posterior_std(t, betas, ab) ** 2),
-        ),
-        Mistake(
-            "a step without noise: its mean alone.",
-            _step_with(std=lambda t, betas, ab: 0 * betas[t]),
-        ),
-        Mistake(
-            "a missing root of 1 − alpha-bar before the predicted noise.",
-            _step_with(lambda x, noise, t, betas, ab: (x - betas[t] / (1 - ab[t]) * noise) / (1 - betas[t]).sqrt()),
-        ),
+        Mistake("a variance where a standard deviation belongs: the noise wants the root.", {"root": 1}),
+        Mistake("a step without noise: its mean alone.", {"kick": 0}),
+        Mistake("a missing root of 1 − alpha-bar before the predicted noise.", {"share": 1}),
         Mistake(
             "beta where its ratio to the root of 1 − alpha-bar belongs, before the predicted noise.",
-            _step_with(lambda x, noise, t, betas, ab: (x - betas[t] * noise) / (1 - betas[t]).sqrt()),
+            {"share": 0},
         ),
-        Mistake(
-            "all of the noise taken away at once: a step takes only its own share.",
-            _step_with(lambda x, noise, t, betas, ab: (x - (1 - ab[t]).sqrt() * noise) / ab[t].sqrt()),
-        ),
-        Mistake(
-            "a turned sign: what the network calls noise is to be taken away.",
-            _step_with(lambda x, noise, t, betas, ab: _mean(x, -noise, t, betas, ab)),
-        ),
+        Mistake("all of the noise taken away at once: a step takes only its own share.", {"clean": True}),
+        Mistake("a turned sign: what the network calls noise is to be taken away.", {"sign": -1}),
         Mistake(
             "x left in its size: a step forward shrinks by the root of 1 − beta, so a step back grows by it.",
-            _step_with(lambda x, noise, t, betas, ab: x - betas[t] / (1 - ab[t]).sqrt() * noise),
+            {"grow": 0},
         ),
         Mistake(
             "x shrunk once more instead of grown: a step back divides by the root of 1 − beta.",
-            _step_with(lambda x, noise, t, betas, ab: (1 - betas[t]) * _mean(x, noise, t, betas, ab)),
+            {"grow": -0.5},
         ),
+        Mistake("x divided by 1 − beta itself: a step forward shrinks by its root.", {"grow": 1}),
         Mistake(
             "alpha-bar where alpha = 1 − beta belongs, in the division: a single step back, not all of them.",
-            _step_with(lambda x, noise, t, betas, ab: (x - betas[t] / (1 - ab[t]).sqrt() * noise) / ab[t].sqrt()),
+            {"bar": True},
         ),
+        Mistake("noise of its own: take the noise that is given.", {"own": True}),
     ),
 )
 
@@ -299,27 +281,30 @@ def reverse_step_cases(generator: torch.Generator) -> Iterator[Case]:
 
 
 def reverse_step_reference(
-    x: Tensor, score: Tensor, f: Tensor, g: Tensor, dt: float, z: Tensor, stochastic: bool
+    x: Tensor,
+    score: Tensor,
+    f: Tensor,
+    g: Tensor,
+    dt: float,
+    z: Tensor,
+    stochastic: bool,
+    *,
+    forward: bool = False,
+    drift: float = 1,
+    sign: float = 1,
+    sde: float = 1,
+    ode: float = 0.5,
+    g_power: float = 2,
+    kick_g: float = 1,
+    kick_dt: float = 0.5,
+    shaken: tuple[float, float] = (0, 1),
 ) -> Tensor:
-    """Return x a time dt earlier, by the reverse SDE or the probability-flow ODE (Song et al. 2021, eq. 6 and 13)."""
-    if stochastic:
-        return x - (f - g**2 * score) * dt + g * dt**0.5 * z
-    return x - (f - g**2 * score / 2) * dt
+    """Return x a time dt earlier, by the reverse SDE or the probability-flow ODE (Song et al. 2021, eq. 6 and 13).
 
-
-def _reverse_with(pull: Callable[..., Any], shaken: Callable[..., Any]) -> Function:
-    """Return a reverse step with other drift, ``pull(score, f, g, stochastic)``, or noise, ``shaken(g, dt, stochastic)``."""
-    return lambda x, score, f, g, dt, z, stochastic: (
-        x - pull(score, f, g, stochastic) * dt + shaken(g, dt, stochastic) * z
-    )
-
-
-def _pull(score: Tensor, f: Tensor, g: Tensor, stochastic: bool) -> Tensor:
-    return f - g**2 * score * (1 if stochastic else 0.5)
-
-
-def _shaken(g: Tensor, dt: float, stochastic: bool) -> Tensor:
-    return g * dt**0.5 * stochastic
+    The switches change the direction, the terms, the powers of g and dt, and which of (ODE, SDE) has noise.
+    """
+    pull = drift * f - sign * (sde if stochastic else ode) * g**g_power * score
+    return x + (dt if forward else -dt) * pull + shaken[stochastic] * g**kick_g * dt**kick_dt * z
 
 
 REVERSE_STEP = Exercise(
@@ -333,57 +318,31 @@ REVERSE_STEP = Exercise(
     mistakes=(
         Mistake(
             "a step forward in time: dt is the length of a step back, so the drift is subtracted.",
-            lambda x, score, f, g, dt, z, stochastic: (
-                x + _pull(score, f, g, stochastic) * dt + _shaken(g, dt, stochastic) * z
-            ),
+            {"forward": True},
         ),
         Mistake(
             "the ODE with the SDE's full score: without fresh noise, half of it keeps the balance.",
-            _reverse_with(lambda score, f, g, stochastic: f - g**2 * score, _shaken),
+            {"ode": 1},
         ),
         Mistake(
             "the SDE with the ODE's half score: the fresh noise wants the other half to balance it.",
-            _reverse_with(lambda score, f, g, stochastic: f - g**2 * score / 2, _shaken),
+            {"sde": 0.5},
         ),
+        Mistake("the half in the wrong one of the two: the ODE has it, the SDE has not.", {"ode": 1, "sde": 0.5}),
+        Mistake("g where its square belongs, before the score.", {"g_power": 1}),
+        Mistake("a score without g: its square is the score's weight.", {"g_power": 0}),
+        Mistake("noise that grows as dt: its variance does, so its size goes as the root.", {"kick_dt": 1}),
+        Mistake("noise without dt: its size goes as the root of dt.", {"kick_dt": 0}),
+        Mistake("noise without g.", {"kick_g": 0}),
+        Mistake("noise with the square of g: that is its variance.", {"kick_g": 2}),
+        Mistake("noise in both: the ODE has none.", {"shaken": (1, 1)}),
+        Mistake("noise in neither: the SDE has some.", {"shaken": (0, 0)}),
+        Mistake("noise in the wrong one of the two: the SDE has it, the ODE has none.", {"shaken": (1, 0)}),
         Mistake(
-            "the half in the wrong one of the two: the ODE has it, the SDE has not.",
-            _reverse_with(lambda score, f, g, stochastic: f - g**2 * score * (0.5 if stochastic else 1), _shaken),
+            "noise that is subtracted: as likely, but the noise that is handed in is to be added.", {"shaken": (0, -1)}
         ),
-        Mistake(
-            "g where its square belongs, before the score.",
-            _reverse_with(lambda score, f, g, stochastic: f - g * score * (1 if stochastic else 0.5), _shaken),
-        ),
-        Mistake(
-            "noise that grows as dt: its variance does, so its size goes as the root.",
-            _reverse_with(_pull, lambda g, dt, stochastic: g * dt * stochastic),
-        ),
-        Mistake(
-            "noise without g.",
-            _reverse_with(_pull, lambda g, dt, stochastic: dt**0.5 * stochastic),
-        ),
-        Mistake(
-            "noise with the square of g: that is its variance.",
-            _reverse_with(_pull, lambda g, dt, stochastic: g**2 * dt**0.5 * stochastic),
-        ),
-        Mistake(
-            "noise in both: the ODE has none.",
-            _reverse_with(_pull, lambda g, dt, stochastic: g * dt**0.5),
-        ),
-        Mistake(
-            "noise in neither: the SDE has some.",
-            _reverse_with(_pull, lambda g, dt, stochastic: 0),
-        ),
-        Mistake(
-            "a turned sign before the score: backwards in time, the score pulls towards the data.",
-            _reverse_with(lambda score, f, g, stochastic: _pull(-score, f, g, stochastic), _shaken),
-        ),
-        Mistake(
-            "a drift f that goes on shrinking: run backwards, it grows what it shrank.",
-            _reverse_with(lambda score, f, g, stochastic: _pull(score, -f, g, stochastic), _shaken),
-        ),
-        Mistake(
-            "the drift f left out: NCSN has none, DDPM has.",
-            _reverse_with(lambda score, f, g, stochastic: _pull(score, 0 * f, g, stochastic), _shaken),
-        ),
+        Mistake("a turned sign before the score: backwards in time, the score pulls towards the data.", {"sign": -1}),
+        Mistake("a drift f that goes on shrinking: run backwards, it grows what it shrank.", {"drift": -1}),
+        Mistake("the drift f left out: NCSN has none, DDPM has.", {"drift": 0}),
     ),
 )

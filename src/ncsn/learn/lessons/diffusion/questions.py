@@ -11,13 +11,13 @@ QUESTIONS = (
         "σ²-weighted loss of the other compare, on the same noisy points?",
         (
             Option(
-                "They differ, but have their minimum at the same place.",
-                "True of many pairs of losses. Here it is much more than that: multiply σ into the square and look.",
-            ),
-            Option(
                 "They are the same number, for every network, trained or not.",
                 "The next cell puts it to the test, with a network that has learned nothing.",
                 right=True,
+            ),
+            Option(
+                "They differ, but have their minimum at the same place.",
+                "True of many pairs of losses. Here it is much more than that: multiply σ into the square and look.",
             ),
             Option(
                 "They agree only once the network is trained.",
@@ -102,14 +102,14 @@ QUESTIONS = (
         "Which of these is true of the history?",
         (
             Option(
-                "NCSN (2019) was discrete, DDPM (2020) made time continuous, and NCSNv2 came out of it.",
-                "DDPM has 1,000 discrete steps, and NCSNv2 is of the same year. The continuous time is another paper's.",
-            ),
-            Option(
                 "NCSNv2 and DDPM are both of 2020 and both discrete; the Score SDE (2021) brought continuous time and showed "
                 "that both are one.",
                 "It names them by what their noising does to the variance: exploding (NCSN) and preserving (DDPM).",
                 right=True,
+            ),
+            Option(
+                "NCSN (2019) was discrete, DDPM (2020) made time continuous, and NCSNv2 came out of it.",
+                "DDPM has 1,000 discrete steps, and NCSNv2 is of the same year. The continuous time is another paper's.",
             ),
             Option(
                 "DDPM found denoising score matching, and NCSN took it over.",

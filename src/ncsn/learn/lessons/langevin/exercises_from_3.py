@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ncsn.exact import GaussianMixtureScore
-from ncsn.learn.declarations import Case, Exercise, Function, Mistake
-from ncsn.learn.lessons.langevin.exercises_from_1 import langevin_step
+from ncsn.learn.declarations import Case, Exercise, Mistake
+from ncsn.learn.lessons.langevin.exercises_from_1 import STEP_MISTAKES, langevin_step
 from ncsn.samplers import AnnealedLangevin, CountedModel, Noise
 from ncsn.score import ScoreModel, denoised_from_score
 
@@ -34,9 +36,42 @@ def sizes_cases(generator: torch.Generator) -> Iterator[Case]:
     yield Case("double precision", (torch.tensor([3.0, 0.7, 0.02], dtype=torch.float64), 2e-5), 1e-12)
 
 
-def step_sizes(sigmas: Tensor, epsilon: float) -> Tensor:
-    """Return alpha_i = epsilon (sigma_i / sigma_min)^2."""
-    return epsilon * (sigmas / sigmas[-1]) ** 2
+def step_sizes(
+    sigmas: Tensor,
+    epsilon: float,
+    *,
+    power: float = 2,
+    by: int | None = -1,
+    by_power: float | None = None,
+    epsilon_power: float = 1,
+    flipped: bool = False,
+) -> Tensor:
+    """Return alpha_i = epsilon (sigma_i / sigma_min)^2; the switches change the powers and what is divided by."""
+    above, below = sigmas**power, 1.0 if by is None else sigmas[by] ** (power if by_power is None else by_power)
+    return epsilon**epsilon_power * (above.flip(0) if flipped else above) / below
+
+
+SIZES_MISTAKES = (
+    Mistake(
+        "steps that go with sigma instead of its square, a ratio that is not squared: lengths go with sigma, but a step is a "
+        "variance.",
+        {"power": 1},
+    ),
+    Mistake(
+        "a ratio upside down: in thick fog the score is short and the way is long, so the steps are large there.",
+        {"power": -2},
+    ),
+    Mistake("steps measured by the largest level: epsilon is the step at the smallest, the last one.", {"by": 0}),
+    Mistake("the same step at all levels: each level has its own.", {"power": 0}),
+    Mistake(
+        "epsilon times sigma squared: epsilon is the step itself at the smallest level, so divide by that level's square.",
+        {"by": None},
+    ),
+    Mistake("a ratio with squares above alone: the smallest level is squared, too.", {"by_power": 1}),
+    Mistake("epsilon inside the square: it is a step already, epsilon times the ratio's square.", {"epsilon_power": 2}),
+    Mistake("the steps of the levels the other way round: the largest level has the largest step.", {"flipped": True}),
+)
+"""What goes wrong in `step_sizes`."""
 
 
 SIZES = Exercise(
@@ -47,28 +82,7 @@ SIZES = Exercise(
     truth=sizes_truth,
     reference=step_sizes,
     against="quotients of plain numbers",
-    mistakes=(
-        Mistake(
-            "a ratio that is not squared: lengths go with sigma, but a step is a variance.",
-            lambda sigmas, epsilon: epsilon * sigmas / sigmas[-1],
-        ),
-        Mistake(
-            "a ratio upside down: in thick fog the score is short and the way is long, so the steps are large there.",
-            lambda sigmas, epsilon: epsilon * (sigmas[-1] / sigmas) ** 2,
-        ),
-        Mistake(
-            "steps measured by the largest level: epsilon is the step at the smallest, the last one.",
-            lambda sigmas, epsilon: epsilon * (sigmas / sigmas[0]) ** 2,
-        ),
-        Mistake(
-            "the same step at all levels.",
-            lambda sigmas, epsilon: torch.full_like(sigmas, epsilon),
-        ),
-        Mistake(
-            "epsilon times sigma squared: epsilon is the step itself at the smallest level, so divide by that level's square.",
-            lambda sigmas, epsilon: epsilon * sigmas**2,
-        ),
-    ),
+    mistakes=SIZES_MISTAKES,
 )
 
 
@@ -130,28 +144,39 @@ def sampler_reference(score_model: ScoreModel, sigmas: Tensor, x: Tensor, epsilo
     return x
 
 
-def _sampler_with(
-    sigmas_of: Callable[[Tensor], Tensor] = lambda sigmas: sigmas,
-    sizes: Callable[[Tensor, float], Tensor] = step_sizes,
-    heard: Callable[[Tensor, int], Tensor] = lambda sigmas, i: sigmas[i],
-    kick_of: Callable[[Tensor, int, int], Tensor] = lambda noise, i, t: noise[i, t],
-    step: Callable[[Tensor, Tensor, float, Tensor], Tensor] = langevin_step,
-    steps_of: Callable[[int], int] = lambda n: n,
+def sampler_written(
+    score_model: ScoreModel,
+    sigmas: Tensor,
+    x: Tensor,
+    epsilon: float,
+    noise: Tensor,
+    *,
+    walked: slice = slice(None),
+    rising: bool = False,
+    sized: int = 0,
+    heard: Callable[[int, int], int] = lambda i, n: i,
+    steps: slice = slice(None),
+    same_kick: bool = False,
     restart: bool = False,
-) -> Function:
-    """Return a sampler that differs from the right one in the parts given."""
+    denoised: bool = False,
+    **switches: Any,
+) -> Tensor:
+    """Return samples, with switches for the levels, the steps and the noise, and those of `step_sizes` and `langevin_step`."""
+    sizing = {name: value for name, value in switches.items() if name in _SIZING}
+    stepping = {name: value for name, value in switches.items() if name not in _SIZING}
+    n, place = len(sigmas), x
+    alphas = step_sizes(sigmas, epsilon, **sizing)
+    for i in list(range(n))[walked]:
+        j = n - 1 - i if rising else i
+        place = x if restart else place
+        for kick in noise[i][steps]:
+            score = score_model(place, sigmas[heard(j, n)])
+            alpha = float(alphas[min(max(j + sized, 0), n - 1)])
+            place = langevin_step(place, score, alpha, noise[i, 0] if same_kick else kick, **stepping)
+    return denoised_from_score(place, sigmas[-1], score_model(place, sigmas[-1])) if denoised else place
 
-    def sampler(score_model: ScoreModel, sigmas: Tensor, x: Tensor, epsilon: float, noise: Tensor) -> Tensor:
-        levels, place = sigmas_of(sigmas), x
-        for i, alpha in enumerate(
-            sizes(sigmas, epsilon) if sigmas_of(sigmas) is sigmas else sizes(sigmas, epsilon).flip(0)
-        ):
-            place = x if restart else place
-            for t in range(steps_of(noise.shape[1])):
-                place = step(place, score_model(place, heard(levels, i)), float(alpha), kick_of(noise, i, t))
-        return place
 
-    return sampler
+_SIZING = inspect.signature(step_sizes).parameters.keys()
 
 
 def _levels_within_steps(score_model: ScoreModel, sigmas: Tensor, x: Tensor, epsilon: float, noise: Tensor) -> Tensor:
@@ -159,15 +184,6 @@ def _levels_within_steps(score_model: ScoreModel, sigmas: Tensor, x: Tensor, eps
         for i, alpha in enumerate(step_sizes(sigmas, epsilon)):
             x = langevin_step(x, score_model(x, sigmas[i]), float(alpha), noise[i, t])
     return x
-
-
-def _denoised_at_the_end(score_model: ScoreModel, sigmas: Tensor, x: Tensor, epsilon: float, noise: Tensor) -> Tensor:
-    x = sampler_reference(score_model, sigmas, x, epsilon, noise)
-    return denoised_from_score(x, sigmas[-1], score_model(x, sigmas[-1]))
-
-
-def _other_convention(x: Tensor, score: Tensor, alpha: float, noise: Tensor) -> Tensor:
-    return x + alpha * score + math.sqrt(2 * alpha) * noise
 
 
 SAMPLER = Exercise(
@@ -179,54 +195,31 @@ SAMPLER = Exercise(
     reference=sampler_reference,
     against="walkers walked one by one",
     tolerance=1e-3,
+    written=sampler_written,
     mistakes=(
-        Mistake(
-            "a walk from fine to coarse: begin with the largest level, as sigmas does.",
-            _sampler_with(sigmas_of=lambda sigmas: sigmas.flip(0)),
-        ),
-        Mistake(
-            "the same step at all levels: each level has its own.",
-            _sampler_with(sizes=lambda sigmas, epsilon: torch.full_like(sigmas, epsilon)),
-        ),
-        Mistake(
-            "steps that go with sigma instead of its square.",
-            _sampler_with(sizes=lambda sigmas, epsilon: epsilon * sigmas / sigmas[-1]),
-        ),
+        Mistake("a walk from fine to coarse: begin with the largest level, as sigmas does.", {"rising": True}),
         Mistake(
             "a score that is asked at the smallest level throughout: that is plain Langevin dynamics, with changing steps.",
-            _sampler_with(heard=lambda sigmas, i: sigmas[-1]),
+            {"heard": lambda i, n: n - 1},
         ),
-        Mistake(
-            "a score that is asked at the largest level throughout.",
-            _sampler_with(heard=lambda sigmas, i: sigmas[0]),
-        ),
-        Mistake(
-            "a single step at each level: there are as many as noise holds for it.",
-            _sampler_with(steps_of=lambda n: 1),
-        ),
-        Mistake(
-            "the same noise in every step of a level: each step has its own.",
-            _sampler_with(kick_of=lambda noise, i, t: noise[i, 0]),
-        ),
+        Mistake("a score that is asked at the largest level throughout.", {"heard": lambda i, n: 0}),
+        Mistake("a score that is asked at the next level already.", {"heard": lambda i, n: min(i + 1, n - 1)}),
+        Mistake("a score that is asked at the level before.", {"heard": lambda i, n: max(i - 1, 0)}),
+        Mistake("steps of the next level: each level has its own.", {"sized": 1}),
+        Mistake("steps of the level before: each level has its own.", {"sized": -1}),
+        Mistake("a single step at each level: there are as many as noise holds for it.", {"steps": slice(1)}),
+        Mistake("a step too few at each level.", {"steps": slice(-1)}),
+        Mistake("a step too few at each level.", {"steps": slice(1, None)}),
+        Mistake("a walk whose last level is left out.", {"walked": slice(-1)}),
+        Mistake("a walk whose first level is left out.", {"walked": slice(1, None)}),
+        Mistake("the same noise in every step of a level: each step has its own.", {"same_kick": True}),
         Mistake(
             "loops the wrong way round: stay at one level for all its steps, and go on to the next level then.",
             _levels_within_steps,
         ),
-        Mistake(
-            "a new start at each level: go on where the level before ended.",
-            _sampler_with(restart=True),
-        ),
-        Mistake(
-            "a step of the other convention.",
-            _sampler_with(step=_other_convention),
-        ),
-        Mistake(
-            "a walk without noise.",
-            _sampler_with(kick_of=lambda noise, i, t: torch.zeros_like(noise[i, t])),
-        ),
-        Mistake(
-            "a last denoising at the end: well thought, but it has an exercise of its own.",
-            _denoised_at_the_end,
-        ),
+        Mistake("a new start at each level: go on where the level before ended.", {"restart": True}),
+        Mistake("a last denoising at the end: well thought, but it has an exercise of its own.", {"denoised": True}),
+        *SIZES_MISTAKES,
+        *STEP_MISTAKES,
     ),
 )

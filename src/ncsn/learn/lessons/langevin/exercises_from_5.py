@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from ncsn.exact import GaussianMixtureScore
-from ncsn.learn.declarations import Case, Exercise, Function, Mistake
+from ncsn.learn.declarations import Case, Exercise, Mistake
 from ncsn.noise import variance_ratio
 from ncsn.score import ScoreModel, denoised_from_score
 
@@ -44,6 +45,22 @@ def denoise(score_model: ScoreModel, x: Tensor, sigma: Tensor) -> Tensor:
     return denoised_from_score(x, sigma, score_model(x, sigma))
 
 
+def denoise_written(
+    score_model: ScoreModel,
+    x: Tensor,
+    sigma: Tensor,
+    *,
+    keep: float = 1,
+    sign: float = 1,
+    factor: float = 1,
+    power: float = 2,
+    kick: float = 0,
+) -> Tensor:
+    """Return x + sigma^2 s(x, sigma), with switches for a sign, a factor, a power, and noise."""
+    kicked = kick * sigma * torch.randn_like(x)
+    return keep * x + sign * factor * sigma**power * score_model(x, sigma) + kicked
+
+
 DENOISE = Exercise(
     number="3.5",
     title="the last denoising",
@@ -53,31 +70,21 @@ DENOISE = Exercise(
     reference=denoise,
     against="Bayes' rule over the clean points",
     tolerance=1e-4,
+    written=denoise_written,
     mistakes=(
-        Mistake(
-            "sigma for sigma squared: the score is the way back divided by sigma squared.",
-            lambda model, x, sigma: x + sigma * model(x, sigma),
-        ),
-        Mistake(
-            "a turned sign: the score points back to the data, so add it.",
-            lambda model, x, sigma: x - sigma**2 * model(x, sigma),
-        ),
+        Mistake("sigma for sigma squared: the score is the way back divided by sigma squared.", {"power": 1}),
+        Mistake("a turned sign: the score points back to the data, so add it.", {"sign": -1}),
         Mistake(
             "half the way, as in a Langevin step: no noise follows this time, so go all of it.",
-            lambda model, x, sigma: x + sigma**2 / 2 * model(x, sigma),
+            {"factor": 0.5},
         ),
+        Mistake("the way back without its start: add it to x.", {"keep": 0}),
+        Mistake("one more Langevin step: leave out the noise.", {"kick": 1}),
+        Mistake("a score that is not scaled: it is the way back divided by sigma squared.", {"power": 0}),
         Mistake(
-            "the way back without its start: add it to x.",
-            lambda model, x, sigma: sigma**2 * model(x, sigma),
+            "a score divided by sigma squared: it is the way back divided by it already, so multiply.", {"power": -2}
         ),
-        Mistake(
-            "one more Langevin step: leave out the noise.",
-            lambda model, x, sigma: x + sigma**2 * model(x, sigma) + sigma * torch.randn_like(x),
-        ),
-        Mistake(
-            "a score that is not scaled: it is the way back divided by sigma squared.",
-            lambda model, x, sigma: x + model(x, sigma),
-        ),
+        Mistake("the points as they came: the score is left out.", {"factor": 0}),
     ),
 )
 
@@ -94,6 +101,28 @@ def _walk(a: float, variance: float, n_steps: int, shrink: float = 0.5, kick: fl
     for _ in range(n_steps):
         variance = (1 - shrink * a) ** power * variance + kick * a
     return variance
+
+
+def variance_written(
+    a: float,
+    ratio: float,
+    n_steps: int,
+    *,
+    start: float = 2,
+    shrink: float = 0.5,
+    kick: float = 1,
+    power: int = 2,
+    rounds: Callable[[int], int] = int,
+    first: bool = False,
+    root: float = 1,
+) -> float:
+    """Return the variance after the steps, with switches for the start, the terms of a step and the count of steps."""
+    n = rounds(n_steps)
+    if first:
+        # the noise comes first, and is shrunk with the rest: a shifted variance takes the usual steps
+        return _walk(a, ratio**start + kick * a, n, shrink, kick, power) - kick * a
+    variance = _walk(a, ratio**start, n, shrink, kick, power)
+    return variance**root if variance > 0 else math.nan
 
 
 def variance_cases(generator: torch.Generator) -> Iterator[Case]:
@@ -120,31 +149,25 @@ VARIANCE = Exercise(
     reference=variance_reference,
     against="the recursion, walked step by step",
     tolerance=1e-6,
+    written=variance_written,
     mistakes=(
-        Mistake(
-            "a start at the ratio instead of its square: variances go with the square of sigma.",
-            lambda a, ratio, n: _walk(a, ratio, n),
-        ),
-        Mistake(
-            "a start at the level's own variance: the walkers come from the level above.",
-            lambda a, ratio, n: _walk(a, 1.0, n),
-        ),
-        Mistake(
-            "the other convention, (1 - a) squared and 2a.",
-            lambda a, ratio, n: _walk(a, ratio**2, n, shrink=1.0, kick=2.0),
-        ),
-        Mistake(
-            "a walk without noise: each step adds a.",
-            lambda a, ratio, n: _walk(a, ratio**2, n, kick=0.0),
-        ),
+        Mistake("a start at the ratio instead of its square: variances go with the square of sigma.", {"start": 1}),
+        Mistake("a start at the level's own variance: the walkers come from the level above.", {"start": 0}),
+        Mistake("the other convention, (1 - a) squared and 2a.", {"shrink": 1, "kick": 2}),
+        Mistake("the other convention in the factor alone, (1 - a) squared.", {"shrink": 1}),
+        Mistake("the other convention in the noise alone, 2a.", {"kick": 2}),
+        Mistake("noise of a/2: each step adds a.", {"kick": 0.5}),
+        Mistake("a walk without noise: each step adds a.", {"kick": 0}),
+        Mistake("a turned sign in the factor: each step shrinks what was there.", {"shrink": -0.5}),
         Mistake(
             "a factor that was not squared: the distance shrinks by 1 - a/2, the variance by its square.",
-            lambda a, ratio, n: _walk(a, ratio**2, n, power=1),
+            {"power": 1},
         ),
-        Mistake(
-            "a single step, whatever n_steps says.",
-            lambda a, ratio, n: _walk(a, ratio**2, 1),
-        ),
+        Mistake("noise that is added before the shrinking: each step shrinks first.", {"first": True}),
+        Mistake("a single step, whatever n_steps says.", {"rounds": lambda n: 1}),
+        Mistake("a step too few.", {"rounds": lambda n: n - 1}),
+        Mistake("a step too many.", {"rounds": lambda n: n + 1}),
+        Mistake("the standard deviation: the variance is asked for.", {"root": 0.5}),
         Mistake(
             "the end of all time: after T steps something of the start is left.",
             lambda a, ratio, n: 4 / (4 - a),
@@ -179,13 +202,20 @@ def adaptive_cases(generator: torch.Generator) -> Iterator[Case]:
     yield Case("a walker on a hilltop, whose score is zero", (torch.tensor([[0.0, 0.0], [3.0, 4.0]]), 0.5))
 
 
-def adaptive_reference(score: Tensor, a: float) -> float:
-    """Return a D / mean |s|^2."""
-    return float(a * score.shape[1] / score.square().sum(dim=1).mean())
-
-
-def _adaptive_with(divisor: Callable[[Tensor], Tensor]) -> Function:
-    return lambda score, a: float(a * score.shape[1] / divisor(score))
+def adaptive_reference(
+    score: Tensor,
+    a: float,
+    *,
+    dims: float = 1,
+    length: float = 2,
+    outer: float = 1,
+    entries: bool = False,
+    average: Callable[[Tensor], Tensor] = torch.mean,
+    upside: float = 1,
+) -> float:
+    """Return a D / mean |s|^2; the switches take another power of D, other lengths and other means."""
+    lengths = score.abs() ** length if entries else score.norm(dim=1) ** length
+    return float(a * (score.shape[1] ** dims / average(lengths) ** outer) ** upside)
 
 
 ADAPTIVE = Exercise(
@@ -200,31 +230,23 @@ ADAPTIVE = Exercise(
     mistakes=(
         Mistake(
             "a mean over all entries below D: |s| squared is the sum over a row's D entries. (Or leave out both Ds.)",
-            _adaptive_with(lambda score: score.square().mean()),
+            {"entries": True},
         ),
         Mistake(
             "a D that is missing: in D dimensions the squared length is D times that of one entry.",
-            lambda score, a: float(a / score.square().sum(1).mean()),
+            {"dims": 0},
         ),
-        Mistake(
-            "a length that is not squared: the step goes with the square, as sigma squared does.",
-            _adaptive_with(lambda score: score.norm(dim=1).mean()),
-        ),
-        Mistake(
-            "the square of the mean length: average the squares.",
-            _adaptive_with(lambda score: score.norm(dim=1).mean().square()),
-        ),
+        Mistake("a length that is not squared: the step goes with the square, as sigma squared does.", {"length": 1}),
+        Mistake("the square of the mean length: average the squares.", {"length": 1, "outer": 2}),
         Mistake(
             "a mean of each walker's own step: a walker on a hilltop, whose score is next to zero, then rules all.",
-            lambda score, a: float((a * score.shape[1] / score.square().sum(1)).mean()),
+            {"average": lambda lengths: 1 / (1 / lengths).mean()},
         ),
-        Mistake(
-            "a quotient upside down: long scores call for short steps.",
-            lambda score, a: float(a * score.square().sum(1).mean() / score.shape[1]),
-        ),
+        Mistake("a quotient upside down: long scores call for short steps.", {"upside": -1}),
         Mistake(
             "a sum over the walkers: take the mean, so that the step does not depend on how many there are.",
-            _adaptive_with(lambda score: score.square().sum()),
+            {"average": torch.sum},
         ),
+        Mistake("the longest score of all: take the mean over the walkers.", {"average": torch.max}),
     ),
 )

@@ -20,13 +20,13 @@ QUESTIONS = (
         "and follow the *exact* score of the clean data, with noise, for 1,000 small steps. What share ends at the smaller mode?",
         (
             Option(
-                "About 0.2: the score is exact.",
-                "In the long run, yes. But here the long run outlasts the universe.",
-            ),
-            Option(
                 "About 0.5.",
                 "Each walker goes to the mode that it started nearer to, and stays. The score at a mode knows only that mode.",
                 right=True,
+            ),
+            Option(
+                "About 0.2: the score is exact.",
+                "In the long run, yes. But here the long run outlasts the universe.",
             ),
             Option(
                 "About 0: the larger mode attracts all.",
@@ -103,12 +103,12 @@ QUESTIONS = (
         "3.c",
         "Your samples have crisp details, but one kind of data is over-represented. Where do you look first?",
         (
-            Option("At the last levels: more steps with sandpaper.", "At σ = 0.1 nobody changes sides any more."),
             Option(
                 "At the large levels: is σ_max large enough, and do the levels where the modes part get enough steps?",
                 "The shares are decided where the modes part, at levels of about their distance. After that they are frozen.",
                 right=True,
             ),
+            Option("At the last levels: more steps with sandpaper.", "At σ = 0.1 nobody changes sides any more."),
             Option("At the last denoising step.", "It moves each sample by less than the last level's noise."),
         ),
     ),

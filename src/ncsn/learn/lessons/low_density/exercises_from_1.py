@@ -10,7 +10,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from torch.nn.functional import one_hot
 
 from ncsn.exact import GaussianMixtureScore
-from ncsn.learn.declarations import Case, Exercise, Function, Mistake
+from ncsn.learn.declarations import Case, Exercise, Mistake
 from ncsn.learn.lessons.truths import gradient_of_log_density
 
 __all__ = ["GAUSSIAN", "MIXTURE"]
@@ -38,9 +38,24 @@ def gaussian_cases(generator: torch.Generator) -> Iterator[Case]:
     yield Case("double precision", (wide, wide[0] - 1, 1.5), tolerance=1e-12)
 
 
-def gaussian_reference(x: Tensor, mean: Tensor, std: float) -> Tensor:
-    """Return the score of N(mean, std^2 I)."""
-    return (mean - x) / std**2
+def gaussian_reference(
+    x: Tensor,
+    mean: Tensor,
+    std: float,
+    *,
+    sign: float = 1,
+    power: float = 2,
+    factor: float = 1,
+    centred: float = 1,
+    density: float = 0,
+    direction: bool = False,
+) -> Tensor:
+    """Return the score of N(mean, std^2 I); the switches change a sign, a power of std, and so on."""
+    way = sign * factor * (centred * mean - x) / std**power
+    if direction:
+        return torch.nn.functional.normalize(way, dim=-1)
+    normal = Normal(mean, torch.full_like(mean, std))
+    return way * torch.exp(density * normal.log_prob(x).sum(-1, keepdim=True))
 
 
 GAUSSIAN = Exercise(
@@ -54,28 +69,21 @@ GAUSSIAN = Exercise(
     mistakes=(
         Mistake(
             "a turned sign: your arrows point away from the mean, and the density grows towards it.",
-            lambda x, mean, std: (x - mean) / std**2,
+            {"sign": -1},
         ),
         Mistake(
             "the standard deviation where the variance belongs: you are off by exactly std. The log-density has the square.",
-            lambda x, mean, std: (mean - x) / std,
+            {"power": 1},
         ),
-        Mistake(
-            "the Gaussian about 0: the mean is left out.",
-            lambda x, mean, std: -x / std**2,
-        ),
-        Mistake(
-            "a left-over factor 1/2: the derivative of a square brings a 2 that cancels it.",
-            lambda x, mean, std: (mean - x) / (2 * std**2),
-        ),
+        Mistake("the way to the mean, not divided by the variance.", {"power": 0}),
+        Mistake("the Gaussian about 0: the mean is left out.", {"centred": 0}),
+        Mistake("a left-over factor 1/2: the derivative of a square brings a 2 that cancels it.", {"factor": 0.5}),
+        Mistake("a left-over factor 2: the 1/2 before the square cancels it.", {"factor": 2}),
         Mistake(
             "the gradient of the density instead of its logarithm: the density itself is still a factor of your answer.",
-            lambda x, mean, std: (
-                (mean - x)
-                / std**2
-                * torch.exp(Normal(mean, torch.full_like(mean, std)).log_prob(x).sum(-1, keepdim=True))
-            ),
+            {"density": 1},
         ),
+        Mistake("arrows of length 1: how far the mean is away belongs to the score.", {"direction": True}),
     ),
 )
 
@@ -117,39 +125,52 @@ def mixture_reference(x: Tensor, weights: Tensor, means: Tensor, std: float) -> 
     return GaussianMixtureScore(weights, means, std**2)(x, torch.zeros((), dtype=x.dtype))
 
 
-def _offsets(x: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
-    """Return means - x, ``(N, K, D)``, and squared distances, ``(N, K)``."""
-    offsets = means - x[:, None, :]
-    return offsets, offsets.square().sum(-1)
+_SHARES: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda logits: torch.softmax(logits, dim=1),
+    "over the points": lambda logits: torch.softmax(logits, dim=0),
+    "of densities": lambda logits: torch.softmax(logits.exp(), dim=1),
+    "nearest": lambda logits: one_hot(logits.argmax(1), logits.shape[1]).to(logits),
+    "all": torch.ones_like,
+    "joint": torch.exp,
+    "quotient": lambda logits: logits.exp() / logits.exp().sum(1, keepdim=True),
+    "guarded": lambda logits: logits.exp() / logits.exp().sum(1, keepdim=True).clamp(min=1e-12),
+}
 
 
-def _blend(shares: Tensor, offsets: Tensor, std: float) -> Tensor:
-    return (shares[..., None] * offsets).sum(1) / std**2
+def mixture_written(
+    x: Tensor,
+    weights: Tensor,
+    means: Tensor,
+    std: float,
+    *,
+    sign: float = 1,
+    power: float = 2,
+    factor: float = 1,
+    prior: Callable[[Tensor], Tensor] = torch.log,
+    half: float = 0.5,
+    spread: float = 2,
+    length: float = 2,
+    shares: str = "softmax",
+    blend: Callable[..., Tensor] = torch.sum,
+) -> Tensor:
+    """Return the score of a mixture, with switches for its priors, its exponent, its shares and the blend of the parts."""
+    ways = means - x[:, None, :]
+    logits = prior(weights) - half * ways.norm(dim=-1) ** length / std**spread
+    return factor * sign * blend(_SHARES[shares](logits)[..., None] * ways, dim=1) / std**power
 
 
-def _mixture_with(shares_of: Callable[[Tensor, Tensor, float], Tensor]) -> Function:
-    """Return a mixture score that takes other shares than it should.
-
-    Args:
-        shares_of: Called with the weights ``(K,)``, the squared distances ``(N, K)`` and std, it returns ``(N, K)``.
-    """
-
-    def score(x: Tensor, weights: Tensor, means: Tensor, std: float) -> Tensor:
-        offsets, squares = _offsets(x, means)
-        return _blend(shares_of(weights, squares, std), offsets, std)
-
-    return score
-
-
-def _joint(weights: Tensor, squares: Tensor, std: float) -> Tensor:
-    return weights * torch.exp(-squares / (2 * std**2))
-
-
-def _vanishes(yours: Tensor, truth: Tensor, *arguments: object) -> bool:
-    """Return whether each row that is wrong is next to nothing where there should be much."""
-    size, right = yours.norm(dim=-1), truth.norm(dim=-1)
-    wrong = ~torch.isclose(size.double(), right, rtol=1e-3, atol=1e-4)
-    return bool((size[wrong] < 0.05 * right[wrong]).all())
+def _shortens(wrong: list[tuple[Tensor, Tensor]]) -> bool:
+    """Return whether all rows that are wrong point the right way and are too short, and one is next to nothing."""
+    ratios = []
+    for yours, truth in wrong:
+        rows = ~torch.isclose(yours.double(), truth, rtol=1e-3, atol=1e-4).all(-1)
+        size, right = yours[rows].double().norm(dim=-1), truth[rows].norm(dim=-1)
+        aligned = (yours[rows].double() * truth[rows]).sum(-1) >= 0.999 * size * right
+        if not bool(aligned.all()):
+            return False
+        ratios.append(size / right)
+    ratio = torch.cat(ratios)
+    return bool((ratio < 1).all() and (ratio < 0.01).any())
 
 
 MIXTURE = Exercise(
@@ -160,48 +181,64 @@ MIXTURE = Exercise(
     truth=mixture_truth,
     reference=mixture_reference,
     against="autograd of the mixture's log-density",
+    written=mixture_written,
     mistakes=(
-        Mistake(
-            "a turned sign: the arrows point away from the modes.",
-            lambda *a: -mixture_truth(*a),
-        ),
+        Mistake("a turned sign: the arrows point away from the modes.", {"sign": -1}),
         Mistake(
             "the standard deviation where the variance belongs: you are off by exactly std.",
-            lambda x, weights, means, std: std * mixture_truth(x, weights, means, std),
+            {"power": 1},
         ),
+        Mistake("component scores that are not divided by the variance.", {"power": 0}),
         Mistake(
             "component scores blended by the mixture's weights: how much a component has to say depends on x, too.",
-            _mixture_with(lambda w, squares, std: w.expand_as(squares)),
+            {"half": 0},
         ),
         Mistake(
             "responsibilities without the mixture's weights: Bayes' rule has a prior.",
-            _mixture_with(lambda w, squares, std: torch.softmax(-squares / (2 * std**2), 1)),
+            {"prior": torch.zeros_like},
         ),
         Mistake(
-            "a missing 1/2 in the exponent of the component densities.",
-            _mixture_with(lambda w, squares, std: torch.softmax(w.log() - squares / std**2, 1)),
+            "responsibilities with the weights as they are, beside logarithms of densities: take their logarithm, too.",
+            {"prior": torch.clone},
         ),
+        Mistake("a missing 1/2 in the exponent of the component densities.", {"half": 1}),
         Mistake(
-            "component densities with std in the exponent where std squared belongs.",
-            _mixture_with(lambda w, squares, std: torch.softmax(w.log() - squares / (2 * std), 1)),
+            "a turned sign in the exponent: the farther away a component is, the less it has to say.",
+            {"half": -0.5},
         ),
+        Mistake("component densities with std in the exponent where std squared belongs.", {"spread": 1}),
+        Mistake("component densities without std in the exponent.", {"spread": 0}),
+        Mistake("a distance that is not squared in the exponent of the component densities.", {"length": 1}),
         Mistake(
             "the score of the nearest component alone: between the modes several have a say.",
-            _mixture_with(lambda w, squares, std: one_hot(squares.argmin(1), len(w)).to(w)),
+            {"shares": "nearest", "prior": torch.zeros_like},
         ),
         Mistake(
+            "the score of the likeliest component alone: between the modes several have a say.", {"shares": "nearest"}
+        ),
+        Mistake(
+            "a softmax over the points: at each point, the components' shares add up to 1.",
+            {"shares": "over the points"},
+        ),
+        Mistake("a sum over the components that does not ask how much each has to say.", {"shares": "all"}),
+        Mistake("a mean over the components: their shares add up to 1 already, so sum.", {"blend": torch.mean}),
+        Mistake(
             "a softmax of densities: softmax exponentiates, so give it their logarithms.",
-            _mixture_with(lambda *a: torch.softmax(_joint(*a), 1)),
+            {"shares": "of densities"},
+        ),
+        Mistake(
+            "weighted densities that are not divided by their sum: the shares of the components add up to 1.",
+            {"shares": "joint"},
         ),
         Mistake(
             "densities that underflow: far away every exp(...) is 0, and 0/0 is NaN. Stay with logarithms until the end.",
-            _mixture_with(lambda *a: _joint(*a) / _joint(*a).sum(1, keepdim=True)),
+            {"shares": "quotient"},
         ),
         Mistake(
-            "a guard against dividing by 0, which answers 0 far away, where the pull is strongest. "
+            "a guard against dividing by 0, which answers too little far away, where the pull is strongest. "
             "Stay with logarithms until the end, and nothing needs guarding.",
-            _mixture_with(lambda *a: _joint(*a) / _joint(*a).sum(1, keepdim=True).clamp(min=1e-12)),
-            sign=_vanishes,
+            {"shares": "guarded"},
+            sign=_shortens,
         ),
     ),
 )

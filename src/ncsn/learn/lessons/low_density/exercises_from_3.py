@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from ncsn.learn.declarations import Case, Exercise, Function, Mistake
+from ncsn.learn.lessons.losses import DENOISING_MISTAKES, denoising_loss, loss_and_gradient
 from ncsn.learn.lessons.truths import gradient_of_log_density
 
 __all__ = ["LOSS", "OCCUPIED"]
@@ -38,9 +39,22 @@ def occupied_cases(generator: torch.Generator) -> Iterator[Case]:
     yield Case("double precision", (torch.rand(99, 4, generator=generator, dtype=torch.float64), 3))
 
 
-def occupied_reference(points: Tensor, bins: int) -> float:
-    """Return the share of the bins^D cells of the unit cube that hold at least one point."""
-    return len(torch.unique((points * bins).floor(), dim=0)) / float(bins) ** points.shape[1]
+def _all_cells(bins: int, n: int, dim: int) -> float:
+    return float(bins) ** dim
+
+
+def occupied_reference(
+    points: Tensor,
+    bins: int,
+    *,
+    cells: Callable[[Tensor], Tensor] = lambda places: torch.unique(places, dim=0),
+    rounding: Callable[[Tensor], Tensor] = torch.floor,
+    total: Callable[[int, int, int], float] = _all_cells,
+    empty: bool = False,
+) -> float:
+    """Return the share of the bins^D cells of the unit cube that hold at least one point; the switches count otherwise."""
+    share = len(cells(rounding(points * bins))) / total(bins, *points.shape)
+    return 1 - share if empty else share
 
 
 def count_cells(function: Function, points: Tensor, bins: int) -> dict[str, float]:
@@ -48,10 +62,6 @@ def count_cells(function: Function, points: Tensor, bins: int) -> dict[str, floa
     return {
         "the number of occupied cells (share times all cells)": float(function(points, bins)) * bins ** points.shape[1]
     }
-
-
-def _cells_of(points: Tensor, bins: int) -> Tensor:
-    return (points * bins).floor().long()
 
 
 OCCUPIED = Exercise(
@@ -65,24 +75,33 @@ OCCUPIED = Exercise(
     mistakes=(
         Mistake(
             "every point counted as a cell of its own: points that share a cell occupy one.",
-            lambda points, bins: len(points) / float(bins) ** points.shape[1],
+            {"cells": lambda places: places},
         ),
-        Mistake(
-            "cells counted axis by axis: a cell is one combination over all axes.",
-            lambda points, bins: len(torch.unique(_cells_of(points, bins))) / float(bins) ** points.shape[1],
-        ),
+        Mistake("cells counted axis by axis: a cell is one combination over all axes.", {"cells": torch.unique}),
         Mistake(
             "rounding to the nearest edge instead of down: that makes bins + 1 places on each axis.",
-            lambda points, bins: len(torch.unique((points * bins).round(), dim=0)) / float(bins) ** points.shape[1],
+            {"rounding": torch.round},
+        ),
+        Mistake(
+            "no rounding: which piece of its axis a coordinate lies in is a whole number.", {"rounding": torch.clone}
         ),
         Mistake(
             "a share of the points instead of a share of the cells.",
-            lambda points, bins: len(torch.unique(_cells_of(points, bins), dim=0)) / len(points),
+            {"total": lambda bins, n, dim: n},
         ),
         Mistake(
             "a share of bins times D cells: the number of cells grows as a power of the dimension.",
-            lambda points, bins: len(torch.unique(_cells_of(points, bins), dim=0)) / (bins * points.shape[1]),
+            {"total": lambda bins, n, dim: bins * dim},
         ),
+        Mistake(
+            "a power taken the wrong way round: each further axis makes bins times as many cells.",
+            {"total": lambda bins, n, dim: float(dim) ** bins},
+        ),
+        Mistake(
+            "a share of (bins + 1)^D cells: an axis is cut into bins pieces.",
+            {"total": lambda bins, n, dim: float(bins + 1) ** dim},
+        ),
+        Mistake("the share of the empty cells: the occupied ones are asked for.", {"empty": True}),
     ),
 )
 
@@ -114,27 +133,9 @@ def loss_cases(generator: torch.Generator) -> Iterator[Case]:
     yield case("double precision", 6, 3, 0.1, torch.float64, 1e-12)
 
 
-def loss_reference(score: nn.Module, x: Tensor, noise: Tensor, sigma: float) -> Tensor:
+def loss_reference(score: Function, x: Tensor, noise: Tensor, sigma: float, **switches: Any) -> Tensor:
     """Return the denoising score matching loss at one noise level, the mean over all entries."""
-    return (score(x + sigma * noise) + noise / sigma).square().mean()
-
-
-def loss_and_gradient(function: Function, score: nn.Module, *rest: Any) -> dict[str, Tensor]:
-    """Return the loss and its gradient, which is what trains."""
-    loss = function(score, *rest)
-    if not isinstance(loss, Tensor) or loss.ndim:
-        return {"the loss": loss}
-    if not loss.requires_grad:
-        raise RuntimeError(
-            "the loss knows nothing of the network's weights any more, so nothing can be trained with it"
-        )
-    gradient = torch.autograd.grad(loss, list(score.parameters()))
-    return {"the loss": loss, "the gradient of the loss": torch.cat([each.flatten() for each in gradient])}
-
-
-def _loss_with(target: Callable[[Tensor, float], Tensor]) -> Function:
-    """Return a loss with another target than it should have, called with the noise and sigma."""
-    return lambda score, x, noise, sigma: (score(x + sigma * noise) - target(noise, sigma)).square().mean()
+    return denoising_loss(score, x, noise, sigma, **switches)
 
 
 LOSS = Exercise(
@@ -148,37 +149,10 @@ LOSS = Exercise(
     tolerance=1e-4,
     observe=loss_and_gradient,
     mistakes=(
-        Mistake(
-            "a turned sign in the target: the arrow points from the noisy point back to the clean one.",
-            _loss_with(lambda noise, sigma: noise / sigma),
-        ),
-        Mistake(
-            "a target of -noise: you are off by exactly sigma. That is the target of a network that predicts noise.",
-            _loss_with(lambda noise, sigma: -noise),
-        ),
-        Mistake(
-            "a target divided by sigma once too often: noisy - x already is sigma times the noise.",
-            _loss_with(lambda noise, sigma: -noise / sigma**2),
-        ),
-        Mistake(
-            "a target of x - noisy that is not divided by sigma squared.",
-            _loss_with(lambda noise, sigma: -noise * sigma),
-        ),
-        Mistake(
-            "a score taken at the clean points: the loss asks at the noisy ones.",
-            lambda score, x, noise, sigma: (score(x) + noise / sigma).square().mean(),
-        ),
-        Mistake(
-            "noise added without sigma: noisy points lie sigma times the noise away.",
-            lambda score, x, noise, sigma: (score(x + noise) + noise / sigma).square().mean(),
-        ),
-        Mistake(
-            "a sum over the dimensions: take the mean over all entries, so that losses compare between dimensions.",
-            lambda score, x, noise, sigma: (score(x + sigma * noise) + noise / sigma).square().sum(1).mean(),
-        ),
+        *DENOISING_MISTAKES,
         Mistake(
             "a loss that is multiplied by sigma squared: a good weighting where several levels are trained; here is one.",
-            lambda score, x, noise, sigma: (sigma * score(x + sigma * noise) + noise).square().mean(),
+            {"weight": 2},
         ),
     ),
 )

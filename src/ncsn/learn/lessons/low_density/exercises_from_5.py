@@ -36,9 +36,23 @@ def error_cases(generator: torch.Generator) -> Iterator[Case]:
     yield Case("a point where the exact score is zero", (exact + torch.tensor([[0.3, 0.4], [0.0, 0.0]]), exact))
 
 
-def error_reference(estimate: Tensor, exact: Tensor) -> float:
-    """Return E|estimate - exact|^2 / E|exact|^2 over the rows given."""
-    return float((estimate - exact).square().sum() / exact.square().sum())
+def error_reference(
+    estimate: Tensor,
+    exact: Tensor,
+    *,
+    square: float = 2,
+    lengths: bool = False,
+    over: str = "all",
+    root: float = 1,
+    by: str = "exact",
+) -> float:
+    """Return E|estimate - exact|^2 / E|exact|^2 over the rows given; the switches measure and average otherwise."""
+    scale = {"exact": exact, "estimate": estimate, "both": estimate.abs() + exact.abs()}.get(by, torch.ones_like(exact))
+    above, below = ((each.norm(dim=-1) if lengths else each.abs()) ** square for each in (estimate - exact, scale))
+    if over == "rows":
+        above, below = (each if lengths else each.sum(-1) for each in (above, below))
+    ratio = above.sum() / below.sum() if over == "all" else (above / below).mean()
+    return float(ratio**root)
 
 
 ERROR = Exercise(
@@ -53,18 +67,23 @@ ERROR = Exercise(
         Mistake(
             "the mean of each point's own ratio: a point at which the exact score is near zero then rules the whole figure. "
             "Average above and below first, and divide then.",
-            lambda a, b: ((a - b).square().sum(-1) / b.square().sum(-1)).mean(),
+            {"over": "rows"},
         ),
-        Mistake("the root of it: the squares belong to the definition.", lambda a, b: (a - b).norm() / b.norm()),
         Mistake(
-            "a division by the estimate's own size: measure against what is true.",
-            lambda a, b: (a - b).square().sum() / a.square().sum(),
+            "the mean of each entry's own ratio: an entry at which the exact score is near zero then rules the whole figure. "
+            "Average above and below first, and divide then.",
+            {"over": "entries"},
         ),
-        Mistake("the error without its scale: a relative error has no units.", lambda a, b: (a - b).square().mean()),
+        Mistake("the root of it: the squares belong to the definition.", {"root": 0.5}),
+        Mistake("lengths that are not squared: the definition has their squares.", {"square": 1, "lengths": True}),
+        Mistake("absolute values that are not squared: the definition has squares.", {"square": 1}),
+        Mistake("a division by the estimate's own size: measure against what is true.", {"by": "estimate"}),
+        Mistake("the error without its scale: a relative error has no units.", {"by": "nothing"}),
         Mistake(
             "the error without its scale: a relative error has no units.",
             lambda a, b: (a - b).square().sum(-1).mean(),
         ),
+        Mistake("the error without its scale: a relative error has no units.", lambda a, b: (a - b).square().sum()),
     ),
 )
 
@@ -102,19 +121,28 @@ def follow_cases(generator: torch.Generator) -> Iterator[Case]:
     yield Case("double precision", (GaussianCompass(0.0, 1.0), wide, 0.2, 10), tolerance=1e-12)
 
 
-def follow_reference(score: Callable[[Tensor], Tensor], x: Tensor, step: float, n_steps: int) -> Tensor:
-    """Return where walkers end that take steps along the score."""
-    x = x.clone()
+def follow_reference(
+    score: Callable[[Tensor], Tensor],
+    x: Tensor,
+    step: float,
+    n_steps: int,
+    *,
+    sign: float = 1,
+    factor: float = 1,
+    power: float = 1,
+    rounds: Callable[[int], int] = int,
+    reread: bool = True,
+    unit: bool = False,
+    returns: str = "end",
+) -> Tensor:
+    """Return where walkers end that take steps along the score; the switches change the steps and their number."""
+    places = [x.clone()]
     with torch.no_grad():
-        for _ in range(n_steps):
-            x = x + step * score(x)
-    return x
-
-
-def _along_unit_arrows(score: Callable[[Tensor], Tensor], x: Tensor, step: float, n_steps: int) -> Tensor:
-    for _ in range(n_steps):
-        x = x + step * torch.nn.functional.normalize(score(x), dim=-1)
-    return x
+        for _ in range(rounds(n_steps)):
+            arrow = score(places[-1] if reread else x)
+            arrow = torch.nn.functional.normalize(arrow, dim=-1) if unit else arrow
+            places.append(places[-1] + sign * factor * step**power * arrow)
+    return torch.stack(places) if returns == "all" else torch.stack(places[1:]) if returns == "later" else places[-1]
 
 
 FOLLOW = Exercise(
@@ -126,29 +154,23 @@ FOLLOW = Exercise(
     reference=follow_reference,
     against="the closed form of the ascent on a Gaussian",
     mistakes=(
-        Mistake(
-            "a walk away from the data: the score points uphill, so add it.",
-            lambda score, x, step, n: follow_reference(lambda y: -score(y), x, step, n),
-        ),
-        Mistake(
-            "a compass read once, at the start: read it again at each new place.",
-            lambda score, x, step, n: x + n * step * score(x),
-        ),
+        Mistake("a walk away from the data: the score points uphill, so add it.", {"sign": -1}),
+        Mistake("a compass read once, at the start: read it again at each new place.", {"reread": False}),
         Mistake(
             "a single step, whatever n_steps says: is the return inside the loop, or does x stay as it was?",
-            lambda score, x, step, n: x + step * score(x),
+            {"rounds": lambda n: 1},
         ),
-        Mistake(
-            "a step too many.",
-            lambda score, x, step, n: follow_reference(score, x, step, n + 1),
-        ),
+        Mistake("a step too many.", {"rounds": lambda n: n + 1}),
+        Mistake("a step too few.", {"rounds": lambda n: n - 1}),
+        Mistake("the start: the walkers have not moved.", {"rounds": lambda n: 0}),
         Mistake(
             "steps of equal length: the arrow's length belongs to the compass, and shrinks on arrival.",
-            _along_unit_arrows,
+            {"unit": True},
         ),
-        Mistake(
-            "steps of half the size: there is no noise here to share the step with.",
-            lambda score, x, step, n: follow_reference(score, x, step / 2, n),
-        ),
+        Mistake("steps of half the size: there is no noise here to share the step with.", {"factor": 0.5}),
+        Mistake("steps of twice the size.", {"factor": 2}),
+        Mistake("steps with the square of their size.", {"power": 2}),
+        Mistake("all places on the way: where the walkers end is asked for, the last of them.", {"returns": "all"}),
+        Mistake("all places on the way: where the walkers end is asked for, the last of them.", {"returns": "later"}),
     ),
 )

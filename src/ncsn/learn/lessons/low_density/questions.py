@@ -94,13 +94,13 @@ QUESTIONS = (
         "The training target at a noisy point x̃ that came from x is −(x̃ − x)/σ². What is it?",
         (
             Option(
-                "The score of the noisy distribution q_σ at x̃.",
-                "Two data points can lead to the same x̃ with two different targets, and q_σ has but one score there.",
-            ),
-            Option(
                 "The conditional score, given x. Its mean over all x that could have led to x̃ is the score of q_σ.",
                 "And a network trained by squared error learns just this mean.",
                 right=True,
+            ),
+            Option(
+                "The score of the noisy distribution q_σ at x̃.",
+                "Two data points can lead to the same x̃ with two different targets, and q_σ has but one score there.",
             ),
             Option(
                 "The score of the clean data at x.",
