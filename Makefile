@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow notebooks test-notebooks docs lint format clean
+.PHONY: install demo test test-slow test-studio notebooks test-notebooks docs lint format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,6 +19,10 @@ test: lint
 
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow
+
+# The studio in a browser: CHROMIUM says where one is.
+test-studio: .venv/installed
+	$(BIN)/pytest -m browser tests/studio
 
 notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py

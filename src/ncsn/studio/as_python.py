@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ncsn.studio.learning import PAGE_LAYERS, Learning
 from ncsn.studio.settings import Settings
-from ncsn.studio.walking import MOST_GIVEN, Walks, levels_of, options_of
+from ncsn.studio.walking import MOST_GIVEN, POSTERIOR, SWEEPS, Walks, levels_of, options_of
 
 _HEAD = '''"""What the studio showed: the same points, network and particles, to the last bit on the same machine."""
 
@@ -102,7 +102,10 @@ def _walks(learning: Learning) -> list[str]:
             f"angle = {angle}",
             f"measurement = ncsn.LinearMeasurement([[angle.cos(), angle.sin()]], [{settings.offset}], {settings.noise})",
             f"n = {min(settings.particles, MOST_GIVEN)}",
-            f'drawn["posterior"] = ncsn.sample_posterior({score}, measurement, {grid}, n, {draws}{condition})',
+            f"levels = {grid}",
+            f'drawn["{POSTERIOR}"] = ncsn.sample_posterior(',
+            f"    {score}, measurement, levels, n, n_sweeps={SWEEPS}, {draws}{condition}",
+            ")",
         ]
     n = settings.particles
     lines.append(f"start = ends[1] * torch.randn({n}, 2, generator=torch.Generator().manual_seed({settings.seed}))")

@@ -1,6 +1,6 @@
 // The plane on a canvas: densities, arrows, points, and the colours that they have.
 
-// Okabe and Ito's eight, which colour-blind eyes tell apart; the last is grey, which is seen on light and on dark.
+// Okabe and Ito's colours, which colour-blind eyes tell apart; yellow is darker and black grey, to be seen on light and dark.
 export const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B59F00", "#888888"];
 
 // cividis at nine places (Nuñez, Anderton & Renslow 2018)

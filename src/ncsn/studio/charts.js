@@ -46,9 +46,13 @@ export function curves(canvas, series, { logX = false, logY = false, xLabel = ""
   ctx.strokeStyle = colours.line;
   ctx.fillStyle = colours.soft;
   ctx.textAlign = "center";
+  let free = 0;
   for (const value of ticks(x0, x1, logX)) {
     line(ctx, px(value), TOP, px(value), height - BOTTOM);
-    ctx.fillText(short(value), Math.min(px(value), width - RIGHT - 8), height - BOTTOM + 13);
+    const [at, room] = [Math.min(px(value), width - RIGHT - 8), ctx.measureText(short(value)).width / 2 + 4];
+    if (at - room < free) continue;
+    ctx.fillText(short(value), at, height - BOTTOM + 13);
+    free = at + room;
   }
   ctx.textAlign = "right";
   for (const value of ticks(y0, y1, logY)) {

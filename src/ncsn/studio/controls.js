@@ -80,7 +80,7 @@ export class Controls {
     return this.wrap(name, input);
   }
 
-  slider(name, { low, high, scale = "linear", digits = 3, marks = [] }) {
+  slider(name, { low, high, scale = "linear", digits = 3, stable = null }) {
     const range = { low, high };
     const told = element("output", {});
     const input = element("input", { type: "range", min: "0", max: "1000", step: "1" });
@@ -100,13 +100,10 @@ export class Controls {
     const made = this.wrap(name, input);
     made.insertBefore(told, made.querySelector(".why"));
     made.classList.add("slider");
-    if (marks.length) {
-      const line = element("div", { class: "marks" });
-      for (const [value, word] of marks) {
-        const at = scales[scale].at(value, low, high) / 10;
-        line.append(element("span", { style: `left:${at}%` }, word));
-      }
-      made.append(line);
+    if (stable) {
+      const share = scales[scale].at(stable, low, high) / 10;
+      const words = [element("span", {}, `stable below ${stable}`), element("span", {}, "runs away")];
+      made.append(element("div", { class: "stable", style: `--share:${share}%` }, ...words));
     }
     made.range = (newLow, newHigh, value) => {
       Object.assign(range, { low: newLow, high: newHigh });

@@ -100,9 +100,9 @@ export function layout(studio, names) {
       studio.can.gif ? button("save GIF", () => studio.saveGif()) : null, parts.scrub,
     ),
     row(
-      controls.several("samplers", names.samplers),
+      (parts.samplers = controls.several("samplers", names.samplers)),
       controls.select("score", ["exact", "learned", "printed"], { exact: "the exact score", learned: "the network's", printed: "the printed one's" }),
-      controls.slider("step", { low: 0.01, high: 6, scale: "log", marks: [[0.1, "fine"], [2, "stable ◂"], [4, "▸ runs away"]] }),
+      controls.slider("step", { low: 0.01, high: 16, scale: "log", stable: 4 }),
       controls.select("speed", [1, 2, 5, 20]),
     ),
     element(

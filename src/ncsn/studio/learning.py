@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from ncsn.errors import SettingError
 from ncsn.evaluation import loss_by_level
-from ncsn.exact.mixture import MixtureScore
 from ncsn.guidance import ClassGuidance
 from ncsn.losses import DenoisingScoreMatching
 from ncsn.methods import METHODS, Method
 from ncsn.model import recipe_of
 from ncsn.networks import NCSNScoreNetwork
-from ncsn.noise import create_noise_schedule
+from ncsn.noise import SCHEDULES, create_noise_schedule
 from ncsn.plan import Plan, make_plan
 from ncsn.randomness import drawn_from
 from ncsn.score import ScoreModel
@@ -37,9 +36,10 @@ def method_of(settings: Settings) -> Method:
     """Return the method, with the levels and the weighting that were asked for."""
     method = METHODS[settings.method]
     if settings.train_on is not None:
-        method = replace(method, train_on=settings.train_on)
+        method = replace(method, train_on=SCHEDULES[settings.train_on]())
     if settings.weighting is not None:
-        method = replace(method, minimise=replace(method.minimise, weighting=settings.weighting))
+        matching: Any = method.minimise
+        method = replace(method, minimise=replace(matching, weighting=settings.weighting))
     return method
 
 
@@ -147,9 +147,8 @@ class Learning:
 
     def moments(self) -> Mapping[str, Tensor]:
         """Return the mean and the covariance of the points, as a log-density takes them."""
-        exact: MixtureScore = self.source.exact
-        # both kinds of exact score have them
-        return {"mean": exact.mean.float(), "covariance": exact.covariance.float()}  # type: ignore[attr-defined]
+        exact = self.source.exact
+        return {"mean": exact.mean.float(), "covariance": exact.covariance.float()}
 
 
 def _trainer(

@@ -22,7 +22,9 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class|let) )", re
 def module() -> str:
     """Return the studio as one module, as a widget needs it: what several files export has different names."""
     parts = [_IMPORT.sub("", (FILES / f"{name}.js").read_text(encoding="utf-8")) for name in MODULES]
-    return "\n".join([*(_EXPORT.sub("", part) for part in parts), "export { mount };", "export default { render };", ""])
+    return "\n".join(
+        [*(_EXPORT.sub("", part) for part in parts), "export { mount };", "export default { render };", ""]
+    )
 
 
 @cache

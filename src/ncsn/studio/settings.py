@@ -147,6 +147,12 @@ class Settings:
             check_number(name, getattr(self, name))
         if self.learning_rate is not None:
             check_number("learning_rate", self.learning_rate, above=0)
+        self._check_places()
+
+    def _check_places(self) -> None:
+        for stroke in self.strokes:
+            if not all(len(point) == 2 and all(map(math.isfinite, point)) for point in stroke):
+                raise SettingError("a stroke is made of points, [x, y]")
         for mode in self.mixture:
             if len(mode) != 4 or not all(map(math.isfinite, mode)) or mode[0] <= 0 or mode[3] <= 0:
                 raise SettingError(f"a mode is a weight above 0, x, y and a deviation above 0, not {list(mode)}")
@@ -164,8 +170,7 @@ class Settings:
                 raise unknown_name("setting", name, known)
             default = known[name]
             # JSON writes 1.0 as 1
-            kinds = (int, float) if isinstance(default, float) else (list, tuple) if isinstance(default, tuple) else None
-            kinds = (str, bool) if isinstance(default, bool) else kinds
+            kinds = {float: (int, float), tuple: (list, tuple), bool: (bool,), str: (str,)}.get(type(default))
             if kinds is not None and not isinstance(value, kinds):
                 raise SettingError(f"{name} must be like {default!r}, not {value!r}")
         try:

@@ -14,7 +14,6 @@ from ncsn.data import load
 from ncsn.data.toys import TOYS, toy_mixture
 from ncsn.errors import DataError, SettingError
 from ncsn.exact import EmpiricalScore, GaussianMixtureScore
-from ncsn.exact.mixture import MixtureScore
 from ncsn.studio.settings import DRAWING, MIXTURE, TABLE, Settings
 
 COMPONENTS = 1000
@@ -45,7 +44,7 @@ class Source:
 
     points: Tensor
     labels: Tensor | None
-    exact: MixtureScore
+    exact: EmpiricalScore | GaussianMixtureScore
     judged: Tensor
     code: tuple[str, ...]
     of: str
@@ -88,8 +87,9 @@ def source_of(settings: Settings, table: pd.DataFrame | None = None, table_name:
         DataError: A drawing or a table has too few points, or the table has no such columns of numbers.
         SettingError: A mixture has no mode.
     """
-    makers = {DRAWING: _drawing, MIXTURE: _mixture, TABLE: lambda of: _table(of, table, table_name)}
-    return makers.get(settings.data, _toy)(settings)
+    if settings.data == TABLE:
+        return _table(settings, table, table_name)
+    return {DRAWING: _drawing, MIXTURE: _mixture}.get(settings.data, _toy)(settings)
 
 
 def _toy(settings: Settings) -> Source:
@@ -107,9 +107,7 @@ def _toy(settings: Settings) -> Source:
     of_components = None
     if toy.n_labels:
         of_components = torch.arange(toy.n_labels).repeat_interleave(len(mixture.means) // toy.n_labels)
-        code.append(
-            f"modes = torch.arange({toy.n_labels}).repeat_interleave(len(mixture.means) // {toy.n_labels})"
-        )
+        code.append(f"modes = torch.arange({toy.n_labels}).repeat_interleave(len(mixture.means) // {toy.n_labels})")
     # alike in both directions, as they are but for 2 per cent of the roll's, the exact score is ten times as fast
     code += [
         "variances = mixture.covariances.diagonal(dim1=1, dim2=2).mean(1)",
@@ -143,13 +141,13 @@ def _mixture(settings: Settings) -> Source:
 def _drawing(settings: Settings) -> Source:
     strokes = [stroke for stroke in settings.strokes if stroke]
     points = torch.tensor([point for stroke in strokes for point in stroke]).reshape(-1, 2)
-    if len(points) < LEAST_DRAWN or not bool(points.isfinite().all()):
+    if len(points) < LEAST_DRAWN:
         raise DataError("draw something first: press, and move over the plane")
     labels = torch.cat([torch.full((len(stroke),), number) for number, stroke in enumerate(strokes)])
     # strokes follow each other, and the nearest labelled points are the first ones
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(settings.seed))
     code = [
-        f"X = torch.tensor({[[round(value, 3) for value in point] for stroke in strokes for point in stroke]})",
+        f"X = torch.tensor({[list(point) for stroke in strokes for point in stroke]})",
         f"labels = torch.repeat_interleave(torch.tensor({[len(stroke) for stroke in strokes]}))",
         f"order = torch.randperm(len(X), generator=torch.Generator().manual_seed({settings.seed}))",
         "X, labels = X[order], labels[order]",
@@ -191,6 +189,6 @@ def _by_points(points: Tensor, labels: Tensor | None, code: list[str]) -> Source
     return Source(points, labels, EmpiricalScore(points, labels), repeated, tuple(code), "the points")
 
 
-def _fresh(exact: MixtureScore, seed: int) -> Tensor:
+def _fresh(exact: GaussianMixtureScore, seed: int) -> Tensor:
     """Return rows that no training has seen."""
     return exact.sample(JUDGED, torch.Generator().manual_seed(seed + 1)).float()

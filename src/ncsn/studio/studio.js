@@ -9,6 +9,8 @@ import { afterChange, fromAddress, toAddress } from "./settings.js";
 import { TOURS } from "./tours.js";
 import { composed, drawData, drawDensities, drawFields, drawLosses, drawParticles } from "./views.js";
 
+// what is asked for once, and has to be answered
+const AGAIN = ["reset", "table", "points", "field", "losses", "density", "code", "gif"];
 const FIELD = 40, DENSITY = 32, MOST_VALUES = 3e7, FRAMES = 50;
 
 class Page {
@@ -80,6 +82,7 @@ class Page {
     parts.file.hidden = of !== "table";
     parts.columns.forEach((each) => (each.hidden = of !== "table" || !each.options.length));
     parts.measure.hidden = !settings.measured;
+    parts.samplers.hidden = settings.measured;
     const mode = settings.mixture[this.mode] || settings.mixture[(this.mode = 0)];
     if (mode) [parts.weight.value, parts.spread.value] = [mode[0], mode[3]];
     this.dirty = true;
@@ -107,6 +110,7 @@ class Page {
     if (wants.field && !this.density) wanted.field = wants.field;
     for (const name of ["losses", "density"]) if (wants[name]) wanted[name] = wants[name];
     if (wants.walk || this.walking) {
+      if (this.settings.measured && wants.walkAgain) this.say("drawing given the measurement …");
       wanted.walk = { steps: wants.walk || this.speed * (this.calm.matches ? 10 : 1), again: Boolean(wants.walkAgain) };
       delete wants.walkAgain;
     }
@@ -144,9 +148,13 @@ class Page {
     const asked = JSON.stringify(question.settings) === JSON.stringify(this.settings);
     this.state = head.state;
     this.dirty = true;
+    // what answers an earlier setting is asked for again, and but for pictures not shown
+    if (!asked) for (const name of AGAIN) if (question.do[name]) this.wants[name] ??= question.do[name];
     if (head.error) {
       this.resolve?.(null);
-      return asked ? this.stop(head.error) : undefined;
+      if (!asked) return;
+      if (question.do.points) Object.assign(this, { points: null, field: null });
+      return this.stop(head.error);
     }
     if (this.parts.status.classList.contains("wrong")) this.say("");
     if (head.columns && question.do.table) {
@@ -155,18 +163,20 @@ class Page {
       this.show();
       this.begin("data");
     }
-    // what answers an earlier setting is not shown with the present one
-    if (!asked) return;
     if (arrays.points) this.takePoints(arrays, head);
+    if (arrays.density) this.field = arrays;
+    if (!asked) return;
     if (head.state.curve?.length && question.do.train) this.curve.push(head.state.curve[0]);
     if (this.training && head.state.done) {
       this.training = false;
-      this.wants.losses = this.wants.field = 1;
+      this.wants.losses = 1;
       this.wants.field = { n: FIELD };
     }
-    if (arrays.density) this.field = arrays;
     if (arrays["loss:sigmas"]) this.losses = arrays;
-    if (arrays["log:exact"]) this.density = arrays;
+    if (arrays["log:exact"]) {
+      this.density = arrays;
+      this.say("the log-density, until sigma or the points change");
+    }
     if (head.walks) this.takeWalks(head, arrays);
     if (head.code || arrays.gif) this.resolve?.(head.code || arrays.gif);
   }
@@ -198,6 +208,7 @@ class Page {
         if (walk.x.length * size > MOST_VALUES) for (const key of ["steps", "sigmas", "evaluations", "x", "shares"]) walk[key] = walk[key].filter((_, i) => i % 2);
       });
     }
+    if (this.settings.measured) this.say("");
     this.truth = arrays.truth;
     this.place = this.longest - 1;
     if (head.walks.every((walk) => walk.done)) this.walking = false;

@@ -16,7 +16,7 @@ export const TOURS = [
         section: "particles",
       },
       {
-        text: "Annealed Langevin dynamics starts from the same noise but walks down twenty levels. At large noise there is no gap, so the shares settle there and are kept on the way down. The black mark is the truth, and its whisker what chance allows.",
+        text: "Annealed Langevin dynamics starts from the same noise but walks down twenty levels. At large noise there is no gap, so the shares settle there and are kept on the way down. The mark on a bar is the truth, its whisker what chance allows. A few too many stay in the smaller cluster, from too few steps where the two part: take more steps a level, and see.",
         settings: { data: "mixture", mixture: TWO, samplers: ["langevin", "annealed_langevin"], score: "exact", sigma: 0.15, step: 0.2, langevin_steps: 1000, levels: 20, per_level: 20 },
         run: ["walk"],
       },

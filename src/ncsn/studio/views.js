@@ -28,7 +28,11 @@ export function keepFigures(row, titles, options) {
 
 export function drawData(canvas, studio) {
   const plane = new Plane(canvas, studio.extent);
-  const { settings, points, labels } = studio;
+  const { settings } = studio;
+  // a drawing is there before anyone has answered
+  const drawn = settings.data === "drawing" && settings.strokes.length;
+  const points = drawn ? settings.strokes.flat(2) : studio.points;
+  const labels = drawn ? settings.strokes.flatMap((stroke, k) => stroke.map(() => k)) : studio.labels;
   if (points) plane.points(points, { labels, size: points.length > 3000 ? 1.6 : 2.4 });
   if (settings.data === "mixture") {
     const { ctx } = plane;
@@ -94,22 +98,22 @@ export function drawFields(row, studio) {
   if (!field) return;
   const n = Math.round(Math.sqrt(field.density.length));
   const names = ["exact", "learned", "printed"].filter((name) => field[name]);
-  const words = { exact: `exact score of ${studio.state.of || "the points"}`, learned: "learned", printed: "as printed" };
+  const words = { exact: "exact score", learned: "learned", printed: "as printed" };
   const errors = names.filter((name) => name !== "exact");
-  const titles = [...names.map((name) => words[name]), ...errors.map((name) => `error, ${words[name]}`)];
+  const titles = [...names.map((name) => words[name]), ...errors.map((name) => (errors.length > 1 ? `error, ${words[name]}` : "error"))];
   const figures = keepFigures(row, titles);
   names.forEach((name, k) => {
     const plane = new Plane(figures[k].canvas, studio.extent);
     plane.density(field.density, n);
     plane.arrows(field[name], n, settings.sigma, plane.theme.ink);
-    figures[k].hint.textContent = k ? "" : "arrows: σ × score, long ones shortened; shade: density of p_σ";
+    figures[k].hint.textContent = k ? "" : `of ${studio.state.of}; arrows: σ × score, long ones shortened; shade: density`;
   });
   errors.forEach((name, k) => {
     const shown = figures[names.length + k];
     const gaps = gapsOf(field.exact, field[name], settings.sigma);
     const plane = new Plane(shown.canvas, studio.extent);
     plane.image(gaps, n, cividis);
-    shown.hint.textContent = `σ × difference, from 0 (dark) to 1 (yellow); mean square over p_σ: ${short(meanOver(gaps, field.density))}`;
+    shown.hint.textContent = `σ × difference, 0 dark to 1 yellow; mean square where points are: ${short(meanOver(gaps, field.density))}`;
   });
   if (names.length === 1) figures[0].hint.textContent += "; train the network to see its own beside";
 }

@@ -22,8 +22,8 @@ from ncsn.studio.settings import Settings
 POSTERIOR = "given the measurement"
 """What particles that are drawn given a measurement are called, in the place of a sampler."""
 
-MOST_GIVEN = 300
-"""Most particles given a measurement, each of which has candidates."""
+MOST_GIVEN, SWEEPS = 200, 4
+"""Most particles given a measurement, each of which has candidates, and the walks down the levels."""
 
 
 def levels_of(settings: Settings, sampler: str, ends: tuple[float, float]) -> Tensor:
@@ -168,6 +168,7 @@ def _given(
         states.append(State(len(states), state.sigma, x, None, state.evaluations))
 
     n, generator = min(settings.particles, MOST_GIVEN), torch.Generator().manual_seed(settings.seed + 1)
-    drawn = sample_posterior(model, measurement, levels, n, condition=condition, callback=keep, generator=generator)
+    how: dict[str, Any] = {"condition": condition, "callback": keep, "generator": generator}
+    drawn = sample_posterior(model, measurement, levels, n, n_sweeps=SWEEPS, **how)
     yield from states
     yield State(len(states), 0.0, drawn, None, states[-1].evaluations)

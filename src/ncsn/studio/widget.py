@@ -57,7 +57,12 @@ class Studio:
             import anywidget
         except ImportError as error:
             raise SettingError("the studio in a notebook needs anywidget: pip install 'ncsn[studio]'") from error
-        widget = anywidget.AnyWidget(_esm=module(), _css=style())
+
+        class Page(anywidget.AnyWidget):  # type: ignore[misc]
+            _esm = module()
+            _css = style()
+
+        widget = Page()
         widget.on_msg(self._answer)
         return widget
 
