@@ -38,6 +38,7 @@ test-notebooks: .venv/installed
 # The site, in site/: notebooks are run only where they or the library changed since the last time.
 docs: .venv/docs
 	$(BIN)/python docs/notebooks.py
+	$(BIN)/python docs/studio_files.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: .venv/installed
@@ -50,4 +51,4 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv build dist demo site docs/notebooks .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist demo site docs/notebooks docs/studio .mypy_cache .ruff_cache .pytest_cache

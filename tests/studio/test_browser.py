@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+
+from ncsn import GaussianMixtureScore
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -296,3 +300,83 @@ def test_reduced_motion_shows_fewer_pictures(open_page: Any) -> None:
     page.wait_for_timeout(3000)
     # two pictures a second, of two samplers
     assert 0 < page.evaluate("window.count") <= 2 * 2 * 5
+
+
+def test_a_widget_of_a_notebook_is_the_same_page(open_page: Any) -> None:
+    page = open_page()
+    # a kernel as anywidget has it, which answers over the server: with the question's number, as a view on bytes
+    page.evaluate("""async () => {
+        const widget = (await import("/studio.js")).default;
+        const listeners = [];
+        const model = {
+            on: (name, hear) => listeners.push(hear),
+            off: () => listeners.pop(),
+            send: async ({ number, question }) => {
+                const headers = { "Content-Type": "application/json", "X-Studio": "widget" };
+                const answer = await fetch("/ask", { method: "POST", headers, body: JSON.stringify(question) });
+                const bytes = new Uint8Array([7, ...new Uint8Array(await answer.arrayBuffer())]);
+                listeners.forEach(hear => hear({ number }, [new DataView(bytes.buffer, 1)]));
+            },
+        };
+        const el = document.createElement("div");
+        el.id = "cell";
+        document.body.replaceChildren(el);
+        document.body.dataset.jpThemeLight = "false";
+        window.close = widget.render({ model, el });
+    }""")
+    expect(page.locator("#cell .told")).to_contain_text("33,635 weights")
+    assert not page.get_by_role("button", name="copy link").count()
+    assert page.locator("#cell .ncsn").evaluate("each => each.classList.contains('dark')")
+    page.evaluate("document.body.dataset.jpThemeLight = 'true'")
+    expect(page.locator("#cell .ncsn")).not_to_have_class(re.compile("dark"))
+    page.get_by_role("button", name="one step").first.click()
+    expect(page.locator("#cell .told")).to_contain_text("step 1 of")
+
+
+def test_the_exact_score_without_python_is_the_librarys(open_page: Any) -> None:
+    page = open_page()
+    mixture = [[0.2, -1.0, 0.5, 0.4], [0.6, 1.0, -0.5, 0.2]]
+    got = page.evaluate(
+        """async mixture => {
+            const files = (await import("/studio.js")).overFiles("none/");
+            files.extent = 3;
+            const source = files.made({ data: "mixture", mixture, points: 4000, seed: 0 });
+            const field = files.madeField(source, { sigma: 0.3 }, 7);
+            const samplers = ["ddim", "annealed_langevin", "ancestral"];
+            const settings = { samplers, levels: 40, per_level: 10, step: 0.2, seed: 1 };
+            const ends = {};
+            for (let k = 0; k < 20; k += 1) {
+                const [head, arrays] = [{}, {}];
+                files.walk({ steps: 50 }, head, arrays, null, source, settings);
+                for (const { name, steps, evaluations } of head.walks) {
+                    if (!steps.length) continue;
+                    const size = arrays[`walk:${name}`].length / steps.length;
+                    ends[name] = { x: Array.from(arrays[`walk:${name}`].slice(-size)), evaluations: evaluations.at(-1) };
+                }
+            }
+            return { ends, points: Array.from(source.points), truth: Array.from(source.truth),
+                     exact: Array.from(field.exact), density: Array.from(field.density) };
+        }""",
+        mixture,
+    )
+    exact = GaussianMixtureScore([0.2, 0.6], [[-1.0, 0.5], [1.0, -0.5]], torch.tensor([0.16, 0.04]))
+    axis = torch.linspace(-3, 3, 7)
+    x = torch.cartesian_prod(axis, axis).flip(1)
+    score, density = exact(x, torch.tensor(0.3)), exact.log_density(x, torch.tensor(0.3))
+    np.testing.assert_allclose(np.reshape(got["exact"], (-1, 2)), score, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got["density"], density, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got["truth"], [0.25, 0.75], rtol=1e-6)
+    points = np.reshape(got["points"], (-1, 2))
+    right = points[:, 0] > points[:, 1]
+    # four standard errors of the share, the mean and the deviation
+    assert abs(right.mean() - 0.75) < 0.03
+    np.testing.assert_allclose(points[right].mean(0), [1, -0.5], atol=0.02)
+    np.testing.assert_allclose(points[right].std(0), 0.2, atol=0.012)
+    counted = {name: end["evaluations"] for name, end in got["ends"].items()}
+    assert counted == {"ddim": 40, "annealed_langevin": 401, "ancestral": 40}
+    for name, end in got["ends"].items():
+        ended = np.reshape(end["x"], (-1, 2))
+        over = ended[:, 0] > ended[:, 1]
+        assert abs(over.mean() - 0.75) < 0.15, name
+        np.testing.assert_allclose(ended[over].mean(0), [1, -0.5], atol=0.08, err_msg=name)
+        np.testing.assert_allclose(ended[over].std(0), 0.2, atol=0.06, err_msg=name)

@@ -55,7 +55,11 @@ def by_hand(x: np.ndarray[Any, Any], sigma: float) -> tuple[np.ndarray[Any, Any]
 
 
 def test_messages_come_back_as_they_were() -> None:
-    arrays = {"a": torch.tensor([[1.5, -2.0], [0.0, 3.25]]), "b": b"xyz", "c": torch.tensor([7])}
+    arrays: dict[str, torch.Tensor | bytes] = {
+        "a": torch.tensor([[1.5, -2.0], [0.0, 3.25]]),
+        "b": b"xyz",
+        "c": torch.tensor([7]),
+    }
     head, back = unpacked(packed({"word": "σ", "nothing": float("nan"), "list": [1, float("inf")]}, arrays))
     assert head == {"word": "σ", "nothing": None, "list": [1, None]}
     assert back["a"].tolist() == [[1.5, -2.0], [0.0, 3.25]] and back["b"].tobytes() == b"xyz" and back["c"] == [7]

@@ -4,6 +4,14 @@ import { fromAddress } from "./settings.js";
 
 const STROKE = 0.05, MOST_DRAWN = 600;
 
+// dark where the notebook or the site is, elsewhere where the system is
+export function findTheme(studio) {
+  const { jpThemeLight, mdColorScheme, vscodeThemeKind } = document.body.dataset;
+  const said = jpThemeLight ? jpThemeLight === "false" : mdColorScheme ? mdColorScheme === "slate" : vscodeThemeKind?.includes("dark");
+  studio.root.classList.toggle("dark", said ?? window.matchMedia("(prefers-color-scheme: dark)").matches);
+  studio.dirty = true;
+}
+
 export function listen(studio) {
   const { canvas } = studio.parts.data;
   const at = (event) => {
@@ -57,6 +65,7 @@ export function listen(studio) {
     keys[event.key]?.();
   });
   new ResizeObserver(() => (studio.dirty = true)).observe(studio.root);
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (studio.dirty = true));
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => findTheme(studio));
+  new MutationObserver(() => findTheme(studio)).observe(document.body, { attributes: true });
   if (studio.link.hasAddress) window.addEventListener("hashchange", () => studio.setAll({ ...studio.defaults, ...fromAddress(location.hash, studio.defaults) }));
 }

@@ -17,7 +17,7 @@ export function layout(studio, names) {
   parts.tours = element(
     "select", { "aria-label": "guided tours", onchange: () => studio.tour(Number(parts.tours.value)) },
     element("option", { value: "-1" }, "guided tours …"),
-    ...TOURS.map((tour, k) => element("option", { value: String(k) }, tour.title)),
+    ...TOURS.flatMap((tour, k) => (studio.can.train || tour.anywhere ? [element("option", { value: String(k) }, tour.title)] : [])),
   );
   parts.tour = element("aside", { class: "tour", hidden: true, "aria-live": "polite" });
   const tools = [parts.tours];
@@ -81,7 +81,7 @@ export function layout(studio, names) {
   const field = section(
     "field", "Score field",
     row(parts.sigma, parts.label, parts.guidance),
-    element("div", { class: "buttons" }, button("log-density", () => studio.showDensity()), button("save PNG", () => studio.savePng(parts.fields, "field"))),
+    element("div", { class: "buttons" }, studio.can.train ? button("log-density", () => studio.showDensity()) : null, button("save PNG", () => studio.savePng(parts.fields, "field"))),
     parts.fields,
   );
 
@@ -102,18 +102,26 @@ export function layout(studio, names) {
     row(
       (parts.samplers = controls.several("samplers", names.samplers)),
       controls.select("score", ["exact", "learned", "printed"], { exact: "the exact score", learned: "the network's", printed: "the printed one's" }),
-      controls.slider("step", { low: 0.01, high: 16, scale: "log", stable: 4 }),
+      (parts.step = controls.slider("step", { low: 0.01, high: 16, scale: "log", stable: 4 })),
       controls.select("speed", [1, 2, 5, 20]),
     ),
-    element(
+    (parts.walkSettings = element(
       "details", { class: "more" }, element("summary", {}, "more settings"),
       row(
         controls.number("particles", { min: 1, max: 5000 }), controls.select("grid", names.levels), controls.number("levels", { min: 2, max: 500 }),
         controls.number("per_level", { min: 1, max: 1000 }), controls.number("langevin_steps", { min: 1, max: 100000 }),
       ),
-    ),
+    )),
     row(controls.check("measured")), parts.measure, parts.particles,
   );
+  parts.steps = [parts.step, parts.walkSettings];
+  // without Python there is nothing to train, and nothing to measure
+  training.hidden = !studio.can.train;
+  if (!studio.can.train) {
+    for (const name of ["points", "seed", "score", "label", "guidance", "grid", "particles", "measured"]) {
+      for (const input of [data, field, particles].flatMap((each) => [...each.querySelectorAll(`[data-setting=${name}]`)])) input.closest(".control").hidden = true;
+    }
+  }
   parts.sections = { data, training, field, particles };
   parts.all = [header, parts.tour, parts.status, element("main", {}, element("div", {}, data, training), element("div", {}, field, particles))];
   return parts;

@@ -2,7 +2,7 @@
 
 import { theme } from "./canvas.js";
 import { button, element } from "./controls.js";
-import { listen } from "./hands.js";
+import { findTheme, listen } from "./hands.js";
 import { dialog, layout, save } from "./layout.js";
 import { overHttp, overWidget } from "./messages.js";
 import { afterChange, fromAddress, toAddress } from "./settings.js";
@@ -15,12 +15,13 @@ const FIELD = 40, DENSITY = 32, MOST_VALUES = 3e7, FRAMES = 50;
 
 class Page {
   constructor(root, link) {
-    Object.assign(this, { root, link, can: { code: true, gif: true, ...link.can } });
+    Object.assign(this, { root, link, can: { code: true, gif: true, train: true, ...link.can } });
     this.wants = { hello: 1 };
     Object.assign(this, { training: false, walking: false, busy: false, frames: 0, speed: 5, mode: 0, place: 0 });
     Object.assign(this, { points: null, labels: null, field: null, losses: null, walks: {}, truth: null, curve: [], state: {} });
     this.calm = window.matchMedia("(prefers-reduced-motion: reduce)");
     root.classList.add("ncsn");
+    findTheme(this);
     this.start();
   }
 
@@ -83,6 +84,9 @@ class Page {
     parts.columns.forEach((each) => (each.hidden = of !== "table" || !each.options.length));
     parts.measure.hidden = !settings.measured;
     parts.samplers.hidden = settings.measured;
+    // what was recorded has its own steps
+    const recorded = !this.can.train && !["mixture", "drawing"].includes(of);
+    for (const each of parts.steps) each.hidden = recorded;
     const mode = settings.mixture[this.mode] || settings.mixture[(this.mode = 0)];
     if (mode) [parts.weight.value, parts.spread.value] = [mode[0], mode[3]];
     this.dirty = true;
@@ -189,7 +193,7 @@ class Page {
     const count = head.state.labels;
     this.parts.label.fill([-1, ...Array(count).keys()]);
     this.parts.controls.show({ label: this.settings.label });
-    this.parts.label.hidden = this.parts.guidance.hidden = this.parts.labels.hidden = count < 2;
+    this.parts.label.hidden = this.parts.guidance.hidden = this.parts.labels.hidden = count < 2 || !this.can.train;
   }
 
   takeWalks(head, arrays) {
@@ -375,7 +379,7 @@ class Page {
       element("div", { class: "buttons" }, ...(step ? [go(step - 1)] : []), ...(step < steps.length - 1 ? [go(step + 1)] : []), button("end", () => this.tour(-1))),
     );
     if (Object.keys(settings).length) this.setAll({ ...this.defaults, ...settings });
-    this.training = run.includes("train") && this.can.train !== false;
+    this.training = run.includes("train");
     if (run.includes("walk")) this.walkAgain();
     const shown = section || (run.includes("walk") ? "particles" : "training");
     for (const [name, each] of Object.entries(parts.sections)) each.classList.toggle("pointed", name === shown);

@@ -5,6 +5,7 @@ const TWO = [[0.2, -1.4, -1.2, 0.3], [0.8, 1.4, 1.2, 0.3]];
 export const TOURS = [
   {
     title: "Why plain Langevin gets stuck",
+    anywhere: true,
     steps: [
       {
         text: "Two clusters hold a fifth and four fifths of the points. A walk that follows their score, with the right amount of chance, should visit each as often. Here it follows the exact score at one small noise level: watch the bars below the particles.",
@@ -28,6 +29,7 @@ export const TOURS = [
   },
   {
     title: "Sigma as a zoom",
+    anywhere: true,
     steps: [
       {
         text: "Noise of standard deviation sigma is added to every point. At large noise the roll is one blob, and all arrows point to its middle.",
@@ -81,7 +83,7 @@ export const TOURS = [
     title: "From NCSN to DDPM",
     steps: [
       {
-        text: "NCSN, of 2019: a network is asked for the score times sigma, at levels of constant ratio, and annealed Langevin dynamics walks down.",
+        text: "NCSN, of 2019: a network learns the score at levels of constant ratio, and annealed Langevin dynamics walks down. Here it is asked for the score times sigma, as its second version of 2020 is.",
         settings: { data: "rings", method: "ncsn", samplers: ["annealed_langevin"], score: "learned" },
         run: ["train"],
         section: "training",
@@ -118,7 +120,7 @@ export const TOURS = [
         run: ["walk"],
       },
       {
-        text: "Where the levels lie matters as much. With the same ten on a linear scale nearly all are spent on large noise, and the detail is missed.",
+        text: "Where the levels lie matters as much. With the same ten on a linear scale nearly all are spent on large noise, and too few are left for the detail.",
         settings: { data: "moons", score: "exact", grid: "linear", levels: 10, samplers: ["ddim", "heun", "dpmpp_2m", "ancestral"] },
         run: ["walk"],
       },

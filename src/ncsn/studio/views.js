@@ -115,7 +115,7 @@ export function drawFields(row, studio) {
     plane.image(gaps, n, cividis);
     shown.hint.textContent = `σ × difference, 0 dark to 1 yellow; mean square where points are: ${short(meanOver(gaps, field.density))}`;
   });
-  if (names.length === 1) figures[0].hint.textContent += "; train the network to see its own beside";
+  if (names.length === 1 && studio.can.train) figures[0].hint.textContent += "; train the network to see its own beside";
 }
 
 function gapsOf(exact, other, sigma) {

@@ -58,7 +58,7 @@ class Studio:
         except ImportError as error:
             raise SettingError("the studio in a notebook needs anywidget: pip install 'ncsn[studio]'") from error
 
-        class Page(anywidget.AnyWidget):  # type: ignore[misc]
+        class Page(anywidget.AnyWidget):
             _esm = module()
             _css = style()
 
