@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from ncsn import DataError, SettingError
 from ncsn.studio import Studio
 from ncsn.studio.messages import unpacked
 from ncsn.studio.pages import FILES, MODULES, module
-from ncsn.studio.server import MOST_SESSIONS, make_app
+from ncsn.studio.server import MOST_SESSIONS, make_app, serve
 
 
 @pytest.fixture
@@ -94,6 +97,9 @@ def test_a_widget_takes_points(kind: Any) -> None:
     _, arrays = unpacked(studio.session.answer({"do": {"points": 1}}))
     expected = (points - points.mean(0)) / points.std(0, ddof=1)
     np.testing.assert_allclose(np.sort(arrays["points"], 0), np.sort(expected, 0), atol=1e-4)
+    copied: dict[str, Any] = {"data": pd.DataFrame(points, columns=studio.session.source.code[1].split("'")[1::2])}
+    exec(unpacked(studio.session.answer({"do": {"code": 1}}))[0]["code"], copied)
+    np.testing.assert_allclose(copied["X"], arrays["points"], atol=1e-6)
 
 
 def test_a_widget_refuses_what_it_cannot_show() -> None:
@@ -103,3 +109,25 @@ def test_a_widget_refuses_what_it_cannot_show() -> None:
         Studio("moon")
     with pytest.raises(SettingError, match="unknown setting 'colour'"):
         Studio("moons", colour="red")
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(SettingError, match="choose another with --port"):
+            serve(other.getsockname()[1], opens=False)
+
+
+@pytest.mark.parametrize(
+    ("missing", "line"),
+    [
+        ("uvicorn", "from ncsn.app.cli import app, main; sys.argv = ['ncsn', 'studio']; main()"),
+        ("anywidget", "from ncsn.studio import Studio; Studio().widget"),
+    ],
+)
+def test_what_is_not_installed_is_said(missing: str, line: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; {line}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'ncsn[studio]'" in done.stderr.splitlines()[-1]

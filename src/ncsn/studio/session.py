@@ -53,11 +53,11 @@ class Session:
     Args:
         settings: What is set at first.
         table: A table for the source ``table``.
-        table_name: What the copied code calls its file.
+        table_name: Its file, which the copied code names; None where it came from none.
     """
 
     def __init__(
-        self, settings: Settings | None = None, table: pd.DataFrame | None = None, table_name: str = "table.csv"
+        self, settings: Settings | None = None, table: pd.DataFrame | None = None, table_name: str | None = None
     ) -> None:
         self.settings = settings or Settings()
         self._table, self._table_name = table, table_name

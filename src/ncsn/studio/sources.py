@@ -75,13 +75,13 @@ class Source:
         return sums / sums.sum().clamp(min=1e-300)
 
 
-def source_of(settings: Settings, table: pd.DataFrame | None = None, table_name: str = "table.csv") -> Source:
+def source_of(settings: Settings, table: pd.DataFrame | None = None, table_name: str | None = None) -> Source:
     """Return the points that the settings ask for.
 
     Args:
         settings: The settings.
         table: The table, where they ask for one.
-        table_name: Its file, which the code names.
+        table_name: Its file, which the code names; None where it came from no file.
 
     Raises:
         DataError: A drawing or a table has too few points, or the table has no such columns of numbers.
@@ -155,7 +155,7 @@ def _drawing(settings: Settings) -> Source:
     return _by_points(points[order], labels[order], code)
 
 
-def _table(settings: Settings, table: pd.DataFrame | None, name: str) -> Source:
+def _table(settings: Settings, table: pd.DataFrame | None, name: str | None) -> Source:
     if table is None:
         raise DataError("choose a CSV file first")
     numeric = numeric_columns(table)
@@ -167,8 +167,10 @@ def _table(settings: Settings, table: pd.DataFrame | None, name: str) -> Source:
         raise DataError("too few complete rows, or a column whose values are all equal")
     rows = torch.tensor(((frame - frame.mean()) / frame.std()).to_numpy(), dtype=torch.float32)
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(settings.seed))[: settings.points]
+    read = "data" if name is None else f"ncsn.load({name!r}).values"
     code = [
-        f"frame = ncsn.load({name!r}).values[{chosen}].dropna().astype(float)",
+        *(["# data: the data frame that the studio was given"] if name is None else []),
+        f"frame = {read}[{chosen}].dropna().astype(float)",
         "X = torch.tensor(((frame - frame.mean()) / frame.std()).to_numpy(), dtype=torch.float32)",
         f"order = torch.randperm(len(X), generator=torch.Generator().manual_seed({settings.seed}))",
         f"X = X[order[:{settings.points}]]",

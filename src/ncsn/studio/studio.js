@@ -339,17 +339,13 @@ class Page {
     dialog(this.root, "the same as Python", code);
   }
 
-  colours() {
-    return theme(this.root);
-  }
-
   savePng(row, name) {
-    const { plane, text } = this.colours();
+    const { plane, text } = theme(this.root);
     save(`ncsn-${name}.png`, composed(row, plane, text).toDataURL("image/png"));
   }
 
   async saveGif() {
-    const [{ plane, text }, end, pictures] = [this.colours(), this.longest, []];
+    const [{ plane, text }, end, pictures] = [theme(this.root), this.longest, []];
     this.walking = false;
     const every = Math.max(1, Math.ceil(end / FRAMES));
     for (let place = 0; place < end; place += place + every >= end && place < end - 1 ? end - 1 - place : every) {
@@ -394,6 +390,8 @@ export function mount(root, link = overHttp()) {
 // anywidget's way in
 function render({ model, el }) {
   const root = document.createElement("div");
+  // a notebook has shortcuts of its own
+  root.dataset.lmSuppressShortcuts = "true";
   el.append(root);
   mount(root, overWidget(model));
   return () => root.remove();
