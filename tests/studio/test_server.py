@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -56,6 +57,8 @@ def test_only_this_machines_own_page_is_answered(client: TestClient) -> None:
 def test_the_guide_is_there_and_nothing_else(client: TestClient) -> None:
     page = client.get("/guide/sampling")
     assert page.status_code == 200 and "<h1>Sampling</h1>" in page.text
+    links = {each.split("#")[0] for each in re.findall(r'href="([^"#:]+[^":]*)"', page.text)}
+    assert links and all(client.get(f"/guide/{link}").status_code == 200 for link in links)
     for name in ("none", "..%2Fquickstart", "sampling.md"):
         assert client.get(f"/guide/{name}").status_code == 404
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import webbrowser
@@ -100,7 +101,9 @@ def make_app() -> Starlette:
         text = guide_page(request.path_params["name"])
         if text is None:
             return PlainTextResponse("there is no such page of the guide", 404, headers=_HEADERS)
-        html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text).replace(".md", "")
+        html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+        # the guide's own pages are here, others are not
+        html = re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", html).replace(".md", "")
         return HTMLResponse(_GUIDE % html, headers=_HEADERS)
 
     async def ask(request: Request) -> Response:

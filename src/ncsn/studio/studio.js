@@ -280,6 +280,7 @@ class Page {
   }
 
   showDensity() {
+    if (this.density) return void Object.assign(this, { density: null, dirty: true });
     this.say("computing the log-density …");
     this.wants.density = { n: DENSITY };
     this.ask("density");
@@ -375,7 +376,8 @@ class Page {
       element("div", { class: "buttons" }, ...(step ? [go(step - 1)] : []), ...(step < steps.length - 1 ? [go(step + 1)] : []), button("end", () => this.tour(-1))),
     );
     if (Object.keys(settings).length) this.setAll({ ...this.defaults, ...settings });
-    this.training = run.includes("train");
+    // what learns goes on while the next step is read
+    this.training ||= run.includes("train");
     if (run.includes("walk")) this.walkAgain();
     const shown = section || (run.includes("walk") ? "particles" : "training");
     for (const [name, each] of Object.entries(parts.sections)) each.classList.toggle("pointed", name === shown);

@@ -100,7 +100,7 @@ export const TOURS = [
         section: "field",
       },
       {
-        text: "And each one's sampler walks with the other's score. From one start: Langevin's steps, DDPM's ancestral ones, and the flow without any fresh noise, all over the network of DDPM.",
+        text: "And each one's sampler walks with the other's score. Let the training come to its end, and press again. From one start: Langevin's steps, DDPM's ancestral ones, and the flow without any fresh noise, all over the network of DDPM.",
         settings: { data: "rings", method: "ddpm", samplers: ["annealed_langevin", "ancestral", "ddim"], score: "learned", levels: 50, per_level: 4 },
         run: ["walk"],
       },
@@ -110,18 +110,18 @@ export const TOURS = [
     title: "Ten evaluations",
     steps: [
       {
-        text: "What costs time is each call of the network. Four samplers start from the same noise and walk down levels of the flow, with the exact score, so that what is wrong is their own: first with 40 levels.",
-        settings: { data: "moons", score: "exact", grid: "softened", levels: 40, samplers: ["ddim", "heun", "dpmpp_2m", "ancestral"] },
+        text: "What costs time is each call of the network. Four samplers start from the same noise and walk down the levels, with the exact score, so that what is wrong is their own: first with 40 levels.",
+        settings: { data: "swiss_roll", score: "exact", grid: "softened", levels: 40, samplers: ["ddim", "heun", "dpmpp_2m", "ancestral"] },
         run: ["walk"],
       },
       {
-        text: "Now with ten levels. Heun's method calls twice a level; the others once. The multistep solver, which remembers its last answers, is still near the moons; Euler's method and the ancestral steps are not.",
-        settings: { data: "moons", score: "exact", grid: "softened", levels: 10, samplers: ["ddim", "heun", "dpmpp_2m", "ancestral"] },
+        text: "Now with ten levels. Heun's method calls twice a level; the others once. The exact score puts all of them on the roll in the end, but not in the right numbers along it: measured on a thousand particles, Euler's method (ddim) and the ancestral steps end about twice as far from the data as fresh points are, Heun's method and the multistep solver (dpmpp 2m), which remembers its last answers, no further.",
+        settings: { data: "swiss_roll", score: "exact", grid: "softened", levels: 10, samplers: ["ddim", "heun", "dpmpp_2m", "ancestral"] },
         run: ["walk"],
       },
       {
-        text: "Where the levels lie matters as much. With the same ten on a linear scale nearly all are spent on large noise, and too few are left for the detail.",
-        settings: { data: "moons", score: "exact", grid: "linear", levels: 10, samplers: ["ddim", "heun", "dpmpp_2m", "ancestral"] },
+        text: "Where the levels lie matters as much. With the same ten on a linear scale nearly all are spent on large noise, and the last step is so long that particles of none of the four end on the roll.",
+        settings: { data: "swiss_roll", score: "exact", grid: "linear", levels: 10, samplers: ["ddim", "heun", "dpmpp_2m", "ancestral"] },
         run: ["walk"],
       },
     ],

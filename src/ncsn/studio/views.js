@@ -76,7 +76,7 @@ export function drawLosses(chart, curve, studio) {
   curves(chart.canvas, series, { logX: true, logY: true, xLabel: "σ", yLabel: "loss", yRange: [1e-4, 10] });
   legend(chart, told);
   const [x, y] = [studio.curve.map((each) => each[0]), studio.curve.map((each) => each[1])];
-  curves(curve.canvas, [{ x, y: smooth(y), colour: COLOURS[0] }], { xLabel: "step", yLabel: "loss", xRange: [0, studio.settings.steps] });
+  curves(curve.canvas, [{ x, y: smooth(y), colour: COLOURS[0] }], { logY: true, xLabel: "step", yLabel: "loss", xRange: [0, studio.settings.steps] });
 }
 
 export function legend(shown, told) {
