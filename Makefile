@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow notebooks test-notebooks docs lint format clean
+.PHONY: install demo test test-slow test-studio notebooks test-notebooks docs lint format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -21,6 +21,10 @@ test: lint
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow
 
+# The studio in a browser: CHROMIUM says where one is.
+test-studio: .venv/installed
+	$(BIN)/pytest -m browser tests/studio
+
 notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py
 
@@ -35,6 +39,7 @@ test-notebooks: .venv/installed
 # The site, in site/: notebooks are run only where they or the library changed since the last time.
 docs: .venv/docs
 	$(BIN)/python docs/notebooks.py
+	$(BIN)/python docs/studio_files.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: .venv/installed
@@ -47,4 +52,4 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv build dist demo site docs/notebooks .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist demo site docs/notebooks docs/studio .mypy_cache .ruff_cache .pytest_cache

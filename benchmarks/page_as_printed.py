@@ -6,53 +6,20 @@ Raw sigma is embedded once per particle, the network returns the raw score, and 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from ncsn.studio.printed import PrintedNetwork
 
-class _RawSigmaEmbedding(nn.Module):
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        half = dim // 2
-        self.register_buffer("rates", torch.exp(-math.log(10_000) / (half - 1) * torch.arange(half)))
-
-    def forward(self, sigma: Tensor) -> Tensor:
-        angles = sigma[:, None] * self.get_buffer("rates")
-        return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
-class NCSNScoreNetwork(nn.Module):
-    """The page's network: raw sigma in, raw score out."""
-
-    def __init__(self, input_dim: int, hidden_dims: list[int], sigma_embed_dim: int = 64) -> None:
-        super().__init__()
-        self.input_dim = input_dim
-        self.embed = nn.Sequential(
-            _RawSigmaEmbedding(sigma_embed_dim),
-            nn.Linear(sigma_embed_dim, sigma_embed_dim),
-            nn.SiLU(),
-            nn.Linear(sigma_embed_dim, sigma_embed_dim),
-        )
-        layers: list[nn.Module] = []
-        for a, b in pairwise([input_dim + sigma_embed_dim, *hidden_dims]):
-            layers += [nn.Linear(a, b), nn.SiLU()]
-        last = nn.Linear(hidden_dims[-1], input_dim)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.body = nn.Sequential(*layers, last)
-
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Return the score, ``(N, D)``."""
-        return self.body(torch.cat([x, self.embed(sigma)], dim=1))
+NCSNScoreNetwork = PrintedNetwork
 
 
 class NCSN:
     """The page's trainer and sampler."""
 
     def __init__(
-        self, score_net: NCSNScoreNetwork, sigma_min: float, sigma_max: float, n_sigmas: int, lr: float = 1e-3
+        self, score_net: PrintedNetwork, sigma_min: float, sigma_max: float, n_sigmas: int, lr: float = 1e-3
     ) -> None:
         self.network = score_net
         self.sigmas = torch.logspace(math.log10(sigma_max), math.log10(sigma_min), n_sigmas)

@@ -24,7 +24,7 @@ FLOORS = [
     {"model"},
     {"estimator", "evaluation", "inference"},
     {"plots"},
-    {"learn"},
+    {"learn", "studio"},
     {"app"},
     {"__main__"},
 ]

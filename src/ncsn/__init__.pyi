@@ -19,6 +19,7 @@ from . import (
     plots as plots,
     samplers as samplers,
     score as score,
+    studio as studio,
     training as training,
 )
 from .data import (

@@ -351,6 +351,17 @@ def learn(
         copy_and_open(out, opens=not no_open)
 
 
+@app.command()
+def studio(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; a free one when 0.")] = 0,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+) -> None:
+    """Play with noise, scores and samplers in the browser; served on this machine to this machine alone."""
+    from ncsn.studio.server import serve
+
+    serve(port, opens=not no_open)
+
+
 def main() -> None:
     """Run a command; exit 0 done, 1 the data or the run is at fault, 2 the command line is."""
     with one_line_errors():

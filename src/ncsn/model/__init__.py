@@ -3,7 +3,7 @@
 from ncsn.model.adopting import adopt
 from ncsn.model.contexts import context_values
 from ncsn.model.distribution import FittedDistribution
-from ncsn.model.fitting import Networks, fit_model, score_to_distil
+from ncsn.model.fitting import Networks, fit_model, recipe_of, score_to_distil
 from ncsn.model.model import Model
 from ncsn.model.moments import Moments
 from ncsn.model.stepwise import Stepper
@@ -19,5 +19,6 @@ __all__ = [
     "adopt",
     "context_values",
     "fit_model",
+    "recipe_of",
     "score_to_distil",
 ]

@@ -194,19 +194,32 @@ class Trainer:
     def _run_on(
         self, callback: Callable[[Progress], None] | None, checkpoint: Path | None, identity: str | None
     ) -> None:
-        total, since = torch.zeros((), device=self.accelerator.device), self.step
-        self.prepared.train()
         while self.step < self.recipe.steps:
+            since = self.step
+            self._record(self._steps(REPORT_EVERY - since % REPORT_EVERY), since)
+            if checkpoint is not None and (self.step % CHECKPOINT_EVERY == 0 or self.step == self.recipe.steps):
+                self.save_checkpoint(checkpoint, identity)
+            if callback is not None:
+                callback(Progress(self.step, self.recipe.steps, self.curve[-1][1], self))
+        self.prepared.eval()
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def advance(self, steps: int) -> float:
+        """Take so many of the steps of `run`, or those left, without its reports; return their mean loss, NaN of none."""
+        since = self.step
+        with running(self):
+            total = self._steps(steps)
+        return float(total) / (self.step - since) if self.step > since else math.nan
+
+    def _steps(self, steps: int) -> Tensor:
+        """Take steps, at most to the recipe's end, and return the sum of their losses."""
+        total = torch.zeros((), device=self.accelerator.device)
+        self.prepared.train()
+        for _ in range(min(steps, self.recipe.steps - self.step)):
             total += self._train_step()
             self.step += 1
-            if self.step % REPORT_EVERY == 0 or self.step == self.recipe.steps:
-                self._record(total, since)
-                total, since = torch.zeros_like(total), self.step
-                if checkpoint is not None and (self.step % CHECKPOINT_EVERY == 0 or self.step == self.recipe.steps):
-                    self.save_checkpoint(checkpoint, identity)
-                if callback is not None:
-                    callback(Progress(self.step, self.recipe.steps, self.curve[-1][1], self))
-        self.prepared.eval()
+        return total
 
     def _watch_by(self, held_out: Batches) -> Watch:
         """Return what looks at the training by rows that it does not see."""
