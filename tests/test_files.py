@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from disks import disk_full_after, unwritable
 from safetensors.torch import load_file, save_file
 
 from ncsn.errors import RunError
-from ncsn.files import digest_of, pack_tensors, read_json, read_tensors, write_bytes, write_files
+from ncsn.files import digest_of, pack_tensors, read_json, read_tensors, remove, write_bytes, write_files
 
 TENSORS = {
     "weight": torch.arange(6.0).reshape(2, 3),
@@ -35,6 +38,39 @@ def test_tensors_come_back_as_they_were_and_other_programs_can_read_them(tmp_pat
         assert tensors[name].dtype == tensor.dtype
         assert torch.equal(tensors[name], tensor)
     assert torch.equal(load_file(path)["weight"], TENSORS["weight"])
+
+
+def test_equal_tensors_give_equal_files_in_every_process() -> None:
+    program = (
+        "import torch; from ncsn.files import pack_tensors\n"
+        "import hashlib; print(hashlib.sha256(pack_tensors({'ä': torch.arange(3.0)}, {'b': 1, 'a': 2})).hexdigest())"
+    )
+    line = [sys.executable, "-c", program]
+    found = {subprocess.run(line, check=True, capture_output=True, text=True).stdout.strip()}
+    found |= {hashlib.sha256(pack_tensors({"ä": torch.arange(3.0)}, {"b": 1, "a": 2})).hexdigest() for _ in range(20)}
+    assert len(found) == 1
+
+
+def test_names_are_put_on_the_disk_after_the_files_that_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, rename = os.fsync, os.replace
+
+    def seen(file: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(file).st_mode) else "file")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("rename"), rename(*paths)))
+    write_files({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+    assert done == ["file", "file", "rename", "rename", "folder"]
+    done.clear()
+    remove(tmp_path / "a")
+    assert done == ["folder"] and [path.name for path in tmp_path.iterdir()] == ["b"]
+    remove(tmp_path / "a")
+    with unwritable(tmp_path), pytest.raises(RunError, match=r"cannot remove .*/b: Permission denied; make its folder"):
+        remove(tmp_path / "b")
 
 
 def test_tensors_that_share_memory_are_kept_whole(tmp_path: Path) -> None:

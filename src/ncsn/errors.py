@@ -6,7 +6,20 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["DataError", "DivergenceError", "RunError", "SettingError", "check_count", "check_number", "unknown_name"]
+__all__ = [
+    "DataError",
+    "DivergenceError",
+    "RunError",
+    "SettingError",
+    "check_count",
+    "check_number",
+    "in_one_line",
+    "is_out_of_memory",
+    "unknown_name",
+]
+
+_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "storage size calculation overflowed")
+"""What PyTorch says where it lacks memory, on a CPU by an error of no kind of its own."""
 
 
 class SettingError(ValueError):
@@ -23,6 +36,26 @@ class RunError(RuntimeError):
 
 class DivergenceError(RuntimeError):
     """Training or sampling left the finite numbers; the message names the step and the noise level."""
+
+
+def in_one_line(error: BaseException) -> str:
+    r"""Return what an error says, whatever it is, in one line of at most 300 characters.
+
+    >>> in_one_line(ValueError("size mismatch:\n\tcopying a param"))
+    'size mismatch: copying a param'
+    >>> in_one_line(MemoryError())
+    'MemoryError'
+    """
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= 300 else f"{said[:299]}…"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the machine, or of its GPU, is too small."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in said for words in _MEMORY)
+    )
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:

@@ -387,7 +387,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             estimator.n_features_in_ = int(kept.get("n_features_in", math.prod(model.encoding.data_shape)))
             if kept.get("feature_names_in"):
                 estimator.feature_names_in_ = np.array(kept["feature_names_in"], dtype=object)
-        except (AttributeError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
             raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
         estimator.model_ = model
         return estimator

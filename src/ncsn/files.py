@@ -15,15 +15,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from ncsn.errors import RunError
+from ncsn.errors import RunError, in_one_line
 
 __all__ = [
     "VERSION",
     "digest_of",
+    "is_left_behind",
     "pack_tensors",
     "plain_value",
     "read_json",
     "read_tensors",
+    "remove",
     "write_bytes",
     "write_files",
 ]
@@ -58,6 +60,8 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
                 os.fsync(file.fileno())
         for path, part in parts.items():
             os.replace(part, path)
+        for folder in {path.parent for path in contents}:
+            _keep_names(folder)
     except OSError as error:
         raise RunError(
             f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
@@ -66,6 +70,36 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
         for part in parts.values():
             with contextlib.suppress(OSError):
                 part.unlink()
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, so that it does not come back after a power cut.
+
+    Raises:
+        RunError: The folder cannot be written.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        _keep_names(path.parent)
+    except OSError as error:
+        raise RunError(f"cannot remove {path}: {error.strerror or error}; make its folder writable") from error
+
+
+def is_left_behind(path: Path) -> bool:
+    """Return whether a file is one that a killed process had not finished writing."""
+    return path.name.startswith(".") and path.suffix == ".part"
+
+
+def _keep_names(folder: Path) -> None:
+    """Put the names in a folder on the disk, without which a power cut takes a file that was written whole."""
+    if not hasattr(os, "O_DIRECTORY"):
+        # Windows keeps names with the files
+        return
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
 
 
 def digest_of(tensors: Mapping[str, Tensor], *facts: object) -> str:
@@ -82,7 +116,13 @@ def pack_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> 
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps(metadata)
     packed: bytes = to_safetensors(whole, {"ncsn": text, "sha256": digest_of(whole, text)})
-    return packed
+    # safetensors writes the metadata in an order that differs from process to process
+    size = int.from_bytes(packed[:8], "little")
+    header = json.loads(packed[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    ordered += b" " * (-len(ordered) % 8)
+    return len(ordered).to_bytes(8, "little") + ordered + packed[8 + size :]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -99,7 +139,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: this folder holds no finished run") from error
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{path} cannot be read or is damaged ({error}); restore it or train anew") from error
+        raise RunError(
+            f"{path} cannot be read or is damaged ({in_one_line(error)}); restore it or train anew"
+        ) from error
     if "ncsn" not in header:
         raise RunError(f"{path} was not written by ncsn; name a file or folder that was")
     if header.get("sha256") != digest_of(tensors, header["ncsn"]):
@@ -117,8 +159,10 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: this folder holds no finished run") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} cannot be read or is damaged ({error}); restore it or train anew") from error
+    except (OSError, RecursionError, ValueError) as error:
+        raise RunError(
+            f"{path} cannot be read or is damaged ({in_one_line(error)}); restore it or train anew"
+        ) from error
     if not isinstance(content, dict):
         raise RunError(f"{path} is not a run's configuration; name the folder of a run")
     return content

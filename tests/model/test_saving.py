@@ -17,6 +17,8 @@ from small_models import SMALL, clusters, gaussian, trained, weights, white
 
 from ncsn import METHODS, NCSN
 from ncsn.errors import RunError
+from ncsn.files import pack_tensors, read_tensors, write_bytes
+from ncsn.model.saving import write_model
 
 
 @pytest.mark.parametrize("kind", ["array", "tensor", "images", "frame", "labels"])
@@ -101,7 +103,16 @@ def damage(folder: Path, how: str) -> None:
             del holder[entry]
         else:
             holder[entry] = json.loads(value)
-        config.write_text(json.dumps(content))
+        if path == "identity":
+            config.write_text(json.dumps(content))
+        else:
+            seal(folder, content)
+
+
+def seal(folder: Path, content: dict[str, Any]) -> None:
+    """Write a configuration as a save of another version might, with the digests that belong to it."""
+    tensors, _ = read_tensors(folder / "model.safetensors")
+    write_model(folder, {name: entry for name, entry in content.items() if name != "identity"}, tensors)
 
 
 FIVE_NUMBERS = json.dumps([{"kind": "number", "mean": 0.0, "scale": 1.0}] * 5)
@@ -172,6 +183,94 @@ def test_a_model_without_an_estimator_is_loaded_as_one_of_defaults(tmp_path: Pat
     drawn, again = (each.sample(4, label="left", steps=5, random_state=1) for each in (model, loaded))
     np.testing.assert_array_equal(again, drawn)
     assert loaded.fit(x).model_.method == METHODS["ddpm"]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "loss_curve=[]",
+        "encoding.columns=[]",
+        "encoding.value_range=[0, 1]",
+        'estimator.parameters={"method": "ddpm"}',
+        'run={"seed": 1}',
+        "ncsn_version=gone",
+    ],
+)
+def test_a_configuration_that_was_edited_is_refused_whatever_the_entry(tmp_path: Path, how: str) -> None:
+    trained(0).save(tmp_path)
+    path, value = how.split("=")
+    *outer, entry = path.split(".")
+    config = json.loads((tmp_path / "config.json").read_text())
+    # laid out otherwise it is the same
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    NCSN.load(tmp_path)
+    holder = config
+    for name in outer:
+        holder = holder[name]
+    if value == "gone":
+        del holder[entry]
+    else:
+        holder[entry] = json.loads(value)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunError, match=r"config.json or the weights were changed after they were saved; restore them"):
+        NCSN.load(tmp_path)
+
+
+def test_each_number_of_a_configuration_is_sealed(tmp_path: Path) -> None:
+    gaussian(white(30, 2)).save(tmp_path)
+    text = (tmp_path / "config.json").read_text()
+    encoding = json.loads(text)["encoding"]
+    for number in {column[name] for column in encoding["columns"] for name in ("mean", "scale")}:
+        changed = text.replace(repr(number), repr(float(np.nextafter(number, np.inf))))
+        assert changed != text
+        (tmp_path / "config.json").write_text(changed)
+        with pytest.raises(RunError, match="were changed after they were saved"):
+            NCSN.load(tmp_path)
+
+
+def test_other_weights_with_a_digest_of_their_own_are_refused(tmp_path: Path) -> None:
+    trained(0).save(tmp_path)
+    tensors, metadata = read_tensors(tmp_path / "model.safetensors")
+    name = next(iter(tensors))
+    tensors[name] = tensors[name] + 1
+    write_bytes(tmp_path / "model.safetensors", pack_tensors(tensors, metadata))
+    with pytest.raises(RunError, match="were changed after they were saved"):
+        NCSN.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("encoding.container.columns", 5),
+        ("encoding.columns", [{"kind": "category", "n": 10**18}] * 5),
+        ("plan.choices", [["width", 10**9]]),
+        ("estimator.n_features_in", float("inf")),
+        ("loss_curve", [["a", "b"]]),
+        ("validation", {"looks": [1], "floor": None}),
+        ("method", [[]]),
+        ("contexts", 7),
+    ],
+)
+def test_any_other_content_ends_in_one_line(tmp_path: Path, entry: str, value: Any) -> None:
+    trained(0).save(tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    *outer, last = entry.split(".")
+    holder = content
+    for name in outer:
+        holder = holder[name]
+    holder[last] = value
+    seal(tmp_path, content)
+    with pytest.raises(RunError) as caught:
+        NCSN.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_deeply_nested_configurations_are_refused_in_one_line(tmp_path: Path) -> None:
+    trained(0).save(tmp_path)
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(RunError, match=r"config.json cannot be read or is damaged") as caught:
+        NCSN.load(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_and_foreign_folders_are_refused(tmp_path: Path) -> None:

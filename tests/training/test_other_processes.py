@@ -62,7 +62,8 @@ def train_until_killed(path: str, die: str, at: int) -> None:
 
     if die == "half written":
         vars(files)["open"] = lambda *args: Half(open(*args))  # noqa: SIM115
-    elif die == "written":
+    elif die in ("written", "named"):
+        # of each write the file, then the folder that names it
         os.fsync = kill  # type: ignore[assignment]
     elif die == "renamed":
         rename = os.replace
@@ -103,7 +104,7 @@ def check_resumes(path: Path, uninterrupted: Trainer) -> None:
 
 @pytest.mark.parametrize(
     ("die", "at", "checkpoint_at"),
-    [("half written", 1, None), ("half written", 3, 10), ("written", 3, 10), ("renamed", 3, 15)],
+    [("half written", 1, None), ("half written", 3, 10), ("written", 5, 10), ("named", 6, 15), ("renamed", 3, 15)],
 )
 def test_killed_while_writing_a_checkpoint(
     processes: Any, uninterrupted: Trainer, tmp_path: Path, die: str, at: int, checkpoint_at: int | None

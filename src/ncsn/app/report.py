@@ -3,7 +3,8 @@
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ncsn.app.page import Report, Rows
-from ncsn.errors import unknown_name
+from ncsn.errors import RunError, in_one_line, unknown_name
 from ncsn.evaluation import Comparison, Measure
 from ncsn.files import VERSION
 from ncsn.plan import Plan
@@ -104,6 +105,7 @@ class RunSummary:
         validation: How the training went on rows that it did not see.
         plan: The settings and their reasons.
         tables: Further tables, rows by heading.
+        lacking: What could not be made, and why; figures that cannot be drawn are added.
     """
 
     name: str
@@ -114,6 +116,32 @@ class RunSummary:
     validation: Validation | None = None
     plan: Plan | None = None
     tables: Mapping[str, Rows] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
+
+
+FAILURES = (ArithmeticError, MemoryError, RuntimeError, ValueError)
+"""What judging and drawing a model can raise that is no fault of the code: of numbers, of text in fonts, of memory."""
+
+
+@contextmanager
+def tried(what: str, lacking: dict[str, str]) -> Iterator[None]:
+    """Note what fails within, so that the rest is made; files that cannot be written are no part of it (`RunError`).
+
+    Args:
+        what: What is made.
+        lacking: Where it is noted why it could not be.
+    """
+    try:
+        yield
+    except RunError:
+        raise
+    except FAILURES as error:
+        lacking[what] = in_one_line(error)
+
+
+def told(lacking: Mapping[str, str]) -> str:
+    """Return what could not be made, and why, in a sentence."""
+    return "; ".join(f"{what} failed ({why})" for what, why in lacking.items())
 
 
 def write_run_report(
@@ -159,7 +187,8 @@ def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
     for name, (heading, caption) in RUN_FIGURES.items():
         if name in run.figures:
             report.section(heading, level=2)
-            report.figure(run.figures[name], f"{prefix}{name}", caption, alternative=f"{run.name}: {caption}")
+            with tried(f"the figure {name}", run.lacking):
+                report.figure(run.figures[name], f"{prefix}{name}", caption, alternative=f"{run.name}: {caption}")
         if name == "samples" and run.comparison is not None:
             _add_comparison(report, run.comparison)
     if run.loss_history:
@@ -182,6 +211,9 @@ def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
         columns = ("setting", "value", "rule", "reason")
         choices = [(choice.name, choice.value, choice.rule, choice.reason) for choice in run.plan.choices]
         report.table([dict(zip(columns, choice, strict=True)) for choice in choices])
+    if run.lacking:
+        report.section("What is missing", level=2)
+        report.prose(f"{told(run.lacking)}.")
 
 
 def words_of_validation(validation: Validation) -> str:

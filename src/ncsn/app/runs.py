@@ -1,7 +1,7 @@
 """What a run folder is: trained, continued, sampled and judged by the commands.
 
 A run holds ``model.safetensors``, ``config.json``, ``metrics.jsonl``, ``report.html``, ``figures/`` and ``README.md``, the
-model card; while it trains, also ``checkpoint.safetensors`` and ``settings.json``, from which ``--resume`` goes on.
+model card; until it is finished, also ``checkpoint.safetensors`` and ``settings.json``, from which ``--resume`` goes on.
 """
 
 import json
@@ -14,8 +14,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ncsn.app.card import model_card
+from ncsn.app.claims import CHECKPOINT, MARKER, claimed, finish
 from ncsn.app.console import Shown, say_notes, silent
-from ncsn.app.report import write_run_report
+from ncsn.app.origins import Origin
+from ncsn.app.report import told, tried, write_run_report
 from ncsn.app.snapshots import Snapshots
 from ncsn.app.summary import facts_of, summarise
 from ncsn.data import Augmentation, Dataset, Split, augmentation_named, load, split
@@ -26,9 +28,10 @@ from ncsn.evaluation import Evaluation, judge
 from ncsn.files import read_json, write_bytes
 from ncsn.methods import Method, method_named
 from ncsn.model import Model, TrainingData, score_to_distil
+from ncsn.model.checks import kept_of
 from ncsn.parts import object_at
 from ncsn.plan import Plan
-from ncsn.training import is_main_process, main_process_first
+from ncsn.training import is_main_process, n_processes
 
 
 @dataclass(frozen=True)
@@ -180,8 +183,10 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
 
     The folder must be new or empty, unless ``resume`` goes on where a stopped run left off. Where the data, the method or the
     teacher cannot be used (`DataError`, `SettingError`), nothing is written; where the loss is not finite
-    (`DivergenceError`), the last good checkpoint stays. ``shown`` is how the training is shown. Of several processes all train;
-    the main one claims the folder, judges and writes, and the others return None.
+    (`DivergenceError`), the last good checkpoint stays. Once it is trained the model can be used, whatever becomes of the
+    rest: where the judgement or a figure fails, the report says so, and after it a `RunError`; ``resume`` tries them again.
+    ``shown`` is how the training is shown. Of several processes all train; the main one claims the folder, judges and writes,
+    and the others return None.
     """
     dataset, parts = settings.split()
     if dataset.dialect is None:
@@ -196,11 +201,6 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
     if teacher is not None:
         score_to_distil(teacher, method_named(method), ready.encoding, ready.contexts)
     network = None if settings.network is None else object_at(settings.network)
-    new = not folder.exists()
-    with main_process_first():
-        if is_main_process():
-            _claim(folder, settings, resume)
-    checkpoint = folder / "checkpoint.safetensors"
     estimator = NCSN(
         method=method,
         network=network,
@@ -211,28 +211,41 @@ def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, show
         validation_fraction=settings.validation,
         random_state=settings.seed,
     )
-    try:
+    origin = Origin.of(settings.data, dataset)
+    asked = asdict(settings) | {"data_digest": origin.digest, "processes": n_processes()}
+    with claimed(folder, asked, resume=resume):
         with (shown if is_main_process() else silent)(f"training on {dataset.name}") as advance:
             snapshots = Snapshots(folder / "figures" / "training_samples.png", advance, settings.seed)
-            how: dict[str, Any] = {"teacher": teacher, "callback": snapshots, "checkpoint": checkpoint}
+            how: dict[str, Any] = {"teacher": teacher, "callback": snapshots, "checkpoint": folder / CHECKPOINT}
             estimator.fit(parts.train, parts.train_labels, context=context, **how, log=settings.log)
-    except (DataError, SettingError):
-        # nothing was trained: the folder is left as it was found
-        if is_main_process() and not checkpoint.exists():
-            (folder / "settings.json").unlink()
-            if new:
-                folder.rmdir()
-        raise
-    if not is_main_process():
-        return None
-    known = known_labels(settings, dataset, parts)
-    judged: dict[str, Any] = {"seed": settings.seed, "log_likelihood": has_quick_density(estimator.model_)}
-    judged |= {"contexts": context, "held_out_contexts": held_out_context}
-    evaluation = judge(estimator.model_, parts.train, parts.held_out, **judged, **known)
-    estimator.save(folder)
-    _finish(folder, settings, estimator.model_, evaluation, dataset, parts, snapshots.figures())
-    for name in ("checkpoint.safetensors", "settings.json"):
-        (folder / name).unlink(missing_ok=True)
+        if not is_main_process():
+            return None
+        dialect = None if dataset.dialect is None else dataset.dialect.to_dict()
+        entries = {"run": asdict(settings), "data": origin.to_dict(), "dialect": dialect}
+        model, lacking = estimator.model_, dict(snapshots.lacking)
+        kept = {"estimator": kept_of(estimator), "entries": entries}
+        # from here on it can be used, whatever becomes of the rest
+        model.save(folder, **kept)
+        write_metrics(folder, model, None)
+        evaluation = None
+        with tried("the judgement", lacking):
+            known = known_labels(settings, dataset, parts)
+            judged: dict[str, Any] = {"seed": settings.seed, "log_likelihood": has_quick_density(model)}
+            judged |= {"contexts": context, "held_out_contexts": held_out_context}
+            evaluation = judge(model, parts.train, parts.held_out, **judged, **known)
+        if evaluation is not None:
+            entries["evaluation"] = evaluation.to_dict()
+            model.save(folder, **kept)
+            write_metrics(folder, model, evaluation)
+        _report(
+            folder, model, evaluation, dataset, parts, held_out_context, settings.seed, snapshots.figures(), lacking
+        )
+        if lacking:
+            raise RunError(
+                f"{folder} holds the trained model, which can be used, but not all that is told of it: {told(lacking)}; "
+                "--resume tries again"
+            )
+        finish(folder)
     return evaluation
 
 
@@ -249,72 +262,58 @@ def known_labels(settings: RunSettings, dataset: Dataset, parts: Split) -> dict[
     return {"labels": labels, "held_out_labels": held_out_labels}
 
 
-def _finish(
-    folder: Path,
-    settings: RunSettings,
-    model: Model,
-    evaluation: Evaluation,
-    dataset: Dataset,
-    parts: Split,
-    more: dict[str, Figure],
-) -> None:
-    """Write what a run holds besides its model."""
-    path = folder / "config.json"
-    dialect = None if dataset.dialect is None else dataset.dialect.to_dict()
-    entries = {"run": asdict(settings), "evaluation": evaluation.to_dict(), "dialect": dialect}
-    write_bytes(path, json.dumps(read_json(path) | entries, indent=1).encode())
+def write_metrics(folder: Path, model: Model, evaluation: Evaluation | None) -> None:
+    """Write the losses of a training, a line each, and the judgement, if there is one, into ``metrics.jsonl``."""
     looks = [] if model.validation is None else model.validation.looks
     seen = {look.step: {"held_out_loss": look.held_out, "same_of_training_rows": look.training} for look in looks}
     lines = [json.dumps({"step": step, "loss": loss} | seen.get(step, {})) for step, loss in model.loss_curve]
-    write_bytes(folder / "metrics.jsonl", "\n".join([*lines, json.dumps(evaluation.to_dict())]).encode() + b"\n")
+    lines += [] if evaluation is None else [json.dumps(evaluation.to_dict())]
+    write_bytes(folder / "metrics.jsonl", "\n".join(lines).encode() + b"\n")
+
+
+def _report(
+    folder: Path,
+    model: Model,
+    evaluation: Evaluation | None,
+    dataset: Dataset,
+    parts: Split,
+    held_out_context: Any,
+    seed: int,
+    more: dict[str, Figure],
+    lacking: dict[str, str],
+) -> None:
+    """Write what people read of a run: the report, and the model card of one that was judged."""
+    n_training, n_held_out = len(parts.train), len(parts.held_out)
     summary = summarise(
         model,
         dataset.name,
         parts.train,
         parts.held_out,
-        facts=facts_of(model, evaluation, len(parts.train), len(parts.held_out)),
-        comparison=evaluation.comparison,
+        facts=facts_of(model, evaluation, n_training, n_held_out),
+        comparison=None if evaluation is None else evaluation.comparison,
         draw=dataset.draw,
-        contexts=settings.contexts(dataset)[1],
-        seed=settings.seed,
+        contexts=held_out_context,
+        seed=seed,
+        lacking=lacking,
     )
     summary = replace(summary, figures={**summary.figures, **more})
     write_run_report(folder, f"ncsn: {dataset.name}", [summary])
-    card = model_card(model, evaluation, dataset.name, len(parts.train), len(parts.held_out))
-    write_bytes(folder / "README.md", card.encode())
-
-
-def _claim(folder: Path, settings: RunSettings, resume: bool) -> None:
-    """Make the folder this run's own, or refuse it."""
-    marker = folder / "settings.json"
-    if resume:
-        if (folder / "config.json").exists() and not marker.exists():
-            raise RunError(f"{folder} holds a finished run; there is nothing to resume")
-        if not marker.exists():
-            raise RunError(f"{folder} holds no stopped run to resume; leave --resume out to start one")
-        stopped, asked = read_json(marker), asdict(settings)
-        differing = [
-            f"{name} {stopped.get(name)!r}, not {asked[name]!r}" for name in asked if stopped.get(name) != asked[name]
-        ]
-        if differing:
-            raise RunError(f"{folder} was started with {'; '.join(differing)}; resume it with the same settings")
-        return
-    if folder.is_file():
-        raise RunError(f"{folder} is a file; name a folder for the run")
-    if folder.exists() and any(folder.iterdir()):
-        hint = "; go on with it by --resume" if marker.exists() else ""
-        raise RunError(f"{folder} is not empty, it may hold another run; name another folder{hint}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot make folder {folder}: {error.strerror or error}; choose another") from error
-    write_bytes(marker, json.dumps(asdict(settings), indent=1).encode())
+    if evaluation is not None:
+        card = model_card(model, evaluation, dataset.name, n_training, n_held_out)
+        write_bytes(folder / "README.md", card.encode())
 
 
 def load_run(folder: Path, allow: Sequence[str] = ()) -> tuple[Model, dict[str, Any]]:
-    """Return a run's model and its configuration."""
-    if not folder.is_dir():
-        raise RunError(f"no such run folder: {folder}")
-    if (folder / "settings.json").exists():
-        raise RunError(f"{folder} holds a run that was stopped; finish it with `ncsn train ... --resume`")
+    """Return a run's model and its configuration; the model is there from the end of the training on.
+
+    Raises:
+        RunError: There is no such folder, it may not be read, holds no model yet, or a damaged one.
+    """
+    try:
+        if not folder.is_dir():
+            raise RunError(f"no such run folder: {folder}")
+        if (folder / MARKER).exists() and not (folder / "config.json").exists():
+            raise RunError(f"{folder} holds a run that was stopped; finish it with `ncsn train ... --resume`")
+    except OSError as error:
+        raise RunError(f"cannot read {folder}: {error.strerror or error}") from error
     return Model.load(folder, allow=allow), read_json(folder / "config.json")

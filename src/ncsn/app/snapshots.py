@@ -10,7 +10,9 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ncsn.app.report import tried
 from ncsn.data import save_samples
+from ncsn.model import Model
 from ncsn.plots import plot_image_grid
 from ncsn.training import Progress, is_main_process
 
@@ -35,6 +37,7 @@ class Snapshots:
         self.path, self.then, self.seed, self.every = path, then, seed, every
         self.rows: list[NDArray[Any]] = []
         self.value_range: tuple[float, float] | None = None
+        self.lacking: dict[str, str] = {}
         self._last = monotonic()
 
     def __call__(self, progress: Progress) -> None:
@@ -44,12 +47,17 @@ class Snapshots:
         last = progress.step == progress.steps
         if progress.model is None or not is_main_process() or (monotonic() - self._last < self.every and not last):
             return
-        model = progress.model()
+        # a training does not end for a picture of it
+        with tried("samples along the training", self.lacking):
+            self._add(progress.model())
+
+    def _add(self, model: Model) -> None:
+        """Draw a row of a model's images; other data have none."""
         if model.encoding.images is None:
             return
         classes = model.encoding.classes
         label = None if classes is None else np.resize(classes, N_IMAGES)
-        steps = {"steps": N_STEPS} if model.method.gives_score else {}
+        steps: dict[str, Any] = {"steps": N_STEPS} if model.method.gives_score else {}
         generator = torch.Generator().manual_seed(self.seed)
         self.rows.append(np.asarray(model.sample(N_IMAGES, label=label, generator=generator, **steps)))
         self.value_range = model.encoding.value_range

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ncsn.app.describing import columns_table
-from ncsn.app.report import RunSummary
+from ncsn.app.report import RunSummary, tried
 from ncsn.evaluation import Comparison, Evaluation, loss_by_level, score_error_by_level
 from ncsn.evaluation.judging import BOUND, jointly
 from ncsn.exact import EmpiricalScore
@@ -41,8 +41,8 @@ TRUTH_ROWS = 50_000
 """Fresh points that stand for the true distribution of a set that can be drawn from."""
 
 
-def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: int) -> dict[str, Any]:
-    """Return the short facts that a report begins with."""
+def facts_of(model: Model, evaluation: Evaluation | None, n_training: int, n_held_out: int) -> dict[str, Any]:
+    """Return the short facts that a report begins with; fewer of a model that was not judged."""
     watched = {} if model.validation is None else {"weights kept": f"those of step {model.validation.kept.step:,}"}
     facts = {
         "training rows": n_training,
@@ -50,6 +50,10 @@ def facts_of(model: Model, evaluation: Evaluation, n_training: int, n_held_out: 
         "method": model.name,
         "training steps": model.plan.training_steps,
         **watched,
+    }
+    if evaluation is None:
+        return facts
+    facts |= {
         f"{BOUND if model.is_bound else 'held-out log-likelihood'}, nats a row": evaluation.log_likelihood,
         "in standardised units": evaluation.standardised_log_likelihood,
     }
@@ -70,13 +74,14 @@ def summarise(
     held_out: Any,
     *,
     facts: dict[str, Any],
-    comparison: Comparison,
+    comparison: Comparison | None,
     draw: Callable[[int, torch.Generator | None], Any] | None = None,
     tables: dict[str, Any] | None = None,
     contexts: Any = None,
     seed: int = 0,
+    lacking: dict[str, str] | None = None,
 ) -> RunSummary:
-    """Collect what a report tells of a model.
+    """Collect what a report tells of a model; what cannot be drawn is left out, and the summary says why.
 
     Args:
         model: A fitted model.
@@ -84,11 +89,12 @@ def summarise(
         training: The rows it was fitted on.
         held_out: Rows that it never saw.
         facts: Short facts, by name.
-        comparison: The samples held against held-out data.
+        comparison: The samples held against held-out data, or None where they were not.
         draw: ``draw(n, generator)`` for fresh points of the true distribution, where there is such a thing.
         tables: Further tables, rows by heading.
         contexts: Contexts of the held-out rows, of a model with contexts: samples that are shown are drawn given them.
         seed: Seed of the samples and of the noise.
+        lacking: What could not be made before, and why, to which what fails here is added.
 
     Returns:
         The summary, for `report.write_run_report`.
@@ -97,41 +103,67 @@ def summarise(
     def seeded(more: int = 0) -> torch.Generator:
         return torch.Generator().manual_seed(seed + more)
 
-    images, tables = model.encoding.images is not None, dict(tables or {})
+    images, tables, lacking = model.encoding.images is not None, dict(tables or {}), {} if lacking is None else lacking
+    figures: dict[str, Figure] = {}
+    with tried("samples", lacking):
+        figures |= _drawn(model, training, held_out, comparison, contexts, tables, seeded)
+    if not model.method.gives_score:
+        return RunSummary(
+            name, facts, comparison, figures, model.loss_curve, model.validation, model.plan, tables, lacking
+        )
     rows = FIGURE_IMAGES if images else FIGURE_ROWS
     seen, unseen = (model.known_rows(values[:rows], seeded()) for values in (training, held_out))
-    n = FIGURE_IMAGES if images else min(len(training if contexts is None else contexts), 5000)
-    given = None if contexts is None else contexts[:n]
-    samples = model.sample(n, generator=seeded(), label=_labels(model, n), context=given)
-    figures: dict[str, Figure] = {}
-    if model.encoding.table:
-        tables["Columns, and how they are encoded"] = columns_table(model.encoding, model.contexts)
-        real, drawn = jointly(model, contexts, held_out), jointly(model, given, samples)
-        figures |= {"columns": plot_columns(real, drawn, comparison)}
-        if comparison.pairs:
-            figures |= {"pairs": plot_pairs(real, drawn, comparison)}
-    else:
-        shown = (_shown(model, training[:FIGURE_IMAGES]), _shown(model, samples)) if images else (training, samples)
-        figures["samples"] = plot_samples(*shown)
-    if images:
-        figures["image_grid"] = plot_image_grid(_shown(model, samples[:100]), value_range=model.encoding.value_range)
-    if model.method.gives_score:
-        walk = Recorder()
-        n = 6 if images else FIGURE_ROWS
-        model.sample(n, sampler="annealed_langevin", generator=seeded(), callback=walk, label=_labels(model, n))
-        if images:
-            states = [replace(state, x=model.encoding.data_values(state.x)) for state in walk.states]
-            figures["annealing"] = plot_annealing(states, value_range=model.encoding.value_range)
-        elif seen.shape[1] > 1:
-            figures["annealing"] = plot_annealing(walk.states)
+    with tried("the walk from noise", lacking):
+        figures |= _walked(model, seen, seeded)
+    with tried("the fields of scores", lacking):
         truth = None if draw is None else EmpiricalScore(model.rows(draw(TRUTH_ROWS, seeded(1))))
         _add_scores(model, seen, unseen, truth, figures, tables, seeded)
+    with tried("losses by level", lacking):
         floor = EmpiricalScore(model.known_rows(training[:FLOOR_IMAGES] if images else training, seeded()))
         levels = _levels(model, seen)
         pairs = ((model.score_model, seen), (model.score_model, unseen), (floor, seen))
         losses = [loss_by_level(score_model, rows, levels, seeded()) for score_model, rows in pairs]
         figures["loss_by_level"] = plot_loss_by_level(levels, *losses)
-    return RunSummary(name, facts, comparison, figures, model.loss_curve, model.validation, model.plan, tables)
+    return RunSummary(name, facts, comparison, figures, model.loss_curve, model.validation, model.plan, tables, lacking)
+
+
+def _drawn(
+    model: Model,
+    training: Any,
+    held_out: Any,
+    comparison: Comparison | None,
+    contexts: Any,
+    tables: dict[str, Any],
+    seeded: Callable[[], torch.Generator],
+) -> dict[str, Figure]:
+    """Return figures of samples, beside data or alone, and add the table of the columns."""
+    images = model.encoding.images is not None
+    n = FIGURE_IMAGES if images else min(len(training if contexts is None else contexts), 5000)
+    given = None if contexts is None else contexts[:n]
+    samples = model.sample(n, generator=seeded(), label=_labels(model, n), context=given)
+    if model.encoding.table:
+        tables["Columns, and how they are encoded"] = columns_table(model.encoding, model.contexts)
+        if comparison is None:
+            return {}
+        real, drawn = jointly(model, contexts, held_out), jointly(model, given, samples)
+        figures = {"columns": plot_columns(real, drawn, comparison)}
+        return figures | ({"pairs": plot_pairs(real, drawn, comparison)} if comparison.pairs else {})
+    if not images:
+        return {"samples": plot_samples(training, samples)}
+    figures = {"samples": plot_samples(_shown(model, training[:FIGURE_IMAGES]), _shown(model, samples))}
+    grid = plot_image_grid(_shown(model, samples[:100]), value_range=model.encoding.value_range)
+    return figures | {"image_grid": grid}
+
+
+def _walked(model: Model, seen: Tensor, seeded: Callable[[], torch.Generator]) -> dict[str, Figure]:
+    """Return the figure of samples on their way from noise; there is none of a single column."""
+    images = model.encoding.images is not None
+    walk, n = Recorder(), 6 if images else FIGURE_ROWS
+    model.sample(n, sampler="annealed_langevin", generator=seeded(), callback=walk, label=_labels(model, n))
+    if images:
+        states = [replace(state, x=model.encoding.data_values(state.x)) for state in walk.states]
+        return {"annealing": plot_annealing(states, value_range=model.encoding.value_range)}
+    return {"annealing": plot_annealing(walk.states)} if seen.shape[1] > 1 else {}
 
 
 def _labels(model: Model, n: int) -> Any:

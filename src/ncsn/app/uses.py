@@ -1,6 +1,7 @@
 """What is done with a run that is trained: samples, filled gaps, a judgement."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pandas as pd
 import torch
 from accelerate.utils import gather_object
 
+from ncsn.app.origins import Origin
 from ncsn.app.runs import RunSettings, has_quick_density, known_labels, load_run, without_given
 from ncsn.data import Dialect, Encoding, load, load_mask, save_samples
 from ncsn.data.formats import ending_of, has_labels
-from ncsn.errors import DataError, RunError, SettingError, unknown_name
+from ncsn.errors import DataError, RunError, SettingError, in_one_line, unknown_name
 from ncsn.evaluation import Evaluation, judge, train_classifier
 from ncsn.model import Model, context_values
 from ncsn.samplers import Recorder
@@ -52,6 +54,7 @@ def sample_run(
     """
     moving = ending_of(output) == ".gif"
     model, config = load_run(folder, allow)
+    run, _ = trained_with(folder, config)
     value = None if label is None else model.encoding.label_of(label)
     context, known = _told(model, _given(given))
     n = n if n is not None else next((len(each) for each in (context, known) if isinstance(each, pd.DataFrame)), 1)
@@ -73,7 +76,7 @@ def sample_run(
         beside(model.contexts, context, samples),
         output,
         labels=labels,
-        label_name=(config.get("run") or {}).get("label") or "label",
+        label_name=_label_name(run),
         value_range=model.encoding.value_range,
         n_columns=grid_columns,
         walk=[model.encoding.decode(state.x) for state in walk.states],
@@ -163,14 +166,14 @@ def impute_run(
     """
     ending_of(output)
     model, config = load_run(folder, allow)
-    run = config.get("run")
-    name = (run or {}).get("label")
-    as_trained = RunSettings(**run).images() if run else {}
+    run, _ = trained_with(folder, config)
+    name = None if run is None else run.label
+    as_trained = {} if run is None else run.images()
     dataset = load(data, label=name, gaps=True, **as_trained | _said(images))
     labels = None if name is None else dataset.labels
     if label is not None:
         labels = np.full(len(dataset.values), model.encoding.label_of(label))
-    values, context = without_given(dataset, (run or {}).get("given"))
+    values, context = without_given(dataset, None if run is None else run.given)
     known = None if mask is None else load_mask(mask)
     if known is not None:
         # of a colour image one mask serves all channels
@@ -184,13 +187,33 @@ def impute_run(
     tables = [model.impute(values, **how) for _ in written]
     if context is not None:
         tables = [pd.concat([context, filled], axis=1)[list(dataset.values.columns)] for filled in tables]
-    form: dict[str, Any] = {"label_name": name or "label", "dialect": dataset.dialect or _dialect(config)}
+    form: dict[str, Any] = {"label_name": _label_name(run), "dialect": dataset.dialect or _dialect(config)}
     form["value_range"] = model.encoding.value_range
     for path, filled in zip(written, tables, strict=True):
         save_samples(filled, path, labels=labels if has_labels(output) else None, **form)
     missing = model.encoding.values(values, gaps=True).isnan()
     count = int(missing.sum()) if known is None else int((missing | ~torch.from_numpy(known)).sum())
     return count, written
+
+
+def trained_with(folder: Path, config: Mapping[str, Any]) -> tuple[RunSettings | None, Origin]:
+    """Return what a run was asked to do, its data where they are, and where these came from; None where it was no command.
+
+    Raises:
+        RunError: They are another version's.
+    """
+    if config.get("run") is None:
+        return None, Origin()
+    try:
+        settings, origin = RunSettings(**config["run"]), Origin.from_dict(config.get("data") or asdict(Origin()))
+        there = origin.path is not None and Path(origin.path).exists()
+        return (replace(settings, data=str(origin.path)) if there else settings), origin
+    except (AttributeError, KeyError, OSError, TypeError) as error:
+        raise RunError(f"{folder} is damaged or another version's ({in_one_line(error)}); train anew") from error
+
+
+def _label_name(run: RunSettings | None) -> str:
+    return "label" if run is None or run.label is None else run.label
 
 
 def _said(images: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,12 +246,16 @@ def evaluate_run(
     `load`, like the run's own where None.
     """
     model, config = load_run(folder, allow)
-    if "run" not in config:
+    settings, origin = trained_with(folder, config)
+    if settings is None:
         raise RunError(f"{folder} was not written by `ncsn train`, so its data are not known")
-    settings = RunSettings(**config["run"])
     dataset, parts = settings.split()
-    if len(parts.train) != model.plan.n_rows:
-        raise RunError(f"{settings.data} has changed since training; name the data to judge on with --data")
+    changed = origin.digest is not None and origin.digest != Origin.of(settings.data, dataset).digest
+    if changed or len(parts.train) != model.plan.n_rows:
+        raise RunError(
+            f"{settings.data} has changed since training, so which rows were held back is not known; restore it "
+            f"{'' if origin.path is None else f'as {origin.path} '}to judge the run by it"
+        )
     held_out, (context, held_out_context) = parts.held_out, settings.contexts(dataset)
     if data is not None:
         reading = settings.images() | _said(images)

@@ -255,12 +255,18 @@ class Model(ConditionalModel):
 
     # Files
 
-    def save(self, folder: str | Path, estimator: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        folder: str | Path,
+        estimator: Mapping[str, Any] | None = None,
+        entries: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write ``model.safetensors`` and ``config.json`` into a folder, which is made if needed.
 
         Args:
             folder: The folder; what else it holds stays.
             estimator: What an estimator keeps besides, as plain values.
+            entries: Further entries of ``config.json``, as plain values.
 
         Raises:
             RunError: The folder cannot be written, a column's label has no plain form, or a part is code without an import
@@ -277,6 +283,7 @@ class Model(ConditionalModel):
             "loss_curve": self.loss_curve,
             "validation": None if self.validation is None else asdict(self.validation),
             "estimator": dict(estimator or {}),
+            **(entries or {}),
         }
         tensors = {f"model.{name}": tensor for name, tensor in self.score_model.state_dict().items()}
         write_model(Path(folder), config, tensors | self.moments.tensors())

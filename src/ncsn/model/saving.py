@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ncsn.data import Encoding
-from ncsn.errors import RunError
+from ncsn.errors import RunError, in_one_line
 from ncsn.files import VERSION, digest_of, pack_tensors, read_json, read_tensors, write_files
 from ncsn.methods import METHODS
 from ncsn.model.moments import Moments
@@ -19,9 +19,12 @@ from ncsn.plan import Plan
 from ncsn.randomness import drawn_from
 from ncsn.training import Look, Validation
 
+DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What a configuration of other content than was saved can raise, whichever part it is of."""
+
 
 def write_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write both files into a folder, which is made if needed; both carry a digest, so that they are known to belong together.
+    """Write both files into a folder, which is made if needed; both carry a digest of both, which `read_model` computes again.
 
     Raises:
         RunError: The folder cannot be written; what was there before stays.
@@ -32,7 +35,7 @@ def write_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, T
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot make folder {folder}: {error.strerror or error}; choose another") from error
-    packed = pack_tensors(tensors, {"identity": identity})
+    packed = pack_tensors(tensors, {"identity": identity, "whole": True})
     content = json.dumps(config | {"identity": identity}, indent=1).encode()
     write_files({folder / "model.safetensors": packed, folder / "config.json": content})
 
@@ -49,9 +52,13 @@ def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise RunError(f"{folder} holds no model of ncsn; name a folder that NCSN.save wrote")
     if config["identity"] != metadata["identity"]:
         raise RunError(f"{folder} holds files of two different saves; save the model again")
+    said = {name: entry for name, entry in config.items() if name != "identity"}
+    # earlier versions added to the configuration after they had taken its digest
+    if metadata.get("whole") and config["identity"] != digest_of(tensors, json.dumps(said)):
+        raise RunError(f"{folder}: config.json or the weights were changed after they were saved; restore them")
     try:
         return config if "encoding" in config else _from_0_1(config), tensors
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise RunError(f"{folder} is damaged or another version's ({error!r}); restore it or train anew") from error
 
 
@@ -105,8 +112,11 @@ def read_parts(
         n_classes = 0 if encoding.classes is None else len(encoding.classes)
         with drawn_from(torch.Generator()):
             built = own if source == "score_net" else method.build(plan, encoding.shape, n_classes, own)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
+    except RunError:
+        raise
+    except DAMAGE as error:
+        said = in_one_line(error)
+        raise RunError(f"{folder} is damaged or another version's ({said}); restore it or train anew") from error
     try:
         built.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
     except RuntimeError as error:

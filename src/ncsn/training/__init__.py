@@ -3,7 +3,7 @@
 from ncsn.training.average import MovingAverage
 from ncsn.training.batches import Batches, StreamBatches
 from ncsn.training.checkpoint import steps_of
-from ncsn.training.devices import agreed, device_type, is_main_process, main_process_first, make_accelerator
+from ncsn.training.devices import agreed, device_type, is_main_process, make_accelerator, n_processes
 from ncsn.training.trainer import CHECKPOINT_EVERY, Progress, Recipe, Trainer
 from ncsn.training.validation import Look, Validation
 
@@ -20,7 +20,7 @@ __all__ = [
     "agreed",
     "device_type",
     "is_main_process",
-    "main_process_first",
     "make_accelerator",
+    "n_processes",
     "steps_of",
 ]

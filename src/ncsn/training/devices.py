@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
@@ -14,6 +14,8 @@ from accelerate.utils import broadcast_object_list
 
 from ncsn.errors import SettingError, unknown_name
 from ncsn.plan import PRECISIONS
+
+T = TypeVar("T")
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -44,22 +46,12 @@ def device_type(device: str | None = None) -> str:
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def agreed(seed: int, device: str | None) -> int:
-    """Return the main process's seed: without one that was given, each of several processes has drawn its own."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return seed
+def agreed(value: T, device: str | None = None) -> T:
+    """Return the main process's value: without a seed that was given, each of several processes has drawn its own."""
+    if n_processes() == 1:
+        return value
     PartialState(cpu=device_type(device) == "cpu")
-    return int(broadcast_object_list([seed])[0])
-
-
-@contextmanager
-def main_process_first() -> Iterator[None]:
-    """Let the main one of several processes do what is within before the others do."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield
-        return
-    with PartialState(cpu=device_type() == "cpu").main_process_first():
-        yield
+    return cast(T, broadcast_object_list([value])[0])
 
 
 def make_accelerator(
@@ -104,7 +96,16 @@ def make_accelerator(
     return accelerator
 
 
+def n_processes() -> int:
+    """Return how many processes this one trains and samples with, itself included."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_world_size()
+    # as torchrun and accelerate launch say before they have met
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def is_main_process() -> bool:
     """Return whether this process is the only one, or the first of several: the one that writes files."""
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return not distributed or torch.distributed.get_rank() == 0
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank() == 0
+    return n_processes() == 1 or os.environ.get("RANK", "0") == "0"
