@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -80,13 +81,16 @@ def run_part(name: str, asked: argparse.Namespace) -> Row:
     count = part.count if not asked.quick else max(part.least, part.count // QUICK)
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         bench = Bench(name, asked.seed, count, Path(folder), asked.only)
-        for result in part.attack(bench):
-            if result.fault is None:
-                told.endings[result.ending] += 1
-                continue
-            told.broken.append(result)
-            kept = keep(result, name, asked.seed, asked.failures)
-            print(f"{name} {result.number}: {result.fault}: {result.what}: {result.words}  [{kept}]", flush=True)
+        try:
+            for result in part.attack(bench):
+                if result.fault is None:
+                    told.endings[result.ending] += 1
+                    continue
+                told.broken.append(result)
+                kept = keep(result, name, asked.seed, asked.failures)
+                print(f"{name} {result.number}: {result.fault}: {result.what}: {result.words}  [{kept}]", flush=True)
+        except KeyboardInterrupt:
+            bench.said.append("stopped by Ctrl-C before its end")
     faults = Counter(str(result.fault) for result in told.broken)
     seconds = time.monotonic() - start
     return Row(
@@ -114,6 +118,8 @@ def main() -> int:
     asked.failures = asked.failures.absolute()
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         import_all(Path(folder))
+    # in the background a shell takes Ctrl-C away, by which a part ends with what it has
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows = []
     for name in asked.parts:
         rows.append(run_part(name, asked))

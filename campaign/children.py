@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from threadpoolctl import threadpool_limits
+
 FORK = multiprocessing.get_context("fork")
 
 LIMIT = 20.0
@@ -122,7 +125,7 @@ def _in_child(arguments: list[str], folder: Path, papers: tuple[Path, Path], bef
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     # what a terminal's Ctrl-C and a test's traps have set
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    limit_memory()
+    keep_small()
     os.environ["COLUMNS"] = WIDE
     os.chdir(folder)
     sys.argv = ["ncsn", *arguments]
@@ -133,8 +136,13 @@ def _in_child(arguments: list[str], folder: Path, papers: tuple[Path, Path], bef
     main()
 
 
-def limit_memory() -> None:
-    """Let this process take `MEMORY` more than it has, so that what is too large is refused here as on a small machine."""
+def keep_small() -> None:
+    """Let this process have one thread, as those of the process that it was forked from are gone, and `MEMORY` more than it has.
+
+    What is too large is refused with it as on a small machine.
+    """
+    torch.set_num_threads(1)
+    threadpool_limits(1)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, resource.RLIM_INFINITY))
 

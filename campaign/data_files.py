@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from campaign.children import FORK, LIMIT, limit_memory
+from campaign.children import FORK, LIMIT, keep_small
 from campaign.damage import damaged
 from campaign.edits import Edit, edits_of
 from campaign.seeds import Seed, seeds
@@ -94,7 +94,7 @@ class Reader:
 
 
 def _serve(connection: multiprocessing.connection.Connection, read: Any) -> None:
-    limit_memory()
+    keep_small()
     while True:
         connection.send(read(*connection.recv()))
 

@@ -33,15 +33,17 @@ MARKS = ("settings.json", "checkpoint.safetensors", "config.json", "model.safete
 def attack(bench: Bench) -> Iterator[Result]:
     """Yield what came of each kill; runs follow each other until there were as many kills as the bench has."""
     reference = Reference.made(bench.place, STEPS)
-    if reference.unsteady:
-        bench.said.append(f"not compared, as two uninterrupted runs differ in them: {', '.join(reference.unsteady)}")
+    notes = [f"not compared, as two uninterrupted runs differ in them: {name}" for name in reference.unsteady]
     stages: Counter[str] = Counter()
     for number in count() if bench.only is None else [bench.only]:
         yield from killed(number, bench.place, reference, bench.generator(number), stages)
         shutil.rmtree(bench.place)
+        bench.said[:] = [
+            *notes,
+            "kills by stage: " + ", ".join(f"{name} {hits}" for name, hits in stages.most_common()),
+        ]
         if stages.total() >= bench.count:
             break
-    bench.said.append("kills by stage: " + ", ".join(f"{name} {count}" for name, count in stages.most_common()))
 
 
 def killed(

@@ -11,9 +11,12 @@ from ncsn.files import digest_of
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return a digest of each file of a run; of tensors their own, whatever the order in the file."""
+    """Return a digest of each file of a run; of tensors their own, whatever the order in the file.
+
+    Files whose names begin with a dot, locks and what a killed process was writing, are no part of it.
+    """
     found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("[!.]*") if path.is_file()):
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
