@@ -22,15 +22,22 @@ _MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "stora
 """What PyTorch says where it lacks memory, on a CPU by an error of no kind of its own."""
 
 
-class SettingError(ValueError):
+class _OneLine(Exception):
+    """An error whose message is one line, whatever stands in the names that it holds."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(str(message).splitlines()))
+
+
+class SettingError(_OneLine, ValueError):
     """A setting is unknown, out of range, or does not go with the others."""
 
 
-class DataError(ValueError):
+class DataError(_OneLine, ValueError):
     """The data cannot be used as they are (missing, empty, not finite, wrong shape or type)."""
 
 
-class RunError(RuntimeError):
+class RunError(_OneLine, RuntimeError):
     """A run folder or checkpoint cannot be read, written or continued."""
 
 

@@ -369,7 +369,7 @@ def test_many_columns_with_wrong_cells_are_listed_in_part(tmp_path: Path) -> Non
 def test_files_that_are_damaged_or_not_there(tmp_path: Path) -> None:
     whole = gzip.compress(b"a,b\n1,2\n" * 1000)
     for content in (whole[:-30], b"a,b\n1,2\n", whole[:20] + b"junk" + whole[24:]):
-        assert refusal(tmp_path, content, "a.csv.gz").startswith("cannot be read, it may be damaged (")
+        assert refusal(tmp_path, content, "a.csv.gz").startswith("cannot be read as a table, it may be damaged (")
     with pytest.raises(DataError, match=r"^no such file or folder: .*none\.csv$"):
         look_at(tmp_path / "none.csv")
 

@@ -20,6 +20,11 @@ def test_masks_come_from_images_and_arrays(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a mask holds booleans, or zeros and ones, and nothing else"):
         load_mask(tmp_path / "half.npy")
     (tmp_path / "broken.png").write_bytes(b"no image")
-    for name in ("missing.npy", "broken.png"):
-        with pytest.raises(DataError, match="cannot be read as a mask"):
+    (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + b"(" * 117 + b"\n")
+    for name, message in {
+        "missing.npy": "no such file or folder",
+        "broken.png": "cannot be read as a mask, it may be damaged",
+        "broken.npy": "cannot be read as a mask, an image or an .npy array, it may be damaged",
+    }.items():
+        with pytest.raises(DataError, match=message):
             load_mask(tmp_path / name)

@@ -1,5 +1,6 @@
 """Folders of pictures, with Pillow as the other side: sizes, colours, transparency, orientation, classes, damage."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,27 @@ def test_arrays_are_resized_and_laid_on_a_colour_too(tmp_path: Path, ending: str
             loaded_from(odd, size=2)
     # what has that size already needs no resizing
     assert loaded_from(grey.astype(np.float32), size="4x5").values.dtype == np.float32
+
+
+def test_what_has_more_than_8_bits_is_said_or_refused(folder: Path) -> None:
+    """Colours of a PNG in 16 bits, written by hand: Pillow reads the upper byte of each, and does not say so."""
+    values = np.random.default_rng(1).integers(0, 2**16, (2, 5, 4, 3)).astype(">u2")
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+    for i, image in enumerate(values):
+        lines = b"".join(b"\0" + line.tobytes() for line in image)
+        header = (4).to_bytes(4, "big") + (5).to_bytes(4, "big") + b"\x10\x02\0\0\0"
+        chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+        (folder / f"{i}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    data = loaded(folder)
+    np.testing.assert_array_equal(data.values, (values >> 8).transpose(0, 3, 1, 2))
+    assert data.notes == ("2 images have colours in 16 bits, of which the upper 8 are taken",)
+    Image.fromarray(values[0, ..., 0].astype(np.uint16)).save(folder / "2.png")
+    with pytest.raises(DataError, match=r"2\.png: not an 8-bit image \(mode I;16\); convert it, or save the pixels"):
+        load(folder)
+    Image.new("LAB", (4, 5)).save(folder / "2.tiff")
+    (folder / "2.png").unlink()
+    with pytest.raises(DataError, match=r"2\.tiff: not an 8-bit image \(mode LAB\)"):
+        load(folder)

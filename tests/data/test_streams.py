@@ -125,3 +125,15 @@ def test_streams_that_cannot_be_used_are_refused() -> None:
             Stream(wrong, labels=True).first()
     with pytest.raises(SettingError, match="a stream has its labels in its batches: Stream"):
         Encoding.fit(Stream([IMAGES]), LABELS)
+
+
+def test_what_a_mask_of_numpy_hides_is_missing() -> None:
+    values = np.arange(12).reshape(6, 2)
+    assert as_data(np.ma.masked_array(values)) is not None and as_data(np.ma.masked_array(values)).dtype == values.dtype
+    hidden = np.ma.masked_array(values, mask=values == 5)
+    expected = np.where(values == 5, np.nan, values)
+    np.testing.assert_array_equal(as_data(hidden), expected)
+    with pytest.raises(DataError, match="a missing or infinite cell in row 3, column 2"):
+        Encoding.fit(hidden)
+    encoding = Encoding.fit(values.astype(float))
+    np.testing.assert_array_equal(encoding.values(hidden, gaps=True), expected)

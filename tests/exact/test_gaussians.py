@@ -1,5 +1,6 @@
 """The exact score of a Gaussian mixture against torch.distributions, finite differences and closed forms."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -116,3 +117,24 @@ def test_bad_mixtures_are_refused(arguments: tuple[Any, ...], message: str) -> N
     with pytest.raises(DataError, match=message) as refused:
         GaussianMixtureScore(*arguments)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("condition", [1e4, 1e8, 1e10])
+@pytest.mark.parametrize("size", [1.0, 1e4])
+@pytest.mark.parametrize("kind", ["float32", "float64", "list"])
+def test_narrow_covariances_of_any_type_are_exact(condition: float, size: float, kind: str) -> None:
+    random, dim = torch.Generator().manual_seed(0), 4
+    turn = torch.linalg.qr(torch.randn(dim, dim, generator=random, dtype=torch.float64))[0]
+    covariance = (turn * (size * torch.logspace(0, -math.log10(condition), dim, dtype=torch.float64))) @ turn.T
+    given = ((covariance + covariance.T) / 2).to(torch.float32 if kind == "float32" else torch.float64)
+    sigma, means = 1e-3 * math.sqrt(size), torch.zeros(1, dim, dtype=given.dtype)
+    total = given.double() + sigma**2 * torch.eye(dim, dtype=torch.float64)
+    x = torch.randn(5, dim, generator=random, dtype=torch.float64) @ torch.linalg.cholesky(total).T
+    model = (
+        GaussianMixtureScore([1.0], means.tolist(), [given.tolist()])
+        if kind == "list"
+        else GaussianMixtureScore([1.0], means, given[None])
+    )
+    truth = torch.distributions.MultivariateNormal(torch.zeros(dim).double(), total)
+    torch.testing.assert_close(model.log_density(x, sigma), truth.log_prob(x), rtol=0, atol=1e-6)
+    torch.testing.assert_close(model(x, sigma), -torch.linalg.solve(total, x.T).T, rtol=1e-6, atol=0)

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 from small_models import Array, clusters, gaussian, log_normal, trained, white
 
 from ncsn import NCSN
-from ncsn.errors import SettingError
+from ncsn.errors import DataError, DivergenceError, SettingError
 from ncsn.exact import EmpiricalScore
 
 
@@ -113,3 +113,19 @@ def test_densities_know_the_labels(conditional: NCSN) -> None:
 def test_levels_that_are_not_positive_are_refused(sigma: float) -> None:
     with pytest.raises(SettingError, match="sigma must be positive and finite, not"):
         trained(0).score_function(white(3, 2), sigma)
+
+
+def test_far_out_is_finite_or_said() -> None:
+    """The score of the standard normal is -x / (1 + sigma^2), wherever single precision reaches."""
+    model = gaussian(white(200, 2))
+    far = np.array([[0.5, -0.25], [1e30, -1e30]])
+    np.testing.assert_allclose(model.score_function(far, 0.5), -far / 1.25, rtol=1e-5)
+    beyond = np.array([[0.0, 0.0], [1e39, 0.0]])
+    with pytest.raises(DataError, match="row 2 lies further out than float32, the network's type, reaches"):
+        model.score_samples(beyond)
+    with pytest.raises(DataError, match="row 2 lies further out than float32, the network's type, reaches"):
+        model.score_function(beyond, 0.5)
+    with pytest.raises(DataError, match="row 1 lies further out than float32"):
+        model.impute(np.array([[1e39, np.nan]]))
+    with pytest.raises(DivergenceError, match="the score of row 2 is not finite: it lies too far out, or sigma is too"):
+        model.score_function(np.array([[0.0, 0.0], [1e38, 0.0]]), 1e-6)

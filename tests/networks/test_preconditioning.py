@@ -267,3 +267,12 @@ def test_a_network_says_by_its_class_whether_it_draws() -> None:
     # what says nothing may draw from anywhere
     assert not hasattr(PreconditionedScore(Wave()), "draws")
     assert not hasattr(PreconditionedScore(Wave()).network, "draws")
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("row", networks.PRECONDITIONINGS)
+def test_levels_at_which_a_network_knows_no_score(row: str, sigma: float) -> None:
+    model, x = networks.preconditioning.preconditioned(nn.Identity(), row, 1.0, 0.1), torch.zeros(2, 1)
+    for level in (torch.tensor(sigma), torch.tensor([1.0, sigma])):
+        with pytest.raises(SettingError, match="sigma must be positive and finite: without noise a network knows no"):
+            model(x, level)

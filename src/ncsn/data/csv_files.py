@@ -13,7 +13,6 @@ import io
 import itertools
 import os
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ncsn.data.cells import Cells, Form, file_decimal, listed
+from ncsn.data.faults import files_open, found
 from ncsn.errors import DataError
 
 CSV_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -91,8 +91,10 @@ def look_at(data: str | os.PathLike[str]) -> CsvTable | None:
     Raises:
         DataError: There is no such file, or the table cannot be used as it is.
     """
-    path = Path(data).expanduser()
-    return read_csv(path) if is_csv(path) and not path.is_dir() else None
+    if not is_csv(data):
+        return None
+    path = found(data)
+    return None if path.is_dir() else read_csv(path)
 
 
 def read_csv(path: Path) -> CsvTable:
@@ -104,14 +106,9 @@ def read_csv(path: Path) -> CsvTable:
     Raises:
         DataError: Everything that is wrong with the table, by line, row and column, in one message.
     """
-    try:
+    with files_open(path, "a table"):
         state = path.stat()
         table = _read(path, state.st_mtime_ns, state.st_size)
-    except FileNotFoundError as error:
-        raise DataError(f"no such file or folder: {path}") from error
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be read, it may be damaged ({reason})") from error
     return table._replace(frame=table.frame.copy())
 
 

@@ -6,8 +6,6 @@ import io
 import math
 import numbers
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,9 +20,17 @@ from torch import Tensor
 from ncsn.data.cells import listed
 from ncsn.data.csv_files import Dialect, read_csv, write_csv
 from ncsn.data.dataset import Dataset
+from ncsn.data.faults import files_open, library_reads
 from ncsn.data.grids import draw
 from ncsn.data.idx_files import is_idx, read_idx
-from ncsn.data.image_tables import holds_tables, parquet_table, read_image_table, read_table_folder
+from ncsn.data.image_tables import (
+    arrow_reads,
+    check_texts,
+    holds_tables,
+    parquet_table,
+    read_image_table,
+    read_table_folder,
+)
 from ncsn.data.images import read_images
 from ncsn.data.pictures import Reading, prepared
 from ncsn.data.values import Values, as_float64
@@ -44,7 +50,9 @@ def _read_parquet(path: Path, label: str | None, gaps: bool, reading: Reading) -
     table = parquet_table([path])
     if table.image_columns:
         return read_image_table(path, _name(path), table, label, gaps, reading)
-    frame = pd.read_parquet(path, engine="pyarrow")
+    with arrow_reads(path):
+        frame = pd.read_parquet(path, engine="pyarrow")
+        check_texts(frame)
     named_index = any(name is not None for name in frame.index.names)
     frame = frame.reset_index(drop=not named_index)
     check_cells(path, frame)
@@ -54,8 +62,9 @@ def _read_parquet(path: Path, label: str | None, gaps: bool, reading: Reading) -
 def _read_npy(path: Path, label: str | None, gaps: bool, reading: Reading) -> Dataset:
     if label is not None and not gaps:
         raise DataError(f"{path}: an .npy file has no label {label!r}; use a table, or an .npz file with both arrays")
-    # images stay on the disk, and what is read of them is read when it is asked for
-    values = np.load(path, mmap_mode="c", allow_pickle=False)
+    with library_reads(path, ".npy"):
+        # images stay on the disk, and what is read of them is read when it is asked for
+        values = np.load(path, mmap_mode="c", allow_pickle=False)
     if not isinstance(values, np.ndarray):
         raise DataError(f"{path}: this is an .npz file; rename it")
     values, notes = _array(path, values if values.ndim > 2 else np.array(values), reading)
@@ -63,26 +72,37 @@ def _read_npy(path: Path, label: str | None, gaps: bool, reading: Reading) -> Da
 
 
 def _read_npz(path: Path, label: str | None, gaps: bool, reading: Reading) -> Dataset:
-    archive = np.load(path, allow_pickle=False)
-    if isinstance(archive, np.ndarray):
-        raise DataError(f"{path}: this is an .npy file; rename it")
-    with archive:
+    # NumPy does not close a file that it cannot read
+    with path.open("rb") as file:
+        with library_reads(path, ".npz"):
+            archive = np.load(file, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise DataError(f"{path}: this is an .npy file; rename it")
         names, labels = list(archive), None
         if label is not None and not (gaps and label not in names):
             if label not in names:
                 raise DataError(f"{path}: no array called {label!r}; there are {', '.join(names)}")
-            labels = archive[label]
+            labels = _member(path, archive, label)
             names.remove(label)
         candidates = names if len(names) == 1 else [name for name in names if name in ("x", "X", "data")]
         if len(candidates) != 1:
             raise DataError(
                 f"{path}: call one array 'x' (found: {', '.join(names) or 'none'}), so that it can be told apart"
             )
-        values, notes = _array(path, archive[candidates[0]], reading)
+        values, notes = _array(path, _member(path, archive, candidates[0]), reading)
     if labels is not None and labels.shape != values.shape[:1]:
         raise DataError(f"{path}: {label!r} has shape {labels.shape}; one label per row, ({len(values)},), is needed")
     name = _name(path) if len(names) == 1 else f"{_name(path)}[{candidates[0]}]"
     return Dataset(name, values, labels, label, notes=notes)
+
+
+def _member(path: Path, archive: Any, name: str) -> NDArray[Any]:
+    """Return an array of an archive."""
+    with library_reads(path, ".npz"):
+        values = archive[name]
+    if not isinstance(values, np.ndarray):
+        raise DataError(f"{path}: {name!r} is no array; write the archive with numpy.savez")
+    return values
 
 
 def _array(path: Path, values: NDArray[Any], reading: Reading) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -232,29 +252,29 @@ def read(path: Path, label: str | None, gaps: bool, reading: Reading) -> Dataset
     Raises:
         DataError: The ending is unknown, or the file or folder is damaged or holds no such data.
     """
-    reader: Reader
-    if path.is_dir():
-        kind, reader = "images", read_table_folder if holds_tables(path) else read_images
-    elif is_idx(path):
-        kind, reader = "an IDX file", read_idx
-    else:
-        readers = {ending: kind.read for ending, kind in FORMATS.items() if kind.read is not None}
-        kind = _ending(path)
-        if kind not in readers:
-            known = f"{' '.join(readers)} or a folder of images, or as an IDX file"
-            raise DataError(f"{path}: unknown ending {kind!r}; data comes as {known}")
-        reader = readers[kind]
+    kind, reader = _reader_of(path)
     try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty")
-        return reader(path, label, gaps, reading)
-    except DataError:
-        raise
+        with files_open(path, kind):
+            if path.is_file() and path.stat().st_size == 0:
+                raise DataError(f"{path}: the file is empty")
+            return reader(path, label, gaps, reading)
     except ImportError as error:
         raise DataError(f"{path}: reading {kind} needs pyarrow; pip install 'ncsn[parquet]'") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: cannot be read as {kind}, it may be damaged ({reason})") from error
+
+
+def _reader_of(path: Path) -> tuple[str, Reader]:
+    """Return what a file or folder is read as, and by what."""
+    if path.is_dir():
+        with files_open(path, "a folder of data"):
+            return "images", read_table_folder if holds_tables(path) else read_images
+    if is_idx(path):
+        return "an IDX file", read_idx
+    readers = {ending: kind.read for ending, kind in FORMATS.items() if kind.read is not None}
+    ending = _ending(path)
+    if ending not in readers:
+        known = f"{' '.join(readers)} or a folder of images, or as an IDX file"
+        raise DataError(f"{path}: unknown ending {ending!r}; data comes as {known}")
+    return ending, readers[ending]
 
 
 def ending_of(path: str | os.PathLike[str]) -> str:

@@ -6,15 +6,18 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ncsn.data.dataset import Dataset
+from ncsn.data.faults import library_reads
 from ncsn.data.pictures import Pile, Reading, is_image
 from ncsn.errors import DataError, unknown_name
 
@@ -64,9 +67,29 @@ class ImageTable:
     def classes(self, label: str) -> list[str] | None:
         """Return the names that a column's whole numbers stand for, where Hugging Face's description has some."""
         described = (self.schema.metadata or {}).get(b"huggingface")
-        features = {} if described is None else json.loads(described).get("info", {}).get("features") or {}
-        names = features.get(label, {}).get("names")
-        return list(names) if isinstance(names, list) else None
+        if described is None:
+            return None
+        with library_reads("the description of the columns", "JSON"):
+            found = json.loads(described)
+        for name in ("info", "features", label, "names"):
+            found = found.get(name) if isinstance(found, dict) else None
+        return list(map(str, found)) if isinstance(found, list) else None
+
+
+def arrow_reads(path: Path) -> AbstractContextManager[None]:
+    """Make one `DataError` of whatever pyarrow raises within of a file."""
+    from pyarrow import ArrowException
+
+    return library_reads(path, path.suffix, ArrowException)
+
+
+def check_texts(frame: pd.DataFrame) -> None:
+    """Let pyarrow raise its error of texts in a data frame that are no UTF-8, which pandas has not looked at yet."""
+    from pyarrow import array
+
+    for position, kind in enumerate(frame.dtypes):
+        if isinstance(kind, pd.StringDtype):
+            array(frame.iloc[:, position]).validate(full=True)
 
 
 def parquet_table(paths: list[Path]) -> ImageTable:
@@ -75,14 +98,14 @@ def parquet_table(paths: list[Path]) -> ImageTable:
 
     def batches(columns: list[str]) -> Iterator[Any]:
         for path in paths:
-            with ParquetFile(path) as file:
+            with arrow_reads(path), ParquetFile(path) as file:
                 yield from file.iter_batches(_BATCH, columns=columns)
 
-    with ParquetFile(paths[0]) as first:
+    with arrow_reads(paths[0]), ParquetFile(paths[0]) as first:
         schema = first.schema_arrow
     n_rows = 0
     for path in paths:
-        with ParquetFile(path) as file:
+        with arrow_reads(path), ParquetFile(path) as file:
             n_rows += file.metadata.num_rows
     return ImageTable(schema, n_rows, batches)
 
@@ -91,17 +114,17 @@ def _arrow_table(paths: list[Path]) -> ImageTable:
     """Return the table in Arrow files, which are mapped."""
     from pyarrow import ipc, memory_map
 
-    def streams() -> Iterator[Any]:
-        for path in paths:
-            with memory_map(str(path)) as file:
-                yield ipc.open_stream(file)
-
     def batches(columns: list[str]) -> Iterator[Any]:
-        for stream in streams():
-            yield from (batch.select(columns) for batch in stream)
+        for path in paths:
+            with arrow_reads(path), memory_map(str(path)) as file:
+                for batch in ipc.open_stream(file):
+                    # of a damaged file, what is read unchecked lies outside of memory
+                    batch.validate(full=True)
+                    yield batch.select(columns)
 
-    schema = next(streams()).schema
-    return ImageTable(schema, sum(batch.num_rows for stream in streams() for batch in stream), batches)
+    with arrow_reads(paths[0]), memory_map(str(paths[0])) as file:
+        schema = ipc.open_stream(file).schema
+    return ImageTable(schema, sum(batch.num_rows for batch in batches([])), batches)
 
 
 def holds_tables(folder: Path) -> bool:
@@ -118,10 +141,12 @@ def read_table_folder(folder: Path, label: str | None, gaps: bool, reading: Read
     notes: list[str] = []
     where = folder
     if (folder / "dataset_dict.json").is_file():
-        splits = {name: folder / name for name in _json(folder / "dataset_dict.json").get("splits", [])}
+        splits = {name: folder / name for name in _texts(folder / "dataset_dict.json", "splits")}
         where = _training_split(folder, splits, notes) if splits else folder
     if (where / "state.json").is_file():
-        names = [entry["filename"] for entry in _json(where / "state.json")["_data_files"]]
+        names = _texts(where / "state.json", "_data_files", "filename")
+        if not names:
+            raise DataError(f"{where}: state.json names no file of data; save the data set anew")
         table = _arrow_table([where / name for name in names])
     else:
         by_split: dict[str, list[Path]] = {}
@@ -155,12 +180,16 @@ def _parquet(folder: Path) -> list[Path]:
     return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read, it may be damaged ({error})") from error
-    return found
+def _texts(path: Path, name: str, of_each: str | None = None) -> list[str]:
+    """Return the list of texts that a JSON file has under a name, or of its objects what they have under another."""
+    with library_reads(path, "JSON"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    entries = found.get(name, []) if isinstance(found, dict) else None
+    if of_each is not None and isinstance(entries, list):
+        entries = [entry.get(of_each) if isinstance(entry, dict) else None for entry in entries]
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        raise DataError(f"{path}: {name!r} is not as Hugging Face's datasets write it; save the data set anew")
+    return entries
 
 
 def read_image_table(
@@ -215,4 +244,8 @@ def _labels(path: Path, label: str, labels: list[Any], names: list[str] | None) 
     missing = sum(value is None for value in labels)
     if missing:
         raise DataError(f"{path}: {missing} labels in column {label!r} are missing; fill or drop the rows")
-    return np.array(labels)
+    array = np.array(labels)
+    if array.ndim != 1 or array.dtype == object:
+        held = ", ".join(sorted({type(value).__name__ for value in labels}))
+        raise DataError(f"{path}: column {label!r} holds {held}; a label is a number or a text")
+    return array

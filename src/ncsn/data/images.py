@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ncsn.data.dataset import Dataset
-from ncsn.data.pictures import DAMAGED, Pile, Reading
+from ncsn.data.faults import found, library_reads
+from ncsn.data.pictures import Pile, Reading, within_limits
 from ncsn.errors import DataError
 
 _ENDINGS = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
@@ -68,14 +69,12 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
     Raises:
         DataError: The file is missing, damaged or holds other numbers.
     """
-    path = Path(path)
-    try:
-        if path.suffix.lower() in _ENDINGS:
-            with Image.open(path) as image:
-                return np.asarray(image.convert("L")) >= 128
+    path = found(path)
+    if path.suffix.lower() in _ENDINGS:
+        with library_reads(path, "a mask"), within_limits(path), Image.open(path) as image:
+            return np.asarray(image.convert("L")) >= 128
+    with library_reads(path, "a mask, an image or an .npy array"):
         values = np.load(path, allow_pickle=False)
-    except DAMAGED as error:
-        raise DataError(f"{path}: cannot be read as a mask ({error}); give an image or an .npy array") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         raise DataError(f"{path}: a mask holds booleans, or zeros and ones, and nothing else")
     return values.astype(bool)

@@ -12,6 +12,7 @@ from torch import Generator
 
 from ncsn.catalogue import DATASETS as DATASETS
 from ncsn.data.dataset import Dataset
+from ncsn.data.faults import found
 from ncsn.data.formats import read
 from ncsn.data.layout import has_channels_last
 from ncsn.data.picked import Rows
@@ -74,11 +75,9 @@ def load(
             hint = f"its labels are called {dataset.label_name!r}" if dataset.label_name else "it has none"
             raise DataError(f"{name}: no labels called {label!r}; {hint}")
     else:
-        path = Path(name).expanduser()
-        if not path.exists():
-            near = "" if path.suffix or path.name != name else f"{unknown_name('data set', name, DATASETS)}; "
-            raise DataError(f"{near}no such file or folder: {name}")
-        dataset = read(path, label, gaps, reading)
+        is_path = Path(name).suffix or Path(name).name != name
+        near = "" if is_path else f"{unknown_name('data set', name, DATASETS)}; "
+        dataset = read(found(name, near), label, gaps, reading)
     check_values(dataset.name, dataset.values, min_rows=1 if gaps else 2, gaps=gaps)
     asked = [f"--{option}" for option, value in (("size", size), ("channels", channels)) if value is not None]
     values = dataset.values

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-import zlib
+import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
+from ncsn.data.faults import FAULTS
 from ncsn.data.layout import has_channels_last
 from ncsn.data.picked import LAYOUTS
 from ncsn.errors import DataError, SettingError
@@ -22,16 +24,39 @@ from ncsn.errors import DataError, SettingError
 _GREY = ("1", "L", "LA", "La")
 _NAMED = 5
 
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError)
-"""What Pillow raises of a file that it cannot read."""
+_READ = frozenset(("1", "CMYK", "HSV", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbCr"))
+"""Pillow's modes that are read: grey and colour in 8 bits."""
+
+
+@contextmanager
+def within_limits(name: Path | str) -> Iterator[None]:
+    """Refuse pictures that are too large before they are decoded, and keep Pillow's remarks on their tags to itself.
+
+    Args:
+        name: The picture, for the message.
+
+    Raises:
+        DataError: A picture has more pixels than Pillow takes for harmless.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        most = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise DataError(f"{name}: a picture of more than {most} million pixels; make it smaller first") from error
 
 
 def is_image(content: bytes) -> bool:
     """Return whether bytes begin as a file of a picture does."""
     try:
-        with Image.open(io.BytesIO(content)):
+        with within_limits("it"), Image.open(io.BytesIO(content)):
             return True
-    except DAMAGED:
+    except DataError:
+        # it is refused as the picture that it is
+        return True
+    except FAULTS:
         return False
 
 
@@ -92,25 +117,30 @@ class Pile:
         self.n, self.reading = n, reading
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.pixels: NDArray[np.uint8] | None = None
-        self.count, self.animated, self.transparent = 0, 0, 0
+        self.count, self.animated, self.transparent, self.deep = 0, 0, 0, 0
         self.unreadable: list[str] = []
 
     def read(self, name: str, file: Path | IO[bytes]) -> None:
         """Add the picture of a file, or remember that it cannot be read.
 
         Raises:
-            DataError: It has more than 8 bits a pixel and channel.
+            DataError: It is neither grey nor in colour, in grey of more than 8 bits, or too large.
         """
         try:
-            with Image.open(file) as image:
+            with within_limits(name), Image.open(file) as image:
                 animated = getattr(image, "is_animated", False)
+                # Pillow keeps the upper half of colours in 16 bits, and says so only here
+                deep = any("16" in str(tile) for tile in getattr(image, "tile", ()))
                 upright = ImageOps.exif_transpose(image)
-        except DAMAGED:
+        except DataError:
+            raise
+        except FAULTS:
             self.unreadable.append(name)
             return
-        if upright.mode.startswith(("I", "F")):
+        if upright.mode not in _READ:
             raise DataError(f"{name}: not an 8-bit image (mode {upright.mode}); convert it, or save the pixels as .npy")
         self.animated += animated
+        self.deep += deep
         self.add(upright)
 
     def add(self, picture: Image.Image) -> None:
@@ -171,6 +201,8 @@ class Pile:
                 raise DataError(f"{bad[0]}: cannot be read as an image; replace or remove it")
             them = ", ".join(bad[:_NAMED]) + (f" and {more} more" if more > 0 else "")
             raise DataError(f"{where}: {len(bad)} files cannot be read as images ({them}); replace or remove them")
+        if not self.sizes:
+            raise DataError(f"{where}: holds no image; save it anew")
         if self.pixels is None or (len(self.sizes) > 1 and self.reading.pixels is None):
             counted = self.sizes.most_common()
             parts = [f"{count:,} of {width} x {height}" for (width, height), count in counted[:_NAMED]]
@@ -191,6 +223,9 @@ class Pile:
         if self.animated:
             of = "1 file holds" if self.animated == 1 else f"{self.animated:,} files hold"
             yield f"{of} several pictures, of which the first is taken"
+        if self.deep:
+            of = "1 image has" if self.deep == 1 else f"{self.deep:,} images have"
+            yield f"{of} colours in 16 bits, of which the upper 8 are taken"
         if self.reading.pixels is not None and set(self.sizes) != {self.reading.pixels}:
             width, height = self.reading.pixels
             yield f"cropped and resized to {width} x {height} pixels from {_sizes(self.sizes)}"

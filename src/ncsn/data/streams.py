@@ -154,7 +154,13 @@ class Stream:
 
 
 def as_data(X: Any) -> Any:
-    """Return a data set of torch as `Rows`, an iterable one or a `torch.utils.data.DataLoader` as a `Stream`, else X itself."""
+    """Return data in a form that the rest knows.
+
+    A data set of torch becomes `Rows`, an iterable one or a `torch.utils.data.DataLoader` a `Stream`, what NumPy's mask hides
+    is missing; all else is returned as it is.
+    """
+    if isinstance(X, np.ma.MaskedArray):
+        return X.astype(np.float64).filled(np.nan) if np.ma.is_masked(X) else X.data
     if isinstance(X, IterableDataset):
         return Stream(DataLoader(X, batch_size=64))
     if isinstance(X, DataLoader):

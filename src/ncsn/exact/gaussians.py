@@ -4,14 +4,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ncsn.errors import DataError
-from ncsn.exact.mixture import LOG2_E, MixtureScore, checked_sigma, floats
+from ncsn.exact.mixture import LOG2_E, MixtureScore, checked_sigma, floats, wide
 from ncsn.randomness import standard_normal
 
 _ROUNDING = 1e-5
+_SINGLE = (torch.float16, torch.bfloat16, torch.float32, np.dtype(np.float16), np.dtype(np.float32))
 
 
 class GaussianMixtureScore(MixtureScore):
@@ -19,8 +21,8 @@ class GaussianMixtureScore(MixtureScore):
 
     grad log p_sigma(x) = -sum_k r_k(x) (C_k + sigma^2 I)^-1 (x - mu_k), with r_k(x) the posterior probability of
     component k. Each covariance is decomposed once, here; a noise level then only shifts its eigenvalues. Parameters
-    are buffers in the dtype and on the device of ``means``. Exponents are computed in float64 (on MPS, which has none,
-    in float32) and the answer has the dtype of ``x``.
+    are buffers on the device of ``means``, in its dtype, and what was decomposed in float64. Exponents are computed in
+    float64 too (on MPS, which has none, all in float32), and the answer has the dtype of ``x``.
 
     Args:
         weights: ``(K,)`` non-negative weights; divided by their sum.
@@ -64,13 +66,15 @@ class GaussianMixtureScore(MixtureScore):
         for value in self.classes:
             if not weights[self._members(value)].any():
                 raise DataError(f"the components of class {value} must not all have weight zero")
+        given = torch.float32 if getattr(covariances, "dtype", None) in _SINGLE else torch.float64
         covariances = floats("covariances", covariances, torch.float64, torch.device("cpu"))
-        variances, axes = _eigen(covariances, components, dim, torch.finfo(means.dtype).eps)
+        variances, axes, least = _eigen(covariances, components, dim, torch.finfo(given).eps)
         self.register_buffer("weights", weights / weights.sum())
         self.register_buffer("means", means)
-        self.register_buffer("variances", variances.to(means))
-        self.singular = not bool((self.variances > 0).all())
-        self.register_buffer("axes", None if axes is None else axes.to(means))
+        # in single precision the axes of a narrow component are off by more than its width
+        self.register_buffer("variances", variances.to(means.device, wide(means)))
+        self.singular = not bool((variances > least).all())
+        self.register_buffer("axes", None if axes is None else axes.to(self.variances))
         self._isotropic = axes is None and bool((variances == variances[:, :1]).all())
         if self._isotropic:
             self._entries_per_pair = 1
@@ -86,8 +90,9 @@ class GaussianMixtureScore(MixtureScore):
         offset = self.means - self.mean
         between = (self.weights[:, None] * offset).T @ offset
         if self.axes is None:
-            return between + (self.weights @ self.variances).diag()
-        return between + torch.einsum("k,kij,kj,klj->il", self.weights, self.axes, self.variances, self.axes)
+            return between + (self.weights @ self.variances.to(between)).diag()
+        within = torch.einsum("k,kij,kj,klj->il", self.weights.to(self.axes), self.axes, self.variances, self.axes)
+        return between + within.to(between)
 
     def _terms(self, x: Tensor, sigma: Tensor, index: slice | Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         if self._isotropic:
@@ -142,16 +147,19 @@ class GaussianMixtureScore(MixtureScore):
     def _place(self, components: Tensor, sigma: Tensor | float, generator: torch.Generator | None) -> Tensor:
         centres = self.means[components]
         level = checked_sigma(sigma, centres, allow_zero=True)
-        offset = (self.variances[components] + level.square()).sqrt() * standard_normal(centres, generator)
+        offset = (self.variances[components].to(centres) + level.square()).sqrt() * standard_normal(centres, generator)
         if self.axes is not None:
             for k in set(components.tolist()):
                 rows = components == k
-                offset[rows] = offset[rows] @ self.axes[k].T
+                offset[rows] = offset[rows] @ self.axes[k].T.to(offset)
         return centres + offset
 
 
-def _eigen(covariances: Tensor, components: int, dim: int, eps: float) -> tuple[Tensor, Tensor | None]:
-    """Return the eigenvalues ``(K, D)`` and, unless they are the coordinate axes, the eigenvectors ``(K, D, D)``."""
+def _eigen(covariances: Tensor, components: int, dim: int, eps: float) -> tuple[Tensor, Tensor | None, Tensor | float]:
+    """Return the eigenvalues ``(K, D)``, their axes, and what they have to be above to be none of rounding.
+
+    The axes are the eigenvectors, ``(K, D, D)``, or None where they are those of the coordinates.
+    """
     if covariances.shape == (components, dim, dim):
         size = covariances.abs().amax((1, 2), keepdim=True)
         if bool(((covariances - covariances.mT).abs() > _ROUNDING * size).any()):
@@ -159,10 +167,10 @@ def _eigen(covariances: Tensor, components: int, dim: int, eps: float) -> tuple[
         variances, axes = torch.linalg.eigh((covariances + covariances.mT) / 2)
         if bool((variances < -_ROUNDING * size[..., 0]).any()):
             raise DataError("covariances must be positive semi-definite, but one has a negative eigenvalue")
-        return torch.where(variances > dim * eps * size[..., 0], variances, 0.0), axes
+        return variances.clamp(min=0), axes, dim * eps * size[..., 0]
     if covariances.shape not in ((components, dim), (components,), ()):
         shapes = f"({components}, {dim}, {dim}), ({components}, {dim}), ({components},) or ()"
         raise DataError(f"covariances must have the shape {shapes}, not {tuple(covariances.shape)}")
     if bool((covariances < 0).any()):
         raise DataError("covariances must not hold negative variances")
-    return (covariances[:, None] if covariances.ndim == 1 else covariances).expand(components, dim), None
+    return (covariances[:, None] if covariances.ndim == 1 else covariances).expand(components, dim), None, 0.0

@@ -151,7 +151,7 @@ class MixtureScore(nn.Module, abc.ABC):
         if x.shape[1:] != self.shape or not x.ndim or not x.is_floating_point():
             shape = "".join(f", {size}" for size in self.shape)
             raise DataError(f"x must be floating-point numbers (N{shape}), not {x.dtype} of shape {tuple(x.shape)}")
-        flat = x.reshape(len(x), self.dim).to(_wide(x))
+        flat = x.reshape(len(x), self.dim).to(wide(x))
         level = checked_sigma(sigma, flat, allow_zero=not self.singular)
         dtype = torch.promote_types(x.dtype, torch.float32)
         densities, scores, order = [], [], []
@@ -221,7 +221,7 @@ class MixtureScore(nn.Module, abc.ABC):
         return f"{self.components} {self._component}s, shape={tuple(self.shape)}{classes}"
 
 
-def _wide(x: Tensor) -> torch.dtype:
+def wide(x: Tensor) -> torch.dtype:
     """The dtype in which exponents are computed: they are large numbers whose differences count."""
     return torch.float32 if x.device.type == "mps" else torch.float64
 

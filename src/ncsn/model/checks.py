@@ -17,7 +17,7 @@ from ncsn.data import Encoding, check_values
 from ncsn.data.container import Container
 from ncsn.data.frames import as_pandas
 from ncsn.data.streams import Stream, as_data
-from ncsn.errors import RunError, SettingError, check_number
+from ncsn.errors import DataError, RunError, SettingError, check_number
 from ncsn.files import plain_value
 from ncsn.parts import to_plain
 from ncsn.randomness import generator_of
@@ -119,3 +119,17 @@ def kept_of(estimator: Any) -> dict[str, Any]:
     parameters["augmentation"] = to_plain(estimator.augmentation)
     names = getattr(estimator, "feature_names_in_", np.array([])).tolist() or None
     return {"parameters": parameters, "n_features_in": estimator.n_features_in_, "feature_names_in": names}
+
+
+def cast_rows(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return rows on a device and in a type.
+
+    Raises:
+        DataError: A row has no place in that type.
+    """
+    cast = rows.to(device, dtype)
+    beyond = cast.isinf().flatten(1).any(1) & ~rows.isinf().flatten(1).any(1).to(device)
+    if bool(beyond.any()):
+        row, kind = int(beyond.int().argmax()) + 1, str(dtype).removeprefix("torch.")
+        raise DataError(f"row {row} lies further out than {kind}, the network's type, reaches; correct or drop it")
+    return cast

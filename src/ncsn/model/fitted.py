@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ncsn.data import Encoding
 from ncsn.errors import DataError, SettingError
 from ncsn.methods import Method, NetworkFactory, name_of
+from ncsn.model.checks import cast_rows
 from ncsn.model.contexts import context_rows
 from ncsn.model.moments import Moments
 from ncsn.model.walk import steps_of
@@ -70,7 +71,7 @@ class Fitted:
         return rows[rows.flatten(1).isfinite().all(1)]
 
     def _cast(self, rows: Tensor) -> Tensor:
-        return rows.to(self.device, weight_dtype(self.score_model, torch.float32))
+        return cast_rows(rows, self.device, weight_dtype(self.score_model, torch.float32))
 
     def told(
         self, codes: Tensor | None, n: int, where: torch.device | None = None, context: Any = None
@@ -99,7 +100,7 @@ class Fitted:
             sigma: The level.
             told: Keyword arguments of the score model, ``context`` among them.
         """
-        mean = self._cast(self.moments.means[0]).to(told["context"].device)
+        mean = self._cast(self.moments.means[:1])[0].to(told["context"].device)
         points = mean.expand(len(told["context"]), *mean.shape)
         level = mean.new_tensor(sigma)
         with evaluation_mode(model):

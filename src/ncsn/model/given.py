@@ -18,6 +18,7 @@ from ncsn.data.container import Container
 from ncsn.data.frames import as_library, as_pandas, library_of
 from ncsn.errors import DataError, SettingError, unknown_name
 from ncsn.guidance import LinearMeasurement, impute
+from ncsn.model.checks import cast_rows
 
 
 def draw_given(
@@ -45,7 +46,7 @@ def draw_given(
     """
     # what is not known must not reach the encoding, which a value of any size could overflow
     held = torch.where(known, values, torch.zeros_like(values))
-    rows = encoding.rows(held, generator or torch.default_generator).to(sigmas)
+    rows = cast_rows(encoding.rows(held, generator or torch.default_generator), sigmas.device, sigmas.dtype)
     mask = encoding.known(known, complete=complete).to(rows.device)
     drawn = impute(score_model, rows, mask, sigmas, generator=generator, **options)
     return torch.where(known, values, encoding.data_values(drawn))

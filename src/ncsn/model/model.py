@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from ncsn.errors import RunError, SettingError, check_count
+from ncsn.errors import DivergenceError, RunError, SettingError, check_count
 from ncsn.guidance import LinearMeasurement
 from ncsn.model.conditional import ConditionalModel
 from ncsn.model.distribution import FittedDistribution
@@ -242,6 +242,7 @@ class Model(ConditionalModel):
         Raises:
             DataError: The rows or the contexts do not fit the model.
             SettingError: ``sigma`` is not positive and finite, the label is unknown, or the method gives no score.
+            DivergenceError: A score is not finite.
         """
         self.check_gives_score("score")
         if not 0 < float(sigma) < math.inf:
@@ -251,6 +252,10 @@ class Model(ConditionalModel):
         condition = self.told(self.encoding.codes(label, len(rows)), len(rows), context=context)
         with torch.no_grad(), evaluation_mode(self.score_model):
             scores = evaluate(self.score_model, rows, rows.new_tensor(float(sigma)), condition)
+        wrong = ~scores.flatten(1).isfinite().all(1)
+        if bool(wrong.any()):
+            row = int(wrong.int().argmax()) + 1
+            raise DivergenceError(f"the score of row {row} is not finite: it lies too far out, or sigma is too small")
         return self.encoding.gradient(values, scores)
 
     # Files

@@ -186,8 +186,12 @@ class PreconditionedScore(nn.Module):
         self.preconditioning = filled(row, SimpleNamespace(sigma_data=sigma_data, sigma_min=sigma_min))
 
     def forward(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
-        """Return the score at ``x`` of shape ``(N, *shape)``; ``sigma`` is a scalar or ``(N,)``."""
-        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        """Return the score at ``x`` of shape ``(N, *shape)``; ``sigma`` is a scalar or ``(N,)``.
+
+        Raises:
+            SettingError: ``sigma`` is not positive and finite; it is looked at on a CPU only.
+        """
+        sigma = _checked(sigma, x)
         return self._change(x, sigma, condition) / expand_sigma(sigma, x).square()
 
     def _change(self, x: Tensor, sigma: Tensor, condition: dict[str, Any]) -> Tensor:
@@ -210,9 +214,23 @@ class ConsistencyModel(PreconditionedScore):
     """
 
     def forward(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
-        """Return the end of the flow through ``x`` of shape ``(N, *shape)``; ``sigma`` is a scalar or ``(N,)``."""
-        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        """Return the end of the flow through ``x`` of shape ``(N, *shape)``; ``sigma`` is a scalar or ``(N,)``.
+
+        Raises:
+            SettingError: As in `PreconditionedScore`.
+        """
+        sigma = _checked(sigma, x)
         return x + self._change(x, sigma, condition)
+
+
+def _checked(sigma: Tensor | float, x: Tensor) -> Tensor:
+    """Return a level in the type and on the device of rows."""
+    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    # elsewhere the answer would have to be waited for
+    looked_at = sigma.device.type == "cpu" and not torch.compiler.is_compiling()
+    if looked_at and not bool(((sigma > 0) & sigma.isfinite()).all()):
+        raise SettingError("sigma must be positive and finite: without noise a network knows no score")
+    return sigma
 
 
 def preconditioned(

@@ -363,5 +363,5 @@ def _check_finite(state: State) -> None:
     if rows:
         raise DivergenceError(
             f"{rows} of {len(state.x)} samples are not finite at step {state.step}, noise level {state.sigma:.4g}: "
-            "take a smaller step size or more levels, or train the network longer"
+            "take a smaller step size, more levels or less guidance, or train the network longer"
         )
