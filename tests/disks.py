@@ -24,8 +24,21 @@ def disk_full_after(n_bytes: int) -> Iterator[None]:
 @contextmanager
 def unwritable(folder: Path) -> Iterator[None]:
     """Take the right to write into a folder away, from root by being nobody meanwhile."""
+    with _allowing(folder, 0o555):
+        yield
+
+
+@contextmanager
+def unreadable(folder: Path) -> Iterator[None]:
+    """Take the right to enter a folder away, from root by being nobody meanwhile."""
+    with _allowing(folder, 0o000):
+        yield
+
+
+@contextmanager
+def _allowing(folder: Path, allowed: int) -> Iterator[None]:
     mode = stat.S_IMODE(folder.stat().st_mode)
-    folder.chmod(0o555)
+    folder.chmod(allowed)
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)

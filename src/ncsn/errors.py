@@ -11,6 +11,7 @@ __all__ = [
     "DivergenceError",
     "RunError",
     "SettingError",
+    "SettingWarning",
     "check_count",
     "check_number",
     "in_one_line",
@@ -31,6 +32,10 @@ class _OneLine(Exception):
 
 class SettingError(_OneLine, ValueError):
     """A setting is unknown, out of range, or does not go with the others."""
+
+
+class SettingWarning(UserWarning):
+    """A setting is allowed, and hardly what was meant; the message says what to do instead."""
 
 
 class DataError(_OneLine, ValueError):

@@ -4,16 +4,20 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from disks import unreadable
 from PIL import Image
 from small_models import SMALL
 
 from ncsn import NCSN
+from ncsn.errors import DataError, SettingWarning
 
 from .common import TABLE, Command
 
@@ -156,6 +160,31 @@ BAD_LINES: list[tuple[list[str], int, str]] = [
     (["evaluate", "RUN", "--data", "moons"], 1, "labels"),
     (["evaluate", "missing"], 1, "missing"),
     (["fly"], 2, "fly"),
+    # what is beyond every use is refused before anything is loaded
+    (["sample", "RUN", "-n", "100000000000", "-o", "x.csv"], 2, "-n"),
+    (["sample", "RUN", "-n", "9223372036854775808", "-o", "x.csv"], 2, "-n"),
+    (["sample", "RUN", "-n", "3", "-o", "x.csv", "--steps", "1099511627776"], 2, "--steps"),
+    (["sample", "RUN", "-n", "3", "-o", "x.csv", "--seed", "4294967296"], 2, "--seed"),
+    (["sample", "RUN", "-n", "3", "-o", "x.png", "--grid-columns", "1000000"], 2, "--grid-columns"),
+    (["plan", "moons", "--points", "100000000000000"], 2, "--points"),
+    (["plan", "moons", "--seed", "18446744073709551616"], 2, "--seed"),
+    (["plan", "moons", "--seed", "-1"], 2, "--seed"),
+    (["train", "moons", "--out", "run", "--steps", "10000000000"], 2, "--steps"),
+    (["train", "moons", "--out", "run", "--minutes", "1e300"], 2, "--minutes"),
+    (["train", "moons", "--out", "run", "--minutes", "nan"], 2, "--minutes"),
+    (["train", "moons", "--out", "run", "--holdout", "nan"], 2, "--holdout"),
+    (["train", "moons", "--out", "run", "--validation", "nan"], 2, "--validation"),
+    (["compare", "moons", "--methods", "edm", "--out", "run", "--seeds", "1000000"], 2, "--seeds"),
+    (["impute", "RUN", "table.csv", "-o", "x.csv", "--draws", "1000000"], 2, "--draws"),
+    (["evaluate", "RUN", "--bits", "100000000000"], 2, "--bits"),
+    # names that no file can have
+    (["sample", "n" * 300, "-n", "3", "-o", "x.csv"], 1, "name too long"),
+    (["sample", "RUN", "-n", "3", "-o", f"{'n' * 300}.csv"], 1, "name too long"),
+    (["train", "moons", "--steps", "5", "--out", "n" * 300], 1, "name too long"),
+    (["compare", "moons", "--methods", "edm", "--out", "n" * 300], 1, "name too long"),
+    (["demo", "--quick", "--out", "n" * 300], 1, "name too long"),
+    (["evaluate", "n" * 300], 1, "name too long"),
+    (["train", "moons", "--steps", "5", "--out", "file/run"], 1, "Not a directory"),
 ]
 
 
@@ -171,9 +200,70 @@ def test_bad_command_lines(
     before = sorted(Path().rglob("*"))
     assert command(*[str(finished) if argument == "RUN" else argument for argument in arguments]) == code
     error = capsys.readouterr().err
-    assert word in error
+    assert word.lower() in error.lower()
     assert "Traceback" not in error
+    assert code == 2 or len(error.strip().splitlines()) == 1
     assert sorted(Path().rglob("*")) == before
+
+
+UNREADABLE = [
+    ["plan", "locked/x.csv"],
+    ["plan", "locked"],
+    ["sample", "locked/run", "-n", "2", "-o", "x.csv"],
+    ["sample", "locked", "-n", "2", "-o", "x.csv"],
+    ["evaluate", "locked/run"],
+    ["train", "moons", "--steps", "5", "--out", "locked/run"],
+    ["train", "moons", "--steps", "5", "--out", "locked"],
+    ["train", "moons", "--steps", "5", "--out", "locked", "--resume"],
+    ["compare", "moons", "--methods", "edm", "--out", "locked"],
+    ["demo", "--out", "locked/demo"],
+]
+
+
+@pytest.mark.parametrize("arguments", UNREADABLE, ids=" ".join)
+def test_places_that_may_not_be_entered_get_one_line(
+    arguments: list[str], command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("locked").mkdir()
+    with unreadable(Path("locked")):
+        assert command(*arguments) == 1
+    error = capsys.readouterr().err
+    assert "Permission denied" in error and len(error.strip().splitlines()) == 1
+    assert sorted(Path().rglob("*")) == [Path("locked")]
+
+
+def test_too_little_memory_gets_one_line(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*given: object, **named: object) -> object:
+        # 10**16 bytes, more than any machine's
+        return torch.empty(10**16, dtype=torch.uint8)
+
+    for fails in (too_large, lambda *given, **named: np.empty((10**8, 10**8))):
+        monkeypatch.setattr("ncsn.app.runs.load", fails)
+        assert command("plan", "moons") == 1
+        error = capsys.readouterr().err
+        assert len(error.strip().splitlines()) == 1 and "the memory is too small" in error
+
+
+def test_no_librarys_warning_reaches_the_user_and_those_of_settings_are_notes(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "warnoptions", [])
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    warns = Path("warns.csv")
+    warns.write_text("a,b\n" + "".join(f"{i},{i * i % 7}.5\n" for i in range(30)))
+
+    def planned(*given: object, **named: object) -> None:
+        warnings.warn("a library's own", UserWarning, stacklevel=1)
+        warnings.warn("give fewer [levels]", SettingWarning, stacklevel=1)
+        raise DataError("enough")
+
+    monkeypatch.setattr("ncsn.app.runs.plan_for", planned)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert command("plan", "moons") == 1
+    assert capsys.readouterr().err.splitlines() == ["note: give fewer [levels]", "error: enough"]
 
 
 @pytest.mark.parametrize("damage", ["truncate", "foreign", "json"])

@@ -33,10 +33,26 @@ def test_split_is_proportional_by_class_even_for_rare_ones() -> None:
         held = split(np.zeros((100, 1)), labels, 0.2, seed=seed).held_out_labels
         assert len(held) == 20 and 13 <= (held == "a").sum() <= 15 and 5 <= (held == "b").sum() <= 7
         counts.append((held == "c").sum())
-    assert 0 < np.mean(counts) < 0.5
+    # the only one of its class is always left to train on
+    assert not any(counts)
     # Every row is held back equally often.
     held = np.concatenate([split(np.arange(20)[:, None], np.arange(20) % 2, 5, seed=s).held_out for s in range(400)])
     assert np.abs(np.bincount(held[:, 0], minlength=20) - 100).max() < 4.5 * math.sqrt(75)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_class_is_held_back_whole(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(30), generator.integers(30, 34, 70)])
+    parts = split(np.arange(100), generator.permutation(labels), 0.3, seed=seed)
+    assert set(parts.train_labels) == set(labels) and len(parts.held_out) == 30
+    assert sorted([*parts.train, *parts.held_out]) == list(range(100))
+    twos = np.repeat(np.arange(10), 2)
+    assert set(split(twos, twos, 0.5, seed=seed).train_labels) == set(range(10))
+    with pytest.raises(
+        DataError, match=r"10 classes of 20 rows are too few rows each to hold 11 back and leave one of"
+    ):
+        split(twos, twos, 11, seed=seed)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from torch import nn
 
 import ncsn.training.trainer as loop
 from ncsn import files
+from ncsn.errors import RunError
 from ncsn.networks import PreconditionedScore, ResidualMLP
 from ncsn.training import Trainer, is_main_process, make_accelerator
 
@@ -200,3 +201,6 @@ def test_two_processes_agree_with_each_other_and_with_one_and_one_writes(process
     assert (told_first["main"], told_second["main"]) == (True, False)
     assert (tmp_path / "0" / "checkpoint").exists()
     assert not (tmp_path / "1" / "checkpoint").exists()
+    # one process would go on otherwise than two
+    with pytest.raises(RunError, match="its data, settings, number of processes or version differ"):
+        alone.resume(tmp_path / "0" / "checkpoint")

@@ -18,6 +18,7 @@ from ncsn.errors import DivergenceError, SettingError
 from ncsn.exact import EmpiricalScore
 from ncsn.losses import Batch, Consistency, DenoisingScoreMatching, StableTarget, denoising_score_matching
 from ncsn.networks import ConsistencyModel, NCSNScoreNetwork, PreconditionedScore, ResidualMLP
+from ncsn.randomness import seed_from
 from ncsn.score import ScoreModel
 from ncsn.training import Progress, Recipe, Trainer, make_accelerator
 
@@ -181,7 +182,9 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path, wha
     path = tmp_path / "checkpoint"
     # step 15 is one of a checkpoint, which must not take the spoiled weights
     trainer = Trainer(Spoiled(15, what), two_clusters(), RECIPE)
-    with pytest.raises(DivergenceError, match=r"not finite between steps 14 and 15: lower the learning rate \(0.003\)"):
+    where = {"value": "first in step 15 at all noise levels", "gradient": "by the gradient of losses that are finite"}
+    message = rf"not finite between steps 14 and 15, {where[what]}: lower the learning rate \(0.003\)"
+    with pytest.raises(DivergenceError, match=message):
         trainer.run(checkpoint=path)
     resumed = Trainer(Spoiled(0, what), two_clusters(), RECIPE)
     resumed.resume(path)
@@ -191,6 +194,37 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path, wha
     whole = Trainer(Spoiled(0, what), two_clusters(), RECIPE)
     whole.run()
     assert same(resumed.averaged_model, whole.averaged_model)
+
+
+class BreaksBelow(nn.Module):
+    """Answers with NaN below a noise level, from one call of its training on."""
+
+    def __init__(self, level: float, at: int) -> None:
+        super().__init__()
+        self.inner, self.level, self._at, self._calls = small_model(), level, at, 0
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        self._calls += self.training
+        score: Tensor = self.inner(x, sigma)
+        broken = (sigma < self.level) & (self._calls >= self._at)
+        return score.masked_fill(broken.expand(len(x))[:, None], torch.nan)
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_divergence_names_the_step_and_the_levels_where_the_loss_broke(
+    accumulation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ncsn.training.trainer.REPORT_EVERY", 20)
+    recipe = replace(RECIPE, accumulation=accumulation)
+    trainer = Trainer(BreaksBelow(0.2, 7 * accumulation - (accumulation - 1)), two_clusters(), recipe)
+    with pytest.raises(DivergenceError, match="not finite between steps 0 and 20") as caught:
+        trainer.run()
+    # the levels of that step are drawn from its seed
+    generator = torch.Generator().manual_seed(seed_from(RECIPE.seed, 6, 0))
+    trainer.batches.draw(RECIPE.batch_size, generator)
+    sigma = RECIPE.levels.draw(RECIPE.batch_size, generator, torch.device("cpu"))
+    low, high = float(sigma.min()), float(sigma[sigma < 0.2].max())
+    assert f"first in step 7 at noise levels {low:.3g} to {high:.3g}: lower the learning rate" in str(caught.value)
 
 
 def test_divergence_by_a_huge_learning_rate() -> None:

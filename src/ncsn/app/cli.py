@@ -1,16 +1,15 @@
 """The commands. PyTorch is imported only once a command runs, so that ``--help`` answers at once."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from ncsn.app.arguments import features_of, looked_at, method_of, object_of
+from ncsn.app.boundary import one_line_errors, says_what_is_left
 from ncsn.app.console import say_notes
 from ncsn.app.options import (
+    MOST,
     AllowOption,
     AugmentationOption,
     BackgroundOption,
@@ -28,7 +27,7 @@ from ncsn.app.options import (
     SizeOption,
     ValidationOption,
 )
-from ncsn.errors import DataError, DivergenceError, RunError, SettingError
+from ncsn.errors import SettingError
 
 app = typer.Typer(
     help="Noise-conditional score networks: train on your data, sample, and see how good the samples are.",
@@ -101,15 +100,22 @@ def train(
     method: Annotated[
         str, typer.Option(help="A method of the lineage, or one of your own as package.module:Name.")
     ] = "edm",
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; from the data when not given.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Training steps; from the data when not given.")
+    ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.01, help="Time to train for, in place of --steps: a few steps are timed at first."),
+        typer.Option(
+            min=0.01,
+            max=1e6,
+            help="Time to train for, in place of --steps: a few steps are timed at first.",
+        ),
     ] = None,
     label: LabelOption = None,
     given: GivenColumnsOption = None,
     holdout: Annotated[
-        float, typer.Option(min=0.01, max=0.9, help="Share of the rows kept back to judge the model by.")
+        float,
+        typer.Option(min=0.01, max=0.9, help="Share of the rows kept back to judge the model by."),
     ] = 0.2,
     validation: ValidationOption = None,
     points: PointsOption = 5000,
@@ -152,7 +158,8 @@ def train(
     more |= {"size": size, "background": background or "white", "channels": channels, "augmentation": augmentation}
     more |= {"given": given or None, "validation": validation}
     settings = RunSettings(data, method, steps, label, holdout, points, seed, **more)
-    judged = train_run(settings, out, resume=resume, shown=progress_bar)
+    with says_what_is_left(out):
+        judged = train_run(settings, out, resume=resume, shown=progress_bar)
     # of several processes the main one has judged and written
     if judged is not None:
         say(str(judged))
@@ -164,7 +171,8 @@ def sample(
     run: RunArgument,
     output: OutputOption,
     number: Annotated[
-        int | None, typer.Option("-n", "--number", min=1, help="Number of samples; one a row of a --given file.")
+        int | None,
+        typer.Option("-n", "--number", min=1, max=MOST, help="Number of samples; one a row of a --given file."),
     ] = None,
     given: Annotated[
         list[str] | None,
@@ -178,14 +186,15 @@ def sample(
         typer.Option(help="The sampler, or one of your own as package.module:Name; the method's own when not given."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Noise levels walked; the method's own when not given.")
+        int | None, typer.Option(min=1, max=10**6, help="Noise levels walked; the method's own when not given.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="The class to draw, of a model trained with --label.")] = None,
     guidance: Annotated[
         float | None, typer.Option(help="Strength of the guidance to --label and contexts; 1 is none, 2 is strong.")
     ] = None,
     grid_columns: Annotated[
-        int | None, typer.Option(min=1, help="Images in a row of a .png or .gif; about as many as rows when not given.")
+        int | None,
+        typer.Option(min=1, max=10**4, help="Images in a row of a .png or .gif; about as many as rows when not given."),
     ] = None,
     seed: SeedOption = 0,
     allow: AllowOption = None,
@@ -231,7 +240,9 @@ def impute(
         typer.Option(help="An image or .npy array of one row's shape: white or 1 where known; the rest is filled."),
     ] = None,
     label: Annotated[str | None, typer.Option(help="The class of the rows, of a model trained with --label.")] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Number of completed tables, full_1.csv, full_2.csv, ...")] = 1,
+    draws: Annotated[
+        int, typer.Option(min=1, max=10**4, help="Number of completed tables, full_1.csv, full_2.csv, ...")
+    ] = 1,
     size: SizeOption = None,
     background: BackgroundOption = None,
     channels: ChannelsOption = None,
@@ -254,9 +265,9 @@ def compare(
     methods: Annotated[str, typer.Option(help="Methods, with commas between them; your own as package.module:Name.")],
     out: Annotated[Path, typer.Option(help="The folder for the report.")],
     budget: Annotated[
-        int | None, typer.Option(min=1, help="Training steps of each method; from the data when not given.")
+        int | None, typer.Option(min=1, max=MOST, help="Training steps of each method; from the data when not given.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds.")] = 3,
     label: LabelOutOption = None,
     points: PointsOption = 5000,
     size: SizeOption = None,
@@ -298,6 +309,7 @@ def evaluate(
         int | None,
         typer.Option(
             min=2,
+            max=MOST,
             help="Held-out images of 8 bits whose bits per dimension are computed; when not given 64, and none of a UNet, which "
             "takes minutes on a CPU.",
         ),
@@ -340,8 +352,5 @@ def learn(
 
 def main() -> None:
     """Run a command; exit 0 done, 1 the data or the run is at fault, 2 the command line is."""
-    try:
+    with one_line_errors():
         app()
-    except (DataError, RunError, DivergenceError, SettingError) as error:
-        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)

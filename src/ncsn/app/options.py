@@ -9,6 +9,11 @@ import typer
 from ncsn.catalogue import DATASETS
 from ncsn.errors import SettingError
 
+MOST = 10**9
+"""Most of anything that an option counts: samples, steps, points."""
+
+LAST_SEED = 2**32 - 1
+
 DataArgument = Annotated[
     str,
     typer.Argument(
@@ -88,7 +93,7 @@ FeaturesOption = Annotated[
         "given a classifier of the data's own labels, or the pixels."
     ),
 ]
-PointsOption = Annotated[int, typer.Option("--points", min=2, help="Number of points drawn of a toy set.")]
+PointsOption = Annotated[int, typer.Option("--points", min=2, max=MOST, help="Number of points drawn of a toy set.")]
 ColumnsOption = Annotated[
     Path | None,
     typer.Option(
@@ -96,7 +101,7 @@ ColumnsOption = Annotated[
         help='What columns of a table are, where it is not what `ncsn plan` says: {"zip": "category", "id": "drop"}.',
     ),
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Seed of every random draw.")]
 AllowOption = Annotated[
     list[str] | None,
     typer.Option(

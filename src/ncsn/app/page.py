@@ -7,6 +7,7 @@ import math
 import numbers
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -110,9 +111,14 @@ class Report:
         if not re.fullmatch(r"[\w-]+", name) or name in self._figures:
             raise SettingError(f"figure name {name!r} is taken, or has other characters than letters, digits, _ and -")
         content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=_PNG_DPI, facecolor=figure.get_facecolor())
         width = round(figure.get_size_inches()[0] * _CSS_DPI)
-        plt.close(figure)
+        try:
+            with warnings.catch_warnings():
+                # what a font lacks is drawn as a box
+                warnings.filterwarnings("ignore", message="Glyph .* missing from")
+                figure.savefig(content, format="png", dpi=_PNG_DPI, facecolor=figure.get_facecolor())
+        finally:
+            plt.close(figure)
         self._figures[name] = content.getvalue()
         data = base64.b64encode(content.getvalue()).decode()
         alt = html.escape(caption if alternative is None else alternative)

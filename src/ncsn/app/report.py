@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ncsn.app.page import Report, Rows
-from ncsn.errors import RunError, in_one_line, unknown_name
+from ncsn.errors import RunError, SettingError, in_one_line, unknown_name
 from ncsn.evaluation import Comparison, Measure
 from ncsn.files import VERSION
 from ncsn.plan import Plan
@@ -125,7 +125,7 @@ FAILURES = (ArithmeticError, MemoryError, RuntimeError, ValueError)
 
 @contextmanager
 def tried(what: str, lacking: dict[str, str]) -> Iterator[None]:
-    """Note what fails within, so that the rest is made; files that cannot be written are no part of it (`RunError`).
+    """Note what fails within, so that the rest is made; not files that cannot be written, or what was asked for wrongly.
 
     Args:
         what: What is made.
@@ -133,7 +133,7 @@ def tried(what: str, lacking: dict[str, str]) -> Iterator[None]:
     """
     try:
         yield
-    except RunError:
+    except (RunError, SettingError):
         raise
     except FAILURES as error:
         lacking[what] = in_one_line(error)
@@ -197,8 +197,9 @@ def _add_run(report: Report, run: RunSummary, prefix: str) -> None:
         if run.validation is not None:
             caption += f" {words_of_validation(run.validation)}"
         steps, losses = zip(*run.loss_history, strict=True)
-        curve = plot_training_curve(steps, losses, run.validation)
-        report.figure(curve, f"{prefix}training_curve", caption, alternative=f"{run.name}: {caption}")
+        with tried("the figure training_curve", run.lacking):
+            curve = plot_training_curve(steps, losses, run.validation)
+            report.figure(curve, f"{prefix}training_curve", caption, alternative=f"{run.name}: {caption}")
     for heading, rows in run.tables.items():
         report.section(heading, level=2)
         report.table(rows)

@@ -26,7 +26,8 @@ def split(values: Values, labels: Any = None, holdout: float = 0.2, seed: int = 
     """Hold rows back at random, in proportion from each class where there are labels.
 
     Rows are shuffled, put in the order of their labels, and taken at even distances from a random start; so a class of
-    any size, even of one row, is held back in proportion, to within one row. Neither side is ever empty.
+    any size is held back in proportion, to within one row. No class is held back whole: one of its rows is left to train on,
+    and one of another class is held back in its place. Neither side is ever empty.
 
     Args:
         values: Data frame, array, tensor or `Rows`, with the rows first. Arrays that are mapped from a file (`numpy.memmap`)
@@ -39,7 +40,8 @@ def split(values: Values, labels: Any = None, holdout: float = 0.2, seed: int = 
         Both parts, each in the order of the original rows; data frames keep their index.
 
     Raises:
-        DataError: There are fewer than two rows, or not one label per row.
+        DataError: There are fewer than two rows, not one label per row, or too many classes of too few rows to hold so many
+            back.
         SettingError: ``holdout`` leaves one side empty.
 
     >>> train, held_out, *_ = split(np.arange(10), holdout=0.3)
@@ -59,11 +61,14 @@ def split(values: Values, labels: Any = None, holdout: float = 0.2, seed: int = 
     count = int(holdout) if whole else min(max(round(holdout * n), 1), n - 1)
     generator = Generator().manual_seed(seed)
     order = torch.randperm(n, generator=generator).numpy()
-    if labels is not None:
-        order = order[np.argsort(np.unique(np.asarray(labels), return_inverse=True)[1][order], kind="stable")]
+    codes = None if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
+    if codes is not None:
+        order = order[np.argsort(codes[order], kind="stable")]
     start = torch.rand((), dtype=torch.float64, generator=generator).item()
     held = np.zeros(n, dtype=bool)
     held[order[((np.arange(count) + start) * (n / count)).astype(int)]] = True
+    if codes is not None:
+        _leave_each_class(held, order, codes)
 
     values = Rows(values) if isinstance(values, np.memmap) else values
 
@@ -73,3 +78,20 @@ def split(values: Values, labels: Any = None, holdout: float = 0.2, seed: int = 
         return of[torch.from_numpy(mask)] if isinstance(of, Tensor) else None if of is None else of[mask]
 
     return Split(rows(values, ~held), rows(values, held), rows(labels, ~held), rows(labels, held))
+
+
+def _leave_each_class(held: NDArray[np.bool_], order: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
+    """Leave a row of each class that is held back whole, and hold one of another class back in its place."""
+    left = np.bincount(codes[~held], minlength=codes.max() + 1)
+    for code in np.flatnonzero(left == 0):
+        spare = order[~held[order] & (left[codes[order]] > 1)]
+        if not len(spare):
+            raise DataError(
+                f"{len(left)} classes of {len(codes)} rows are too few rows each to hold {held.sum()} back and leave one of "
+                "each class: hold fewer back, or merge classes"
+            )
+        # of the largest class, which feels it least
+        most = spare[np.argmax(left[codes[spare]])]
+        freed = order[held[order] & (codes[order] == code)][0]
+        held[freed], held[most] = False, True
+        left[code], left[codes[most]] = 1, left[codes[most]] - 1

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from ncsn.errors import check_count
+from ncsn.errors import SettingWarning, check_count
 from ncsn.guidance.gibbs import Sweep, particle_gibbs
 from ncsn.guidance.known import EachParticle
 from ncsn.guidance.linear import LinearMeasurement
@@ -68,7 +68,7 @@ class Diagnosis:
             what.append(f"the mean of the samples still moved by {self.drift:.1f} standard errors in the last sweeps")
         if what:
             advice = "take more particles or sweeps (n_particles=, n_sweeps=)"
-            warnings.warn(f"{' and '.join(what)}: {advice}", stacklevel=3)
+            warnings.warn(f"{' and '.join(what)}: {advice}", SettingWarning, stacklevel=3)
 
 
 def sample_posterior(

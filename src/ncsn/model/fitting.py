@@ -197,10 +197,16 @@ def fit_model(
         untrained = networks.untrained(method, plan, data.some[:2], labels, n_classes, told)
     warm = distilled is not None and start_from(distilled, untrained)
 
+    exact = None
+    if checkpoint is not None and encoding.images is None:
+        # rows of single precision do not tell data apart that differ by less
+        exact = digest_of({"values": encoding.values(X, gaps=True, unseen=True)})
+
     def trainer_by(plan: Plan, model: nn.Module) -> Trainer:
         recipe = recipe_of(method, plan, distilled, accumulation=accumulation, seed=seed)
         lesson = None if distilled is None else digest_of(distilled.state_dict())
-        return Trainer(model, batches, recipe, None, accelerator, settings=[plan.to_dict(), lesson], held_out=held_out)
+        told_apart = [plan.to_dict(), lesson, exact]
+        return Trainer(model, batches, recipe, None, accelerator, settings=told_apart, held_out=held_out)
 
     def made_faster(model: nn.Module) -> nn.Module:
         if compile or (compile is None and accelerator.device.type == "cuda" and plan.multipliers):

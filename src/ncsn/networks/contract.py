@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ncsn.errors import SettingError
+from ncsn.errors import SettingError, SettingWarning
 from ncsn.networks.preconditioning import PreconditionedScore
 
 
@@ -61,5 +61,6 @@ def say_what_is_trained(score_net: nn.Module) -> None:
         warnings.warn(
             f"score_net={type(score_net).__name__}(...) is trained as the score s(x, sigma) itself; for a network "
             "F(x, c_noise) that the method preconditions, give NCSN(network=...)",
+            SettingWarning,
             stacklevel=3,
         )

@@ -108,8 +108,8 @@ class TrainingState:
         tensors, metadata = read_tensors(path)
         if metadata.get("identity") != identity:
             raise RunError(
-                f"{path} is no checkpoint of this training: its data, settings or version differ; go on with the same "
-                "ones, or train to another file"
+                f"{path} is no checkpoint of this training: its data, settings, number of processes or version differ; go on "
+                "with the same ones, or train to another file"
             )
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
         for name, tensor in tensors.items():

@@ -26,6 +26,7 @@ from ncsn.training.average import MovingAverage
 from ncsn.training.batches import Batches
 from ncsn.training.checkpoint import TrainingState, identity_of
 from ncsn.training.devices import make_accelerator, running
+from ncsn.training.divergence import Losses
 from ncsn.training.optimizers import make_optimizers
 from ncsn.training.validation import Watch, looks_every, points_of
 
@@ -164,6 +165,7 @@ class Trainer:
         whole = 0 < len(self.batches) <= self._target_rows and self.batches.weights is None
         self.exact = self.batches.exact(slice(None)) if whole else None
         self.watch = None if held_out is None else self._watch_by(held_out)
+        self.losses = Losses()
 
     @property
     def _target_rows(self) -> int:
@@ -228,10 +230,12 @@ class Trainer:
         # the mean over all processes, so that all of them stop where one diverges
         loss = float(self.accelerator.reduce(total, "mean")) / (self.step - since)
         if not math.isfinite(loss):
+            where = self.losses.where_not_finite()
             raise DivergenceError(
-                f"the loss or its gradient is not finite between steps {since} and {self.step}: lower the learning rate "
-                f"({self.recipe.learning_rate:g}), or check the data for extreme values"
+                f"the loss or its gradient is not finite between steps {since} and {self.step}, {where}: "
+                f"lower the learning rate ({self.recipe.learning_rate:g}), or check the data for extreme values"
             )
+        self.losses.clear()
         self.curve.append((self.step, loss))
         told = {"loss": loss, "learning_rate": self.recipe.learning_rate_at(self.step - 1)}
         due = self.step % looks_every(self.recipe.steps, REPORT_EVERY) == 0 or self.step == self.recipe.steps
@@ -258,6 +262,7 @@ class Trainer:
             loss.item()
             times.append(perf_counter() - start)
             self.step = (self.step + 1) % self.recipe.steps
+        self.losses.clear()
         return float(np.median(times[WARMING_STEPS:]))
 
     def _train_step(self) -> Tensor:
@@ -284,6 +289,7 @@ class Trainer:
                         raise SettingError(
                             f"the objective must return a loss of each row, {tuple(part.sigma.shape)}, not {returned}"
                         )
+                    self.losses.add(self.step, part.sigma, losses)
                     loss = share * losses.mean()
                     accelerator.backward(loss)
                 total += loss.detach()
@@ -354,7 +360,8 @@ class Trainer:
 
     def fingerprint(self) -> str:
         """Return a digest of all that a checkpoint must have in common with this training."""
-        facts = self.recipe, self.accelerator.mixed_precision, self.settings
+        # several processes draw what only a network draws each for itself, and sum in another order
+        facts = self.recipe, self.accelerator.mixed_precision, self.accelerator.num_processes, self.settings
         data = self.batches.tensors()
         if self.watch is not None:
             data |= {f"held_out.{name}": tensor for name, tensor in self.watch.held_out.tensors().items()}
