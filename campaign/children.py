@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 FORK = multiprocessing.get_context("fork")
 
 LIMIT = 20.0
-"""Seconds after which a command hangs."""
+"""Seconds after which a command hangs, on a machine that does nothing else."""
 
 WIDE = "20000"
 """Columns of the terminal that commands are told of, so that no message is wrapped."""
@@ -59,7 +59,7 @@ class Command:
         arguments: What follows ``ncsn``.
         folder: Where it runs.
         before: Called in the new process first, to set a trap there.
-        anew: Whether Python is started anew, as a user does; ``before`` has no place there.
+        anew: Whether Python is started anew, as a user does, and ``before`` is `campaign.small.quick`.
     """
 
     def __init__(
@@ -70,8 +70,9 @@ class Command:
         self._process: Any
         if anew:
             with open(self.papers[0], "wb") as out, open(self.papers[1], "wb") as err:
-                words = [sys.executable, "-m", "ncsn", *arguments]
+                words = [sys.executable, "-m", "campaign.small", *arguments]
                 wide = os.environ | {"COLUMNS": WIDE}
+                wide["PYTHONPATH"] = os.pathsep.join(sys.path)
                 options: dict[str, Any] = {"cwd": folder, "stdout": out, "stderr": err, "env": wide}
                 self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True, **options)
         else:
@@ -90,7 +91,7 @@ class Command:
 
     def outcome(self, limit: float = LIMIT) -> Outcome:
         """Wait for its end, so many seconds from its start at most, and return it."""
-        left = max(0.0, self.start + limit - time.monotonic())
+        left = max(0.0, self.start + patience(limit) - time.monotonic())
         if isinstance(self._process, subprocess.Popen):
             try:
                 code: int | None = self._process.wait(left)
@@ -107,6 +108,11 @@ class Command:
         for path in self.papers:
             path.unlink(missing_ok=True)
         return Outcome(code, texts[0], texts[1], seconds)
+
+
+def patience(limit: float) -> float:
+    """Return a limit in seconds as it is on this machine now: longer where more processes want to run than it has cores."""
+    return limit * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def run(

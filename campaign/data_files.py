@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from campaign.children import FORK, LIMIT, keep_small
+from campaign.children import FORK, LIMIT, keep_small, patience
 from campaign.damage import damaged
 from campaign.edits import Edit, edits_of
 from campaign.seeds import Seed, seeds
@@ -75,7 +75,7 @@ class Reader:
             theirs.close()
         self._mine.send((path, label))
         try:
-            if self._mine.poll(self._limit):
+            if self._mine.poll(patience(self._limit)):
                 answer: Reading = self._mine.recv()
                 return answer
             ending, words = "hung", f"not read after {self._limit:.0f} s"

@@ -107,7 +107,7 @@ def _csv_edits() -> list[Edit]:
         "rows longer than the header": _longer,
         "rows shorter than the header": _shorter,
         "decimal commas between commas": lambda c, g: (_text(_with_commas(c)), REFUSED),
-        "a name twice": lambda c, g: (_text([["a", "b", "a"], *c[1:]]), REFUSED),
+        "a name twice": lambda c, g: (_text([["a", "b", "a"], *c[1:]]), c[1:]),
         "names only": lambda c, g: (_text(c[:1]), REFUSED),
         "one row": lambda c, g: (_text(c[:2]), REFUSED),
     }
@@ -138,7 +138,7 @@ def _csv_edits() -> list[Edit]:
         "more behind it": lambda c, g: (gzip.compress(_text(c).encode()) + g.bytes(50), None),
         "gzip of gzip": lambda c, g: (gzip.compress(gzip.compress(_text(c).encode())), None),
         "no gzip": lambda c, g: (_text(c).encode(), None),
-        "200 MB of one character": lambda c, g: (gzip.compress(b"1" * 200_000_000, 1), None),
+        "50 MB of one character": lambda c, g: (gzip.compress(b"1" * 50_000_000, 1), None),
     }
     found = [Edit(f"csv: {name}", _csv(change)) for part in (sound, wrong, strange) for name, change in part.items()]
     return found + [Edit(f"csv.gz: {name}", _csv(change, "t.csv.gz")) for name, change in packed.items()]

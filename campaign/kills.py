@@ -16,12 +16,12 @@ from campaign.going_on import Reference, finish, go_on, stage
 from campaign.small import LIMIT, write_data
 from campaign.verdicts import Bench, Result, broken_by, ended
 
-STEPS = 150
+STEPS = 100
 A_RUN = 6
 """Kills that fall on one run, before it is left to end."""
 
-ANEW = 10
-"""Of so many kills one falls on a process that was started anew, as a user does, and not forked; it is not quick either."""
+ANEW = 15
+"""Of so many kills one falls on a Python that was started anew, as a user does, and was not forked."""
 
 SECONDS = 5.0
 """Seconds within which a short training ends, or is almost at its end."""

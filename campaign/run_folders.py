@@ -304,7 +304,7 @@ class Stopped:
     def attacked(self, number: int, place: Path, others: list[bytes], generator: Generator) -> Result:
         """Attack a copy, and go on with it."""
         shutil.copytree(self.folder, place)
-        files = sorted(path for path in (place / "run").iterdir() if path.is_file())
+        files = sorted(path for path in (place / "run").iterdir() if path.is_file() and path.stat().st_size)
         path = files[generator.integers(len(files))]
         way = generator.random()
         if way < 0.15:

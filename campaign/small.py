@@ -1,4 +1,4 @@
-"""Small data and runs of the default network that are trained in seconds."""
+"""Small data and runs of the default network that are trained in seconds; as a program, the command ``ncsn`` made `quick`."""
 
 from __future__ import annotations
 
@@ -96,3 +96,10 @@ def stopped_run(folder: Path, steps: int = 150) -> tuple[list[str], dict[str, st
     if not (folder / "run" / "checkpoint.safetensors").exists():
         raise RuntimeError("the run was not stopped after its first checkpoint")
     return [*train, "run"], whole
+
+
+if __name__ == "__main__":
+    from ncsn.app.cli import main
+
+    quick()
+    main()
