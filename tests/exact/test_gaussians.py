@@ -125,6 +125,8 @@ def test_bad_mixtures_are_refused(arguments: tuple[Any, ...], message: str) -> N
 def test_narrow_covariances_of_any_type_are_exact(condition: float, size: float, kind: str) -> None:
     random, dim = torch.Generator().manual_seed(0), 4
     turn = torch.linalg.qr(torch.randn(dim, dim, generator=random, dtype=torch.float64))[0]
+    # in single precision hardly any is positive beyond that
+    condition = min(condition, 1e8) if kind == "float32" else condition
     covariance = (turn * (size * torch.logspace(0, -math.log10(condition), dim, dtype=torch.float64))) @ turn.T
     given = ((covariance + covariance.T) / 2).to(torch.float32 if kind == "float32" else torch.float64)
     sigma, means = 1e-3 * math.sqrt(size), torch.zeros(1, dim, dtype=given.dtype)

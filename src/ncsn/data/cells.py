@@ -129,7 +129,7 @@ class Cells:
         if any(map(_PADDED.fullmatch, plain.values())):
             return Reading(self._text().values, "text, as numbers begin with zeros")
         whole = {cell: int(text) for cell, text in plain.items()}
-        if max(map(abs, whole.values())) >= 2**63:
+        if min(whole.values()) < -(2**63) or max(whole.values()) >= 2**63:
             return Reading(self._text().values, "text, as whole numbers have more than 64 bits")
         numbers_or_0 = np.fromiter((whole.get(cell, 0) for cell in self.cells), np.int64, len(self.cells))
         return Reading(pd.arrays.IntegerArray(numbers_or_0, self._gaps()) if self.missing else numbers_or_0)

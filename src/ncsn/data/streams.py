@@ -160,7 +160,8 @@ def as_data(X: Any) -> Any:
     is missing; all else is returned as it is.
     """
     if isinstance(X, np.ma.MaskedArray):
-        return X.astype(np.float64).filled(np.nan) if np.ma.is_masked(X) else X.data
+        hidden = np.ma.getmaskarray(X)
+        return np.where(hidden, np.nan, X.data) if hidden.any() else X.data
     if isinstance(X, IterableDataset):
         return Stream(DataLoader(X, batch_size=64))
     if isinstance(X, DataLoader):
