@@ -15,12 +15,17 @@ __all__ = [
     "check_count",
     "check_number",
     "in_one_line",
+    "is_other_process_gone",
     "is_out_of_memory",
     "unknown_name",
 ]
 
 _MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "storage size calculation overflowed")
 """What PyTorch says where it lacks memory, on a CPU by an error of no kind of its own."""
+
+
+_GONE = ("connection closed by peer", "connection reset by peer", "connection refused", "broken pipe", "socket closed")
+"""What PyTorch's ways between processes say where there is no other end."""
 
 
 class _OneLine(Exception):
@@ -68,6 +73,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(words in said for words in _MEMORY)
     )
+
+
+def is_other_process_gone(error: BaseException) -> bool:
+    """Return whether an error says that one of several processes, which work together, has ended."""
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _GONE)
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 import typer
 
 from ncsn.app.console import is_first, say, say_error, without_raw_warnings
-from ncsn.errors import DataError, DivergenceError, RunError, SettingError, in_one_line, is_out_of_memory
+from ncsn.errors import (
+    DataError,
+    DivergenceError,
+    RunError,
+    SettingError,
+    in_one_line,
+    is_other_process_gone,
+    is_out_of_memory,
+)
 
 STOPPED = 130
 """The exit code of what Ctrl-C stopped."""
@@ -28,9 +36,14 @@ def one_line_errors() -> Iterator[None]:
         place = "" if error.filename is None else f"{error.filename}: "
         say_error(f"{place}{error.strerror or in_one_line(error)}; name another file or folder, or make room")
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+        if is_out_of_memory(error):
+            say_error(f"the memory is too small ({in_one_line(error)}); ask for less at once, or for smaller data")
+        elif is_other_process_gone(error):
+            say_error(
+                "another process of this run has ended, and all of them with it; the same command with --resume goes on"
+            )
+        else:
             raise
-        say_error(f"the memory is too small ({in_one_line(error)}); ask for less at once, or for smaller data")
     else:
         return
     sys.exit(1)
