@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow test-studio notebooks test-notebooks docs lint format clean
+.PHONY: install demo test test-slow test-studio campaign notebooks test-notebooks docs lint format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -24,6 +24,10 @@ test-slow: .venv/installed
 # The studio in a browser: CHROMIUM says where one is.
 test-studio: .venv/installed
 	$(BIN)/pytest -m browser tests/studio
+
+# Attacks by the thousand: what docs/reliability.md promises. The table there is written anew; an hour on one core.
+campaign: .venv/installed
+	$(BIN)/python -m campaign --page docs/reliability.md
 
 notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py

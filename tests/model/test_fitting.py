@@ -75,9 +75,7 @@ def test_checkpoints_that_cannot_be_used_are_refused_before_training(tmp_path: P
     stop = interrupt_at(0)
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, callback=interrupt_at(8), checkpoint=tmp_path / "a")
-    with pytest.raises(
-        RunError, match="is no checkpoint of this training: its data, settings, number of processes or version differ"
-    ):
+    with pytest.raises(RunError, match="no checkpoint of this training: its data, settings, number of processes"):
         model.fit(2 * x + x**2, callback=stop, checkpoint=tmp_path / "a")
     # which rows of single precision do not tell apart
     nearly = np.where(np.arange(100).reshape(50, 2) == 7, x + 1e-12, x)

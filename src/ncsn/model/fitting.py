@@ -196,8 +196,7 @@ def fit_model(
     with drawn_from(torch.Generator().manual_seed(seed_from(seed))):
         labels = None if codes is None else codes[:2]
         untrained = networks.untrained(method, plan, data.some[:2], labels, n_classes, told)
-    if (mean := getattr(untrained, "context_mean", None)) is not None and data.told is not None:
-        mean.set_to(*regression(data.some, data.told))
+    _take_mean(untrained, data)
     warm = distilled is not None and start_from(distilled, untrained)
 
     exact = None
@@ -241,6 +240,12 @@ def fit_model(
     if log is not None:
         accelerator.end_training()
     return model()
+
+
+def _take_mean(untrained: nn.Module, data: TrainingData) -> None:
+    """Give a model the mean that contexts tell of the rows, where it takes one off."""
+    if isinstance(untrained, PreconditionedScore) and untrained.context_mean is not None and data.told is not None:
+        untrained.context_mean.set_to(*regression(data.some, data.told))
 
 
 def check_validation(method: Method, plan: Plan) -> None:
