@@ -61,8 +61,12 @@ def test_names_are_put_on_the_disk_after_the_files_that_have_them(
         done.append("folder" if stat.S_ISDIR(os.fstat(file).st_mode) else "file")
         sync(file)
 
+    def renamed(old: Path, new: Path) -> None:
+        done.append("rename")
+        rename(old, new)
+
     monkeypatch.setattr(os, "fsync", seen)
-    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("rename"), rename(*paths)))
+    monkeypatch.setattr(os, "replace", renamed)
     write_files({tmp_path / "a": b"1", tmp_path / "b": b"2"})
     assert done == ["file", "file", "rename", "rename", "folder"]
     done.clear()
