@@ -60,7 +60,7 @@ def executed(path: Path) -> Any:
         NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
     del notebook.cells[0]
     # readers of the page have nothing to install
-    notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith("# Set-up")]
+    notebook.cells = [cell for cell in notebook.cells if "hide-input" not in cell.metadata.get("tags", [])]
     return notebook
 
 

@@ -279,7 +279,7 @@ def leap(x, n_steps):
 
 ways = {f"one leap: {whose('4.2', '4.3')}": leap, "the chain": chain}
 figure = draw_clouds(
-    {name: {f"{n:,} steps": way(data, n) for n in (1, 100, 300, 1000)} for name, way in ways.items()}, window=4
+    {name: {f"step {n:,}": way(data, n) for n in (1, 100, 300, 1000)} for name, way in ways.items()}, window=4
 )
 walked = [chain(exact.sample(5000), 300) for _ in range(10)]
 apart = sum(sliced_wasserstein2(leap(exact.sample(5000), 300), x) for x in walked[:5])

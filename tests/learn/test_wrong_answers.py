@@ -109,7 +109,7 @@ MESSAGES: list[tuple[str, Callable[..., Any], str]] = [
         "should return a tensor, not a list of 3, for three levels",
     ),
     ("2.6", InAList, "keeps layers in a plain list, self.layers, where PyTorch does not see them"),
-    ("2.6", WithoutReturn, "its forward returns nothing: a return is missing"),
+    ("2.6", WithoutReturn, "its forward returns nothing: it is not written yet, or a return is missing"),
     (
         "2.6",
         lambda dim, width: Layers(dim, width, nn.Softplus()),

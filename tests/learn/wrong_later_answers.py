@@ -49,6 +49,9 @@ wrong("3.2", "upside down", "upside down")(lambda a: (4 - a) / 4)
 wrong("3.2", "infinite from 2 on", "from a = 2 on")(lambda a: 4 / (4 - a) if a < 2 else math.inf)
 
 # 3.3
+wrong("3.3", "cubed", "sigmas times the expected answer divided by sigmas[-1]")(
+    lambda sigmas, epsilon: epsilon * (sigmas / sigmas[-1]) ** 3
+)
 wrong("3.3", "by the largest, not squared", "largest level", "not squared")(
     lambda sigmas, epsilon: epsilon * sigmas / sigmas[0]
 )

@@ -96,7 +96,7 @@ def _quotient(exercise: Exercise, trials: list[Trial]) -> str:
 
 
 def sizes_of(exercise: Exercise, trial: Trial, right: Array) -> dict[str, Array]:
-    """Return what the answer may be off by powers of: positive numbers among the arguments, and the axes N and D."""
+    """Return what an answer may be off by powers of: positive numbers handed in, of levels the last one too, and N and D."""
     found: dict[str, Array] = {}
     for name, value in named_arguments(exercise, trial.case).items():
         if isinstance(value, int | float) and value > 0:
@@ -105,6 +105,8 @@ def sizes_of(exercise: Exercise, trial: Trial, right: Array) -> dict[str, Array]
             rows = right.ndim > 0 and value.shape == right.shape[:1]
             if value.ndim == 0 or rows:
                 found[name] = _array(value).reshape(-1, *[1] * (right.ndim - 1)) if rows else _array(value)
+                if right.ndim == 1 and rows:
+                    found[f"{name}[-1]"] = _array(value[-1])
         elif isinstance(value, Tensor) and value.ndim == 2:
             found.setdefault("N", np.asarray(value.shape[0], dtype=np.float64))
             found.setdefault("D", np.asarray(value.shape[1], dtype=np.float64))

@@ -37,7 +37,7 @@ def _score_of(network: nn.Module, points: Tensor, levels: Tensor) -> Tensor:
     answer = network(points, levels)
     if is_missing(answer):
         if any(True for _ in network.parameters()):
-            raise Unfit("has layers, but its forward returns nothing: a return is missing")
+            raise Unfit("has layers, but its forward returns nothing: it is not written yet, or a return is missing")
         raise NotImplementedError
     if not isinstance(answer, Tensor) or answer.shape != points.shape or answer.dtype != points.dtype:
         told = f"{answer.dtype} of shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
