@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from ncsn import GaussianMixtureScore
+from ncsn.studio.pages import module, style
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -25,6 +26,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 pytestmark = pytest.mark.browser
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+DOCS = Path(__file__).parents[2] / "docs"
+sys.path.insert(0, str(DOCS))
+import studio_files  # noqa: E402
+
 PATIENCE = 60_000
 """Milliseconds that a machine with much else to do may take."""
 
@@ -68,7 +73,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Any]:
     """Open pages that must write nothing to the console, and ask nothing of any other host."""
     contexts, wrong = [], []
 
-    def opened(where: str = "", **context: Any) -> Page:
+    def opened(where: str = "", address: str = address, **context: Any) -> Page:
         contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | context))
         contexts[-1].grant_permissions(["clipboard-read", "clipboard-write"])
         page = contexts[-1].new_page()
@@ -82,7 +87,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Any]:
             ),
         )
         page.goto(address + where)
-        expect(page.locator(".told")).to_contain_text("weights")
+        expect(page.locator(".field figcaption").first).to_have_text("exact score")
         return page
 
     yield opened
@@ -380,3 +385,60 @@ def test_the_exact_score_without_python_is_the_librarys(open_page: Any) -> None:
         assert abs(over.mean() - 0.75) < 0.15, name
         np.testing.assert_allclose(ended[over].mean(0), [1, -0.5], atol=0.08, err_msg=name)
         np.testing.assert_allclose(ended[over].std(0), 0.2, atol=0.06, err_msg=name)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve the page of the site, with a set that was recorded in haste, by a server that knows nothing but files."""
+    usual = {"levels": 6, "per_level": 3, "langevin_steps": 20, "step": 0.2, "particles": 50, "width": 16, "steps": 30}
+    monkeypatch.setattr(studio_files, "USUAL", usual)
+    text = (DOCS / "studio.md").read_text(encoding="utf-8")
+    body = text[text.index('<div id="studio">') : text.index("</script>")] + "</script>"
+    (tmp_path / "index.html").write_text(f'<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">{body}')
+    folder = tmp_path / "studio"
+    folder.mkdir()
+    (folder / "studio.js").write_text(module(), encoding="utf-8")
+    (folder / "studio.css").write_text(style(), encoding="utf-8")
+    (folder / "index.bin").write_bytes(studio_files.index())
+    for name in ("swiss_roll", "rings"):
+        (folder / f"{name}.bin").write_bytes(studio_files.recorded(name))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "-d", str(tmp_path), str(port)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/"
+        process.terminate()
+
+
+def test_the_site_shows_what_was_recorded_and_computes_what_is_drawn(open_page: Any, site: str) -> None:
+    page = open_page(address=site)
+    expect(page.locator(".field figcaption")).to_have_text(["exact score", "learned", "error"])
+    assert not page.locator(".training").is_visible() and not page.get_by_role("button", name="copy as Python").count()
+    choose(page, "data", "rings")
+    page.locator(".particles").get_by_role("button", name="start", exact=True).click()
+    expect(page.locator(".particles .hint").nth(1)).to_contain_text("19 evaluations, at its end")
+    # 20 steps of plain Langevin dynamics
+    assert "step 20," in page.locator(".particles .hint").first.inner_text()
+    assert "truth 25%" in str(page.locator(".particles canvas.bars").first.get_attribute("aria-label"))
+    before = inked(page, ".field canvas")
+    page.locator("[data-setting=sigma]").press("Home")
+    page.wait_for_timeout(500)
+    assert inked(page, ".field canvas") != before
+    choose(page, "data", "drawing")
+    expect(page.locator(".status")).to_contain_text("draw something first")
+    box = page.locator(".data canvas").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 250, box["y"] + 150, steps=10)
+    page.mouse.up()
+    expect(page.locator(".status")).to_have_text("")
+    expect(page.locator(".field figcaption")).to_have_text(["exact score"])
+    page.locator(".particles").get_by_role("button", name="start", exact=True).click()
+    expect(page.locator(".particles .hint").nth(1)).to_contain_text("at its end")
+    assert inked(page, ".particles canvas") > 100

@@ -31,11 +31,9 @@ export function layout(studio, names) {
   parts.modes = element(
     "div", { class: "controls modes", hidden: true },
     button("add a mode", () => studio.addMode()), button("remove it", () => studio.removeMode()),
-    parts.weight = element("input", { type: "number", min: "0.05", step: "0.1", "aria-label": "weight of the mode", onchange: () => studio.reshape(0, parts.weight) }),
-    parts.spread = element("input", { type: "number", min: "0.05", step: "0.05", "aria-label": "standard deviation of the mode", onchange: () => studio.reshape(3, parts.spread) }),
+    element("label", {}, "weight ", (parts.weight = element("input", { type: "range", min: "0.05", max: "1", step: "0.05", "aria-label": "weight of the mode", oninput: () => studio.reshape(0, parts.weight) }))),
+    element("label", {}, "deviation ", (parts.spread = element("input", { type: "range", min: "0.05", max: "1", step: "0.05", "aria-label": "standard deviation of the mode", oninput: () => studio.reshape(3, parts.spread) }))),
   );
-  parts.weight.before("weight ");
-  parts.spread.before("deviation ");
   parts.clear = button("clear the drawing", () => studio.set("strokes", []), { hidden: true });
   parts.file = element("input", { type: "file", accept: ".csv,.tsv,.txt", "aria-label": "a CSV file", hidden: true, onchange: () => studio.readFile(parts.file.files[0]) });
   parts.columns = [0, 1].map((k) =>
