@@ -402,7 +402,7 @@ def test_what_is_not_there_any_more_is_said(package: str, path: str) -> None:
 def test_objects_are_found_by_their_path() -> None:
     assert object_at("ncsn.noise:Karras") is Karras
     assert object_at(f"{__name__}:Plain.Inner") is Plain.Inner
-    for wrong in ("ncsn.noise:Karas", "ncsn.nose:Karras", "ncsn.noise", ":Karras", "", "ncsn.noise:"):
+    for wrong in ("ncsn.noise:Karas", "ncsn.nose:Karras", "ncsn.noise", ":Karras", "", "ncsn.noise:", "..:x"):
         with pytest.raises(SettingError, match=r"names nothing that can be imported .*; write package.module:Name"):
             object_at(wrong)
 

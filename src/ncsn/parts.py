@@ -154,7 +154,8 @@ def object_at(path: str) -> Any:
         found: Any = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+    # a path that begins with dots is of a package, of which there is none: TypeError
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise SettingError(
             f"{path!r} names nothing that can be imported ({error}); write package.module:Name"
         ) from error
