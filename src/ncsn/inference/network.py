@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ncsn.errors import SettingError, check_count
 from ncsn.networks import ResidualMLP
 from ncsn.plan import Plan
-from ncsn.score import NO_CONTEXT
+from ncsn.score import NO_CONTEXT, is_no_context
 
 
 class ObservationAtInput(nn.Module):
@@ -71,7 +71,7 @@ class ObservationAtInput(nn.Module):
             parts = parts.reshape(len(x), self.exchangeable, -1)
             drawn = parts.gather(1, order[..., None].expand_as(parts)).reshape(len(x), -1)
             told = torch.cat([summaries, drawn], dim=1)
-        unknown = told.isnan().any(1, keepdim=True)
+        unknown = is_no_context(told)[:, None]
         rows = torch.cat([x, told.masked_fill(unknown, 0), unknown.to(x)], dim=1)
         answer: Tensor = self.perceptron(rows, noise, context=told)
         return answer[:, : self.dim]

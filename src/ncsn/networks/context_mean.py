@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ncsn.score import is_no_context
+
 
 class ContextMean(nn.Module):
     """The mean of rows that a linear function of their contexts tells; 0, the mean over all rows, without a context.
@@ -36,6 +38,6 @@ class ContextMean(nn.Module):
 
     def forward(self, context: Tensor) -> Tensor:
         """Return the means, ``(N, *shape)``, given contexts ``(N, context_dim)``; a row of NaN stands for no context."""
-        known = ~context.isnan().any(1, keepdim=True)
+        known = ~is_no_context(context)[:, None]
         clean = context.masked_fill(~known, 0).to(self.slope)
         return (known * torch.addmm(self.intercept, clean, self.slope)).reshape(-1, *self.shape)

@@ -124,10 +124,10 @@ def steps_given_contexts(facts: Facts) -> Answer:
     """Of images as without; of other data three hundred passes over the rows."""
     if facts.regime is Regime.IMAGES:
         return steps_by_images(facts)
-    value = int(min(6000, max(300, 300 * facts.n_rows / facts.chosen["batch_size"])))
+    value = int(min(12_000, max(300, 300 * facts.n_rows / facts.chosen["batch_size"])))
     return (
         value,
-        "300 passes, 300 to 6,000 steps",
+        "300 passes, 300 to 12,000 steps",
         "few rows overfit, each with a context of its own; many go on to gain",
     )
 

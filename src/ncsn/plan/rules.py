@@ -259,6 +259,11 @@ def share_of_range(facts: Facts) -> Answer:
 def units_by_columns(facts: Facts) -> Answer:
     """Eight units a column, however many values of a row it takes."""
     most = 8 if facts.regime is Regime.TABLE and facts.n_rows < 1000 else 9
+    if facts.contexts is not None and facts.contexts.ndim == 2:
+        # what stands against what: all pairs of a column and a number of the context
+        numbers = facts.n_columns + facts.contexts.shape[1]
+        value = int(2 ** min(most, max(7, round(math.log2(16 * numbers)))))
+        return value, "16 units a column or number of the context", f"a power of 2 between 128 and {2**most}"
     value = int(2 ** min(most, max(7, round(math.log2(8 * facts.n_columns)))))
     reason = f"a power of 2 between 128 and {2**most}, what a CPU trains in minutes"
     return value, "8 units a column", reason
