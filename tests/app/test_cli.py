@@ -259,7 +259,7 @@ def test_no_librarys_warning_reaches_the_user_and_those_of_settings_are_notes(
         warnings.warn("give fewer [levels]", SettingWarning, stacklevel=1)
         raise DataError("enough")
 
-    monkeypatch.setattr("ncsn.app.runs.plan_for", planned)
+    monkeypatch.setattr("ncsn.app.planning.plan_for", planned)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert command("plan", "moons") == 1
