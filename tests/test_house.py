@@ -17,7 +17,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__in
 
 FLOORS = [
     {"errors", "catalogue"},
-    {"score", "randomness", "files", "parts"},
+    {"score", "randomness", "files", "parts", "threads"},
     {"noise", "exact", "data"},
     {"networks", "losses", "samplers", "plan"},
     {"guidance", "flow", "likelihood", "training", "methods"},

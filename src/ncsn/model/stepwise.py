@@ -15,6 +15,7 @@ from ncsn.model.moments import Moments
 from ncsn.networks.contract import say_what_is_trained, trainable
 from ncsn.plan import PageSettings, Plan
 from ncsn.randomness import seed_of
+from ncsn.threads import threads_that_pay
 from ncsn.training import MovingAverage
 
 
@@ -67,6 +68,10 @@ class Stepper:
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim < 2 or not len(x):
             given = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise DataError(f"train_step takes a tensor of floating-point rows, (N, D), not {given}")
+        with threads_that_pay(self.score_net, len(x)):
+            return self._step(x)
+
+    def _step(self, x: Tensor) -> float:
         self.score_net.train()
         self.optimizer.zero_grad()
         # large levels place the mass among the modes: with sigma^2 alone they count too little to do it well

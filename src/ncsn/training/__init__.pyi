@@ -15,10 +15,10 @@ from .processes import (
     is_main_process as is_main_process,
     n_processes as n_processes,
 )
+from .recipe import Recipe as Recipe
 from .trainer import (
     CHECKPOINT_EVERY as CHECKPOINT_EVERY,
     Progress as Progress,
-    Recipe as Recipe,
     Trainer as Trainer,
 )
 from .validation import (
