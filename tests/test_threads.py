@@ -21,7 +21,9 @@ from ncsn import (
     swiss_roll,
 )
 from ncsn.flow import carry
+from ncsn.noise import Geometric
 from ncsn.threads import threads_that_pay
+from ncsn.training import Recipe, Trainer
 
 MANY = 3
 
@@ -61,7 +63,9 @@ LEVELS = torch.tensor([10.0, 1.0, 0.1])
         lambda model: carry(model, torch.zeros(4, 8), 0.1, 10.0),
         lambda model: log_density(model, torch.zeros(4, 8), 0.1, 10.0, covariance=1.0),
         lambda model: NCSN(model, sigma_min=0.1, sigma_max=5.0, n_sigmas=3).train_step(torch.zeros(4, 8)),
-        lambda model: NCSN(model, sigma_min=0.1, sigma_max=5.0, n_sigmas=3, training_steps=3).fit(torch.randn(50, 8)),
+        lambda model: Trainer(
+            model, torch.randn(50, 8), Recipe(Geometric(sigma_min=0.1, sigma_max=5.0), 3, 16, 1e-3)
+        ).run(),
     ],
     ids=["sampling", "flow", "densities", "a step", "training"],
 )
