@@ -31,8 +31,8 @@ def threads_that_pay(model: object, n_rows: int) -> Iterator[None]:
         model: The network, or a model made of it.
         n_rows: Rows of a call.
     """
-    paying = _paying(model, n_rows)
-    if paying is None or any(name in os.environ for name in SAYING):
+    paying = None if any(name in os.environ for name in SAYING) else _paying(model, n_rows)
+    if paying is None:
         yield
         return
     with _changing:

@@ -36,7 +36,7 @@ class Stepper:
         say_what_is_trained(score_net)
         self.settings = settings
         self.sigmas = settings.sigmas
-        self.optimizer = torch.optim.Adam(score_net.parameters(), lr=settings.learning_rate)
+        self.optimizer = torch.optim.Adam(score_net.parameters(), lr=settings.learning_rate, fused=True)
         self.average = MovingAverage(score_net)
         self.generator: torch.Generator | None = None
         if random_state is not None:
@@ -72,7 +72,8 @@ class Stepper:
             return self._step(x)
 
     def _step(self, x: Tensor) -> float:
-        self.score_net.train()
+        if not self.score_net.training:
+            self.score_net.train()
         self.optimizer.zero_grad()
         # large levels place the mass among the modes: with sigma^2 alone they count too little to do it well
         loss = ncsn_loss(self.score_net, x, self.sigmas, weighting="edm", generator=self.generator)
