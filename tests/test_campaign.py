@@ -28,7 +28,7 @@ from campaign.verdicts import Bench, Fault, Result, broken_by
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-import ncsn.app.runs
+import ncsn.app.planning
 import ncsn.data
 import ncsn.model.saving
 from ncsn import NCSN
@@ -169,7 +169,7 @@ def tripping() -> None:
     def plan_for(*arguments: Any, **options: Any) -> Any:
         raise KeyError("planted")
 
-    ncsn.app.runs.plan_for = plan_for
+    ncsn.app.planning.plan_for = plan_for
 
 
 def leaving() -> None:

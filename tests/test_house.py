@@ -17,7 +17,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__in
 
 FLOORS = [
     {"errors", "catalogue"},
-    {"score", "randomness", "files", "parts"},
+    {"score", "randomness", "files", "parts", "threads"},
     {"noise", "exact", "data"},
     {"networks", "losses", "samplers", "plan"},
     {"guidance", "flow", "likelihood", "training", "methods"},
@@ -121,9 +121,34 @@ def test_names_can_be_found() -> None:
         ("from ncsn import moons", ("sklearn", "matplotlib")),
         ("from ncsn import energy_distance", ("accelerate",)),
         ("from ncsn import plot_multiscale_scores", ("accelerate",)),
+        ("from ncsn.model import TrainingData", ("accelerate", "matplotlib", "sklearn")),
+        ("from ncsn.training import Batches, device_type, n_processes", ("accelerate", "matplotlib", "sklearn")),
     ],
 )
 def test_names_load_no_more_than_they_need(line: str, absent: tuple[str, ...]) -> None:
     code = f"import sys\n{line}\nprint(*[name for name in {absent!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
+
+
+TABLE = str(Path(__file__).parents[1] / "docs" / "penguins.csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (["--help"], ("torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "accelerate")),
+        (["plan", "--help"], ("torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "accelerate")),
+        (["--version"], ("torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "accelerate")),
+        (["plan", TABLE], ("sklearn", "scipy.stats", "matplotlib", "accelerate", "ot", "torchdiffeq")),
+    ],
+    ids=["help", "help of a command", "version", "plan"],
+)
+def test_commands_load_no_more_than_they_need(arguments: list[str], absent: tuple[str, ...]) -> None:
+    code = (
+        f"import sys\nfrom ncsn.app.cli import app\napp({arguments!r}, standalone_mode=False)\n"
+        f"print(*[name for name in {absent!r} if name in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout
+    assert result.stderr.split() == []

@@ -11,6 +11,7 @@ from torchdiffeq import odeint
 from ncsn.errors import DivergenceError, SettingError, check_count, check_number
 from ncsn.samplers import rows_at_once
 from ncsn.score import ScoreModel, condition_rows, evaluate, evaluation_mode
+from ncsn.threads import threads_that_pay
 
 __all__ = ["carry", "slerp"]
 
@@ -72,8 +73,9 @@ def carry(
         def derivative(level: Tensor, state: tuple[Tensor, ...], told: dict[str, Any] = told) -> tuple[Tensor, ...]:
             return (-level.square() * evaluate(score_model, state[0], level, told),)
 
-        with torch.set_grad_enabled(gradients), evaluation_mode(score_model):
-            carried += integrate(derivative, (x[start : start + size],), sigma, following, tolerance)
+        rows = x[start : start + size]
+        with torch.set_grad_enabled(gradients), evaluation_mode(score_model), threads_that_pay(score_model, len(rows)):
+            carried += integrate(derivative, (rows,), sigma, following, tolerance)
     return torch.cat(carried)
 
 

@@ -12,6 +12,7 @@ from ncsn.errors import DivergenceError, SettingError, check_count, check_number
 from ncsn.flow import integrate
 from ncsn.noise.levels import check_levels
 from ncsn.score import ScoreModel, condition_rows, evaluate, evaluation_mode
+from ncsn.threads import threads_that_pay
 
 __all__ = ["EXACT_TRACE_UP_TO", "log_density"]
 
@@ -105,7 +106,7 @@ def log_density(
         rows = x[start : start + chunk_size]
         probes = _probes(rows, n_products, exact, generator)
         told = condition_rows(condition, len(x), slice(start, start + chunk_size))
-        with evaluation_mode(score_model):
+        with evaluation_mode(score_model), threads_that_pay(score_model, n_products * len(rows)):
             carried, gained = _carry(score_model, told, rows, probes, sigma_min, sigma_max, tolerance)
         centre, spread = torch.as_tensor(mean).to(x), torch.as_tensor(covariance).to(x)
         centre = centre[start : start + chunk_size] if centre.ndim == x.ndim and len(centre) == len(x) else centre

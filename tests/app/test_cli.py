@@ -240,7 +240,7 @@ def test_too_little_memory_gets_one_line(
         return torch.empty(10**16, dtype=torch.uint8)
 
     for fails in (too_large, lambda *given, **named: np.empty((10**8, 10**8))):
-        monkeypatch.setattr("ncsn.app.runs.load", fails)
+        monkeypatch.setattr("ncsn.app.planning.load", fails)
         assert command("plan", "moons") == 1
         error = capsys.readouterr().err
         assert len(error.strip().splitlines()) == 1 and "the memory is too small" in error
@@ -259,7 +259,7 @@ def test_no_librarys_warning_reaches_the_user_and_those_of_settings_are_notes(
         warnings.warn("give fewer [levels]", SettingWarning, stacklevel=1)
         raise DataError("enough")
 
-    monkeypatch.setattr("ncsn.app.runs.plan_for", planned)
+    monkeypatch.setattr("ncsn.app.planning.plan_for", planned)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert command("plan", "moons") == 1

@@ -19,9 +19,11 @@ from ncsn.evaluation import (
     energy_distance,
     frechet_distance,
     mmd,
+    precision_recall_density_coverage,
     sliced_wasserstein2,
     wasserstein2,
 )
+from ncsn.evaluation.distances import distances, kept_distances
 
 from .common import normal, seeded
 
@@ -176,3 +178,22 @@ def test_frechet_distance_of_digits() -> None:
         train, held_out, *_ = split(data.values / 8 - 1, data.labels, 0.2, seed)
         values.append(frechet_distance(train, held_out, 40, reference=train))
     assert np.mean(values) == pytest.approx(0.368, abs=0.05)
+
+
+def test_distances_of_wide_rows_are_kept_and_the_same_either_way() -> None:
+    rows = np.random.default_rng(0).standard_normal((300, 100))
+    a, b = rows[:200], rows[100:]
+    once = energy_distance(a, b), mmd(a, b), precision_recall_density_coverage(a, b)
+    exact = cdist(a, b)
+    with kept_distances():
+        assert np.allclose(np.concatenate(list(distances(a, b))), exact, rtol=1e-6)
+        turned = np.concatenate(list(distances(b, a)))
+        assert np.allclose(turned, exact.T, rtol=1e-6)
+        # rows that both have are no way apart
+        assert (np.diag(turned[:100, 100:]) == 0).all()
+        # a block is the caller's, to change
+        for block in distances(a, b):
+            block[:] = -1
+        assert np.allclose(np.concatenate(list(distances(a, b))), exact, rtol=1e-6)
+        kept = energy_distance(a, b), mmd(a, b), precision_recall_density_coverage(a, b)
+    assert np.allclose(np.hstack(once), np.hstack(kept), rtol=1e-5)

@@ -117,3 +117,17 @@ def test_bad_input_is_refused() -> None:
         c2st(normal(20, 6, 6), normal(20, 8, 8))
     with pytest.raises(DataError, match=r"the columns \['city'\] are missing"):
         c2st(mixed_table(20).drop(columns="city"), mixed_table(20))
+
+
+def test_trees_find_the_one_of_many_columns_that_tells() -> None:
+    generator = np.random.default_rng(0)
+    real, made = generator.standard_normal((2, 600, 200))
+    chance = c2st(made, real, generator=seeded(0))
+    assert abs(chance.value - 0.5) < 0.07
+    # the best area that one column whose means are d apart allows is Phi(d / sqrt(2)): 0.92
+    made[:, 137] += 2.0
+    told = c2st(made, real, generator=seeded(0))
+    assert 0.85 < told.value < 0.92 + 0.03
+    # four of five values are equal, which leaves means and covariances as they are
+    made[:, 137] = np.where(generator.random(600) < 0.8, 0.0, real[generator.permutation(600), 137] * 5**0.5)
+    assert c2st(made, real, generator=seeded(0)).value > 0.85

@@ -83,7 +83,7 @@ def plan(
     """Show what each column of a table is taken for, and the settings that the data lead to, with rules and reasons."""
     said = looked_at(data, columns)
     from ncsn.app.describing import words_of
-    from ncsn.app.runs import plan_for
+    from ncsn.app.planning import plan_for
 
     images = {"size": size, "background": background or "white", "channels": channels}
     planned = plan_for(data, label=label, points=points, seed=seed, columns=said, given=given, **images)

@@ -14,8 +14,9 @@ import torch
 
 from ncsn.app.console import say
 from ncsn.app.page import Report
+from ncsn.app.planning import without_given
 from ncsn.app.report import environment
-from ncsn.app.runs import has_quick_density, method_at, without_given
+from ncsn.app.runs import has_quick_density, method_at
 from ncsn.data import Dataset, Split, load, split
 from ncsn.errors import DataError, RunError, SettingError
 from ncsn.estimator import NCSN

@@ -17,12 +17,13 @@ from ncsn.app.card import model_card
 from ncsn.app.claims import CHECKPOINT, MARKER, claimed, finish
 from ncsn.app.console import Shown, say_notes, silent
 from ncsn.app.origins import Origin
+from ncsn.app.planning import without_given
 from ncsn.app.report import told, tried, write_run_report
 from ncsn.app.snapshots import Snapshots
 from ncsn.app.summary import facts_of, summarise
 from ncsn.data import Augmentation, Dataset, Split, augmentation_named, load, split
 from ncsn.data.labels import is_continuous
-from ncsn.errors import DataError, RunError, SettingError, unknown_name
+from ncsn.errors import DataError, RunError, SettingError
 from ncsn.estimator import NCSN
 from ncsn.evaluation import Evaluation, judge
 from ncsn.evaluation.judging import of_known_contexts
@@ -31,7 +32,6 @@ from ncsn.methods import Method, method_named
 from ncsn.model import Model, TrainingData, score_to_distil
 from ncsn.model.checks import kept_of
 from ncsn.parts import object_at
-from ncsn.plan import Plan
 from ncsn.training import is_main_process, n_processes
 
 
@@ -124,26 +124,6 @@ class RunSettings:
         return known.train, known.held_out
 
 
-def without_given(dataset: Dataset, given: Sequence[str] | None) -> tuple[Any, Any]:
-    """Return the values of a data set without the columns that are given, and these, or None.
-
-    Raises:
-        DataError: The data are no table, or no column is left.
-        SettingError: A column is unknown.
-    """
-    values = dataset.values
-    if not given:
-        return values, None
-    if not isinstance(values, pd.DataFrame):
-        raise DataError(f"{dataset.name}: --given names columns of a table, and these are none")
-    for name in given:
-        if name not in values.columns:
-            raise unknown_name("column", name, map(str, values.columns))
-    if len(set(given)) == values.shape[1]:
-        raise DataError(f"{dataset.name}: every column is given, and none is left to learn")
-    return values.drop(columns=list(given)), values[[name for name in values.columns if name in given]]
-
-
 def method_at(name: str) -> str | Method:
     """Return a method's name, or the method that an import path names; refuse what is neither."""
     found = object_at(name) if ":" in name else name
@@ -157,26 +137,6 @@ def augmentation_at(name: str | None) -> str | Augmentation | None:
     if found is not None:
         augmentation_named(found)
     return found
-
-
-def plan_for(
-    data: str,
-    *,
-    label: str | None = None,
-    points: int = 5000,
-    seed: int = 0,
-    columns: dict[str, Any] | None = None,
-    given: Sequence[str] | None = None,
-    **images: Any,
-) -> tuple[Dataset, TrainingData, Plan]:
-    """Return the data, without the column of labels, how they are encoded, and the settings that they lead to.
-
-    ``given`` are columns that are contexts, ``images`` is how images are read, as arguments of `load`.
-    """
-    dataset = load(data, n=points, seed=seed, label=label, **images)
-    values, context = without_given(dataset, given)
-    ready = TrainingData.of(values, columns=columns, seed=seed, context=context)
-    return replace(dataset, values=values), ready, ready.plan()
 
 
 def train_run(settings: RunSettings, folder: Path, *, resume: bool = False, shown: Shown = silent) -> Evaluation | None:

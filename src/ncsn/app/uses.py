@@ -12,7 +12,8 @@ import torch
 from accelerate.utils import gather_object
 
 from ncsn.app.origins import Origin
-from ncsn.app.runs import RunSettings, has_quick_density, known_labels, load_run, without_given
+from ncsn.app.planning import without_given
+from ncsn.app.runs import RunSettings, has_quick_density, known_labels, load_run
 from ncsn.data import Dataset, Dialect, Encoding, load, load_mask, save_samples
 from ncsn.data.formats import ending_of, has_labels
 from ncsn.errors import DataError, RunError, SettingError, in_one_line, unknown_name

@@ -13,6 +13,7 @@ from ncsn.evaluation.distances import (
     directions,
     energy_distance,
     frechet_distance,
+    kept_distances,
     mmd,
     sliced,
     subsample,
@@ -22,9 +23,8 @@ from ncsn.evaluation.images import image_measures
 from ncsn.evaluation.measure import Measure
 from ncsn.evaluation.neighbours import (
     closest_record,
-    copied_fraction,
+    copies_and_strays,
     precision_recall_density_coverage,
-    stray_fraction,
 )
 from ncsn.evaluation.sets import ComparedSet, Sets, sets_of
 from ncsn.evaluation.tables import ColumnFit, PairFit, column_shapes, duplicate_fraction, pair_trends
@@ -259,15 +259,19 @@ def _distances(
     def measure(x: ComparedSet) -> tuple[dict[str, float], AUC]:
         some = x.some(max_rows, generator)
         told_apart = c2st(some.values, kept_some.values, generator=generator, **columns)
-        return {
+        figures = {
             "c2st": told_apart.value,
             "sliced_wasserstein2": sliced(x.rows, kept.rows, along),
             "wasserstein2": wasserstein2(some.rows, kept_few, generator=generator),
-            "energy_distance": energy_distance(some.rows, kept_some.rows),
-            "mmd": mmd(some.rows, kept_some.rows, unbiased=False),
-            "frechet_distance": frechet_distance(x.rows, kept.rows, n_components, sets.known.rows),
-            **precision_recall_density_coverage(kept_some.rows, some.rows)._asdict(),
-        }, told_apart
+        }
+        with kept_distances():
+            figures |= {
+                "energy_distance": energy_distance(some.rows, kept_some.rows),
+                "mmd": mmd(some.rows, kept_some.rows, unbiased=False),
+                "frechet_distance": frechet_distance(x.rows, kept.rows, n_components, sets.known.rows),
+                **precision_recall_density_coverage(kept_some.rows, some.rows)._asdict(),
+            }
+        return figures, told_apart
 
     (values, told_apart), (floors, _) = measure(made), measure(known)
     interval = {"c2st": told_apart[1:]}
@@ -276,20 +280,21 @@ def _distances(
 
 def _against_training(sets: Sets, max_rows: int, generator: Generator | None) -> list[Measure]:
     """Return what samples and held-out rows reach against the whole training set."""
-    known = sets.known
+    known, both = sets.known, [x.some(max_rows, generator) for x in (sets.made, sets.kept)]
+    found = copies_and_strays(known.rows, *(x.rows for x in both))
 
-    def measure(x: ComparedSet) -> dict[str, float]:
-        stray = {"stray_fraction": stray_fraction(x.rows, known.rows)}
+    def measure(x: ComparedSet, copied: float, stray: float) -> dict[str, float]:
         if sets.kinds is None:
-            return {"copied_fraction": copied_fraction(x.rows, known.rows), **stray}
+            return {"copied_fraction": copied, "stray_fraction": stray}
         closest = closest_record(x.rows, known.rows)
-        return stray | {
+        return {
+            "stray_fraction": stray,
             "closest_record": closest.median,
             "closest_record_low": closest.low,
             "duplicates": duplicate_fraction(x.values, known.values),
         }
 
-    values, floors = (measure(x.some(max_rows, generator)) for x in (sets.made, sets.kept))
+    values, floors = (measure(x, *shares) for x, shares in zip(both, found, strict=True))
     return [Measure(name, value, floors[name]) for name, value in values.items()]
 
 

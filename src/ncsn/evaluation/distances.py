@@ -8,7 +8,9 @@ same size have, as `compare` does.
 
 import math
 from collections.abc import Callable, Iterator
-from typing import cast
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
 
 import numpy as np
 import ot
@@ -27,17 +29,22 @@ Points = NDArray[np.float64]
 # Distances held at a time: 32 MiB in float64.
 _BLOCK = 2**22
 
+_WIDE = 64
+"""Columns from which on distances are matrix products."""
+
 
 def points(values: Values, what: str) -> Points:
     """Return values as rows ``(N, D)``, at least two and all finite."""
-    x = as_float64(values).cpu()
-    if x.ndim == 0 or len(x) < 2 or x.numel() == 0:
-        raise DataError(f"{what}: values of shape {tuple(x.shape)}; at least 2 rows of 1 column are needed")
+    # what is such already stays where it is
+    ready = isinstance(values, np.ndarray) and values.dtype == np.float64
+    x = cast(Points, values) if ready else cast(Points, as_float64(values).cpu().numpy())
+    if x.ndim == 0 or len(x) < 2 or x.size == 0:
+        raise DataError(f"{what}: values of shape {x.shape}; at least 2 rows of 1 column are needed")
     x = x.reshape(len(x), -1)
-    bad = int((~x.isfinite().all(1)).sum())
+    bad = int((~np.isfinite(x).all(axis=1)).sum())
     if bad:
         raise DataError(f"{what}: {bad} of {len(x)} rows are not finite; leave them out, and report how many")
-    return cast(Points, x.numpy())
+    return x
 
 
 def pair(a: Values, b: Values, names: tuple[str, str] = ("a", "b")) -> tuple[Points, Points]:
@@ -66,17 +73,44 @@ def directions(n: int, dim: int, generator: Generator | None) -> Points:
     return cast(Points, (normal / normal.norm(dim=0)).numpy())
 
 
+_kept: ContextVar[dict[Any, Any] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def kept_distances() -> Iterator[None]:
+    """Compute the distances between two sets of wide rows once within it, and keep them, in single precision: 100 MB of 5,000."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 def distances(a: Points, b: Points) -> Iterator[Points]:
-    """Yield the Euclidean distances of a few rows of ``a`` at a time to all rows of ``b``."""
+    """Yield the Euclidean distances of a few rows of ``a`` at a time to all rows of ``b``; each block is the caller's own."""
     rows = max(1, _BLOCK // len(b))
-    wide = a.shape[1] >= 64
-    for start in range(0, len(a), rows):
-        some = a[start : start + rows]
-        # Matrix products are several times faster on wide rows; their rounding must not hide that two rows are equal.
-        block = euclidean_distances(some, b) if wide else cdist(some, b)
-        if wide:
-            block[block <= 1e-7 * np.linalg.norm(some, axis=1, keepdims=True)] = 0
-        yield block
+    starts = range(0, len(a), rows)
+    kept = _kept.get()
+    if a.shape[1] < _WIDE:
+        yield from (cdist(a[start : start + rows], b) for start in starts)
+    elif kept is None:
+        yield from (_of_wide(a[start : start + rows], b) for start in starts)
+    else:
+        place = tuple((x.ctypes.data, x.shape) for x in (a, b))
+        if place not in kept and place[::-1] in kept:
+            kept[place] = kept[place[::-1]][0].T, a, b
+        elif place not in kept:
+            blocks = [_of_wide(a[start : start + rows], b).astype(np.float32) for start in starts]
+            # with the sets themselves, so that no others come to lie where they are
+            kept[place] = np.concatenate(blocks), a, b
+        yield from (kept[place][0][start : start + rows].astype(np.float64) for start in starts)
+
+
+def _of_wide(some: Points, b: Points) -> Points:
+    """Return distances by matrix products, several times faster on wide rows; their rounding must not hide that two are equal."""
+    block = euclidean_distances(some, b)
+    block[block <= 1e-7 * np.linalg.norm(some, axis=1, keepdims=True)] = 0
+    return cast(Points, block)
 
 
 def _mean(function: Callable[[Points], Points], a: Points, b: Points) -> float:
@@ -135,7 +169,8 @@ def wasserstein2(a: Values, b: Values, max_rows: int = 2000, generator: Generato
         The distance, in the data's units. Its floor falls slowly, as n^(-1/D) above two dimensions.
     """
     first, second = (subsample(x, max_rows, generator) for x in pair(a, b))
-    return math.sqrt(ot.emd2([], [], cdist(first, second, "sqeuclidean"), numItermax=10_000_000))
+    squares = np.concatenate([block**2 for block in distances(first, second)])
+    return math.sqrt(ot.emd2([], [], squares, numItermax=10_000_000))
 
 
 def energy_distance(a: Values, b: Values) -> float:
@@ -182,7 +217,7 @@ def mmd(a: Values, b: Values, bandwidths: tuple[float, ...] | None = None, *, un
     first, second = pair(a, b)
     if bandwidths is None:
         some = second[:: -(-len(second) // 1000)]
-        apart = cdist(some, some)
+        apart = np.concatenate(list(distances(some, some)))
         if not apart.any():
             raise DataError("all rows of b are equal, so they have no median distance; give bandwidths")
         bandwidths = tuple(float(np.median(apart[apart > 0])) * factor for factor in (0.125, 0.25, 0.5, 1.0, 2.0))

@@ -1,14 +1,14 @@
-"""The fitted model, how it is fitted, and how it is saved."""
+"""The fitted model, how it is fitted, and how it is saved.
 
-from ncsn.model.adopting import adopt
-from ncsn.model.contexts import context_values
-from ncsn.model.distribution import FittedDistribution
-from ncsn.model.fitting import Networks, fit_model, recipe_of, score_to_distil
-from ncsn.model.model import Model
-from ncsn.model.moments import Moments
-from ncsn.model.stepwise import Stepper
-from ncsn.model.training_data import TrainingData
+The names, in the table ``__init__.pyi`` too, are imported when they are first used, so that settings can be shown before
+anything that trains is loaded.
+"""
 
+import lazy_loader
+
+__getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
+
+# written out for the reference, which is made without running anything
 __all__ = [
     "FittedDistribution",
     "Model",

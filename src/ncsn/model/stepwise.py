@@ -15,6 +15,7 @@ from ncsn.model.moments import Moments
 from ncsn.networks.contract import say_what_is_trained, trainable
 from ncsn.plan import PageSettings, Plan
 from ncsn.randomness import seed_of
+from ncsn.threads import threads_that_pay
 from ncsn.training import MovingAverage
 
 
@@ -35,7 +36,7 @@ class Stepper:
         say_what_is_trained(score_net)
         self.settings = settings
         self.sigmas = settings.sigmas
-        self.optimizer = torch.optim.Adam(score_net.parameters(), lr=settings.learning_rate)
+        self.optimizer = torch.optim.Adam(score_net.parameters(), lr=settings.learning_rate, fused=True)
         self.average = MovingAverage(score_net)
         self.generator: torch.Generator | None = None
         if random_state is not None:
@@ -67,7 +68,12 @@ class Stepper:
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim < 2 or not len(x):
             given = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise DataError(f"train_step takes a tensor of floating-point rows, (N, D), not {given}")
-        self.score_net.train()
+        with threads_that_pay(self.score_net, len(x)):
+            return self._step(x)
+
+    def _step(self, x: Tensor) -> float:
+        if not self.score_net.training:
+            self.score_net.train()
         self.optimizer.zero_grad()
         # large levels place the mass among the modes: with sigma^2 alone they count too little to do it well
         loss = ncsn_loss(self.score_net, x, self.sigmas, weighting="edm", generator=self.generator)

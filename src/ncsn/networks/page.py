@@ -36,10 +36,13 @@ class _Perceptron(nn.Module):
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         # without gradients the activations are overwritten, which spares half of the memory traffic
         inplace = not torch.is_grad_enabled()
-        # the first layer on [x, embedding], split so that a scalar level costs one row
-        level = functional.linear(self.embedding(noise), self.first.weight[:, self.input_dim :], self.first.bias)
-        weight = self.first.weight[:, : self.input_dim]
-        h = functional.linear(x, weight, level) if level.ndim == 1 else functional.linear(x, weight) + level
+        # the first layer on [x, embedding], split so that a level costs one row, however many rows of x share it
+        of_x, of_level = self.first.weight.split([self.input_dim, self.first.in_features - self.input_dim], dim=1)
+        # by the level itself nothing that is sorted can be differentiated
+        repeats = noise.ndim == 1 and not noise.requires_grad
+        levels, shared = noise.unique(return_inverse=True) if repeats else (noise, None)
+        h = functional.linear(self.embedding(levels), of_level, self.first.bias)
+        h = torch.addmm(h if shared is None else h.index_select(0, shared), x, of_x.T)
         h = functional.silu(h, inplace=inplace)
         for layer in self.hidden:
             h = functional.silu(layer(h), inplace=inplace)

@@ -4,6 +4,7 @@ Every method of the lineage is one row: denoised(x, sigma) = c_skip x + c_out F(
 """
 
 import abc
+import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
@@ -234,7 +235,11 @@ def _checked(sigma: Tensor | float, x: Tensor) -> Tensor:
     sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
     # elsewhere the answer would have to be waited for
     looked_at = sigma.device.type == "cpu" and not torch.compiler.is_compiling()
-    if looked_at and not bool(((sigma > 0) & sigma.isfinite()).all()):
+    if looked_at and sigma.numel():
+        low, high = torch.aminmax(sigma)
+        # NaN is neither
+        if float(low) > 0 and float(high) < math.inf:
+            return sigma
         raise SettingError("sigma must be positive and finite: without noise a network knows no score")
     return sigma
 

@@ -3,9 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
-from sklearn.linear_model import RidgeCV
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from ncsn.errors import DataError
@@ -174,7 +173,7 @@ def finest_scale(x: npt.ArrayLike | Tensor, contexts: npt.ArrayLike | Tensor | N
     dim = len(columns)
     n_near = min(len(rows), max(20, 4 * rows.shape[1], len(rows) // 100) + 1)
     places = rows[_every(len(rows), 200)]
-    near = rows[NearestNeighbors(n_neighbors=n_near).fit(rows).kneighbors(places, return_distance=False)]
+    near = rows[KDTree(rows).query(places, n_near)[1]]
     near -= near.mean(axis=1, keepdims=True)
     covariance = near.transpose(0, 2, 1) @ near / (n_near - 1)
     across, between = covariance[:, :dim, dim:], covariance[:, dim:, dim:]
@@ -204,6 +203,9 @@ def regression(x: npt.ArrayLike | Tensor, contexts: npt.ArrayLike | Tensor) -> t
     """
     own, told = as_rows(x), as_rows(contexts)
     places = _every(len(own), REGRESSION_ROWS)
+    # a second to load, and few data have contexts
+    from sklearn.linear_model import RidgeCV
+
     ridge = RidgeCV(alphas=np.logspace(-2, 6, 17), alpha_per_target=True)
     ridge.fit(told[places].double().cpu().numpy(), own[places].double().cpu().numpy())
     # of one column it returns vectors

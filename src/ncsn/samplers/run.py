@@ -21,6 +21,7 @@ from ncsn.samplers.multistep import IPNDM
 from ncsn.samplers.ode import DPMpp2M, Heun
 from ncsn.samplers.sde import PredictorCorrector, ReverseSDE
 from ncsn.score import ScoreModel, condition_rows, evaluation_mode
+from ncsn.threads import threads_that_pay
 
 AnySampler = str | Sampler | type[Sampler] | Steps
 """A name of `SAMPLERS`, a sampler or its class, or a generator function."""
@@ -340,17 +341,17 @@ def _whole_walk(
     model: CountedModel, x: Tensor, sigmas: Tensor, steps: Iterator[State], denoise_last: bool
 ) -> Iterator[State]:
     """Yield the start, the sampler's states and the last denoising; the model is in evaluation mode while it is asked."""
-    state = State(0, float(sigmas[0]), x, None, 0)
+    state, network = State(0, float(sigmas[0]), x, None, 0), model.score_model
     yield state
     while True:
-        with torch.no_grad(), evaluation_mode(model.score_model):
+        with torch.no_grad(), evaluation_mode(network), threads_that_pay(network, len(x)):
             following = next(steps, None)
         if following is None:
             break
         state = following
         yield state
     if denoise_last and state.sigma > 0:
-        with torch.no_grad(), evaluation_mode(model.score_model):
+        with torch.no_grad(), evaluation_mode(network), threads_that_pay(network, len(x)):
             x = model.denoise(state.x, sigmas[-1])
         yield State(state.step + 1, 0.0, x, x, model.evaluations)
 

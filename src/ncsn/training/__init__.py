@@ -1,12 +1,14 @@
-"""Training: the loop, where its rows come from, the average of its weights, checkpoints and devices."""
+"""Training: the loop, where its rows come from, the average of its weights, checkpoints and devices.
 
-from ncsn.training.average import MovingAverage
-from ncsn.training.batches import Batches, StreamBatches
-from ncsn.training.checkpoint import steps_of
-from ncsn.training.devices import agreed, device_type, is_main_process, make_accelerator, n_processes
-from ncsn.training.trainer import CHECKPOINT_EVERY, Progress, Recipe, Trainer
-from ncsn.training.validation import Look, Validation
+The names, in the table ``__init__.pyi`` too, are imported when they are first used, so that rows can be drawn before
+Accelerate is loaded.
+"""
 
+import lazy_loader
+
+__getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
+
+# written out for the reference, which is made without running anything
 __all__ = [
     "CHECKPOINT_EVERY",
     "Batches",

@@ -1,23 +1,20 @@
 """Where training runs: one device, or several processes, on Accelerate."""
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast_object_list
 
 from ncsn.errors import SettingError, unknown_name
 from ncsn.plan import PRECISIONS
+from ncsn.training.processes import device_type, n_processes
 
 T = TypeVar("T")
-
-DEVICES = ("cpu", "cuda", "mps")
 
 _ONE_AT_A_TIME = threading.Lock()
 _running: list[object] = []
@@ -31,19 +28,6 @@ def running(training: object) -> Iterator[None]:
         yield
     finally:
         _running.remove(training)
-
-
-def device_type(device: str | None = None) -> str:
-    """Return the kind of device that training takes: the one asked for, or the fastest there.
-
-    Raises:
-        SettingError: The device is unknown.
-    """
-    if device is not None:
-        if device not in DEVICES:
-            raise unknown_name("device", device, DEVICES)
-        return device
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def agreed(value: T, device: str | None = None) -> T:
@@ -94,18 +78,3 @@ def make_accelerator(
     if mixed_precision != "no" and not accelerator.native_amp:
         raise SettingError(f"{accelerator.device.type} has no {mixed_precision}; take mixed_precision='no'")
     return accelerator
-
-
-def n_processes() -> int:
-    """Return how many processes this one trains and samples with, itself included."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_world_size()
-    # as torchrun and accelerate launch say before they have met
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_main_process() -> bool:
-    """Return whether this process is the only one, or the first of several: the one that writes files."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank() == 0
-    return n_processes() == 1 or os.environ.get("RANK", "0") == "0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,19 +15,18 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from ncsn.data import Augmentation
 from ncsn.errors import DivergenceError, SettingError
-from ncsn.losses import Batch, DenoisingScoreMatching, Objective
-from ncsn.noise import Levels
-from ncsn.parts import Part
+from ncsn.losses import Batch
 from ncsn.randomness import global_draws, own_draws, seed_from
 from ncsn.score import NO_CONTEXT, NO_LABEL, ScoreModel, weight_dtype
+from ncsn.threads import threads_that_pay
 from ncsn.training.average import MovingAverage
 from ncsn.training.batches import Batches
 from ncsn.training.checkpoint import TrainingState, identity_of
 from ncsn.training.devices import make_accelerator, running
 from ncsn.training.divergence import Losses
 from ncsn.training.optimizers import make_optimizers
+from ncsn.training.recipe import Recipe
 from ncsn.training.validation import Watch, looks_every, points_of
 
 REPORT_EVERY = 50
@@ -38,56 +37,6 @@ CHECKPOINT_EVERY = 500
 
 WARMING_STEPS = 3
 """First steps, which take longer."""
-
-TARGET_ROWS = 1024
-"""Most rows that an objective's target is averaged over where it does not say."""
-
-
-@dataclass(frozen=True, repr=False)
-class Recipe(Part):
-    """How to train.
-
-    Args:
-        levels: The noise levels to draw from.
-        steps: Optimiser steps.
-        batch_size: Rows a step, over all processes.
-        learning_rate: Highest learning rate, reached after the warm-up, then falling to 0 as a cosine.
-        warm_up: Steps of linear warm-up.
-        clip_norm: Largest norm of the gradient.
-        accumulation: Parts that a batch is taken in, each with its own pass, to fit memory; the step is that of the whole.
-        objective: What is minimised. One with a `losses.StableTarget` as ``target`` is given the exact score of the data, of
-            a new choice of rows each step where there are more than it takes.
-        condition_dropout: Share of rows that are trained without their label, and share without their context; half of
-            either are without both.
-        augmentation: How images are moved, which the model is told as ``augmentation=``.
-        seed: Seed of every draw.
-    """
-
-    levels: Levels
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warm_up: int = 200
-    clip_norm: float = 10.0
-    accumulation: int = 1
-    objective: Objective = field(default_factory=lambda: DenoisingScoreMatching("edm"))
-    condition_dropout: float = 0.1
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    seed: int = 0
-
-    def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of the step with this number, from 0."""
-        warm = min(1.0, (step + 1) / max(1, self.warm_up))
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-
-    @property
-    def target_rows(self) -> int:
-        """Most rows that the objective's target is averaged over; 0 where it has none."""
-        target: Any = getattr(self.objective, "target", None)
-        taught = getattr(self.objective, "teacher", None) is not None
-        if taught or getattr(target, "target_from", None) in (None, math.inf):
-            return 0
-        return int(target.target_rows or TARGET_ROWS)
 
 
 @dataclass(frozen=True)
@@ -168,6 +117,11 @@ class Trainer:
         self.losses = Losses()
 
     @property
+    def _rows_a_pass(self) -> int:
+        """Rows that the network sees at once."""
+        return self.recipe.batch_size // (self.recipe.accumulation * self.accelerator.num_processes)
+
+    @property
     def _target_rows(self) -> int:
         """Most rows that the objective's target is averaged over; with contexts 0, as each row has one of its own."""
         return 0 if self.batches.contexts is not None else self.recipe.target_rows
@@ -216,10 +170,15 @@ class Trainer:
         """Take steps, at most to the recipe's end, and return the sum of their losses."""
         total = torch.zeros((), device=self.accelerator.device)
         self.prepared.train()
-        for _ in range(min(steps, self.recipe.steps - self.step)):
-            total += self._train_step()
-            self.step += 1
+        with self._threads():
+            for _ in range(min(steps, self.recipe.steps - self.step)):
+                total += self._train_step()
+                self.step += 1
         return total
+
+    def _threads(self) -> AbstractContextManager[None]:
+        """Take the threads that pay for a pass of the network."""
+        return threads_that_pay(self.score_model, self._rows_a_pass)
 
     def _watch_by(self, held_out: Batches) -> Watch:
         """Return what looks at the training by rows that it does not see."""
@@ -233,7 +192,7 @@ class Trainer:
             recipe.objective,
             n_points=points_of(recipe.steps, every, recipe.batch_size, n_values),
             # without gradients more fit into the memory of a step
-            at_once=max(1, 2 * recipe.batch_size // (recipe.accumulation * self.accelerator.num_processes)),
+            at_once=2 * self._rows_a_pass,
             accelerator=self.accelerator,
             seed=seed_from(recipe.seed, 0, 0, 1),
         )
@@ -253,7 +212,7 @@ class Trainer:
         told = {"loss": loss, "learning_rate": self.recipe.learning_rate_at(self.step - 1)}
         due = self.step % looks_every(self.recipe.steps, REPORT_EVERY) == 0 or self.step == self.recipe.steps
         if self.watch is not None and due:
-            with self._draws(seed_from(self.recipe.seed, 0, 0, 1)):
+            with self._draws(seed_from(self.recipe.seed, 0, 0, 1)), self._threads():
                 told["held_out_loss"] = self.watch.look(self.step, self.average.model).held_out
         self.accelerator.log(told, self.step)
 
@@ -270,9 +229,10 @@ class Trainer:
         seconds = seconds if self.accelerator.num_processes == 1 else 0.0
         while len(times) < least + WARMING_STEPS or sum(times) < seconds:
             start = perf_counter()
-            loss = self._train_step()
-            # a GPU has not done what it was told until it is asked for it
-            loss.item()
+            with self._threads():
+                loss = self._train_step()
+                # a GPU has not done what it was told until it is asked for it
+                loss.item()
             times.append(perf_counter() - start)
             self.step = (self.step + 1) % self.recipe.steps
         self.losses.clear()
