@@ -11,7 +11,6 @@ from scipy.integrate import solve_ivp
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from ncsn import likelihood
 from ncsn.errors import DivergenceError, SettingError
 from ncsn.exact import GaussianMixtureScore
 from ncsn.likelihood import EXACT_TRACE_UP_TO, log_density
@@ -414,11 +413,3 @@ def test_bad_input(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError) as caught:
         log_density(standard_normal, **arguments)
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("n", [4, 24, 96])
-def test_the_quadrature_is_exact_for_polynomials(n: int) -> None:
-    places = likelihood._places(n)
-    torch.testing.assert_close(places[::2], likelihood._places(n // 2))
-    for power in range(n + 1):
-        assert float(likelihood._weights(n) @ places**power) == pytest.approx(1 / (power + 1), abs=1e-12)

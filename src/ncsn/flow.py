@@ -86,7 +86,6 @@ def integrate(
     following: float,
     tolerance: float,
     *,
-    times: Tensor | None = None,
     of: str = "flow",
 ) -> tuple[Tensor, ...]:
     """Integrate the parts of a state over log sigma, from one level to another.
@@ -97,11 +96,7 @@ def integrate(
         sigma: The first level.
         following: The last level.
         tolerance: Relative and absolute tolerance, kept by every value.
-        times: Logarithms of the levels at which the state is wanted, both ends among them, ``(n,)``; the end alone when None.
         of: What the message calls the outcome.
-
-    Returns:
-        The parts of the state at the level ``following``, or at each of the ``times``, ``(n, ...)``.
 
     Raises:
         DivergenceError: The state left the finite numbers, or has no end.
@@ -122,19 +117,11 @@ def integrate(
         return derivative(log_sigma.exp(), state)
 
     try:
-        path = odeint(
-            by_level,
-            start,
-            ends if times is None else times.to(ends),
-            method="dopri5",
-            rtol=tolerance,
-            atol=tolerance,
-            options=options,
-        )
+        path = odeint(by_level, start, ends, method="dopri5", rtol=tolerance, atol=tolerance, options=options)
     except AssertionError as error:
         # torchdiffeq's own guard against steps of no length and states without number
         raise DivergenceError(f"the {of} is not finite: the score is not, or it is too steep to follow") from error
-    return tuple(part[-1] for part in path) if times is None else tuple(path)
+    return tuple(part[-1] for part in path)
 
 
 def slerp(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:

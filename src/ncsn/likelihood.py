@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ncsn.errors import DivergenceError, SettingError, check_count, check_number, unknown_name
+from ncsn.errors import SettingError, check_count, check_number, unknown_name
 from ncsn.flow import integrate
 from ncsn.noise.levels import check_levels
 from ncsn.score import ScoreModel, condition_rows, evaluate, evaluation_mode
@@ -24,16 +24,6 @@ _TRACES = ("auto", "exact", "hutchinson")
 _CHUNK_ROWS, _CHUNK_VALUES, _CHUNK_PIXELS = 2**14, 2**21, 2**18
 """Most Jacobian products, and values in them, that are computed together unless told; the last of rows with several axes, of
 which a convolutional network of 64 channels keeps some 5 KB for each."""
-
-_NODES, _MOST_NODES = 4, 512
-"""Nodes of the quadrature along the way, at first and at most, for each factor e of the levels."""
-
-_CONVERGENCE = 1.5
-"""The error is estimated as this power of the difference to half as many nodes, whose error that is: for smooth scores, whose
-convergence is geometric, it is the second power."""
-
-_NATS = 30
-"""Nats of error estimated for each unit of the tolerance."""
 
 
 def log_density(
@@ -66,8 +56,7 @@ def log_density(
         trace: ``exact`` (one Jacobian product a dimension), ``hutchinson`` (random probes; unbiased), or ``auto``: exact up
             to 32 dimensions.
         n_probes: Hutchinson's probes, +-1 each, held fixed along the path.
-        tolerance: Relative and absolute tolerance of the adaptive solver (Dormand-Prince 5), kept by every row; the integral of
-            the divergence is wanted to 30 times as many nats, so that log-densities are right to 1e-3.
+        tolerance: Relative and absolute tolerance of the adaptive solver (Dormand-Prince 5), kept by every row.
         generator: Source of the probes; torch's default when None.
         chunk_size: Rows solved together; 16,384 Jacobian products or 2 million values of them when None, 262,144 of images.
         condition: Keyword arguments for the model, such as ``{"label": labels}``; a tensor has one entry a row.
@@ -107,7 +96,9 @@ def log_density(
         probes = _probes(rows, n_products, exact, generator)
         told = condition_rows(condition, len(x), slice(start, start + chunk_size))
         with evaluation_mode(score_model), threads_that_pay(score_model, n_products * len(rows)):
-            carried, gained = _carry(score_model, told, rows, probes, sigma_min, sigma_max, tolerance)
+            carried, gained = _carry(
+                partial(evaluate, score_model, condition=told), rows, probes, sigma_min, sigma_max, tolerance
+            )
         centre, spread = torch.as_tensor(mean).to(x), torch.as_tensor(covariance).to(x)
         centre = centre[start : start + chunk_size] if centre.ndim == x.ndim and len(centre) == len(x) else centre
         results.append(_gaussian(carried - centre, spread, sigma_max) + gained)
@@ -128,83 +119,31 @@ def _probes(rows: Tensor, n_products: int, exact: bool, generator: torch.Generat
 @torch.inference_mode(False)
 @torch.no_grad()
 def _carry(
-    score_model: ScoreModel,
-    told: dict[str, Any],
+    score_model: Callable[[Tensor, Tensor], Tensor],
     x: Tensor,
     probes: Tensor,
     sigma_min: float,
     sigma_max: float,
     tolerance: float,
 ) -> tuple[Tensor, Tensor]:
-    """Carry rows from ``sigma_min`` to ``sigma_max``; return them, and the log-density that they lost on the way.
-
-    The way asks for no divergence, which costs several times the score; the divergence is asked for at the nodes of a
-    quadrature along it, twice as many of the rows that need more.
-    """
+    """Carry rows from ``sigma_min`` to ``sigma_max``; return them, and the log-density that they lost on the way."""
     # autograd refuses tensors that a caller made in inference mode, but not their copies
     x, probes = x.clone(), probes.clone()
-    span, least = math.log(sigma_max / sigma_min), (1e3 * torch.finfo(x.dtype).eps) ** _CONVERGENCE
-    carried, gained = torch.empty_like(x), x.new_zeros(len(x))
-    folds = math.ceil(span)
-    rows, n, known = torch.arange(len(x), device=x.device), _NODES * folds, None
-    while len(rows):
-        if n > _MOST_NODES * folds:
-            raise DivergenceError("the log-density is not finite: the score is not, or it is too steep to follow")
-        flow = partial(_flow, score_model, condition_rows(told, len(x), rows))
-        times = math.log(sigma_min) + span * _places(n)
 
-        def derivative(
-            sigma: Tensor, state: tuple[Tensor, ...], flow: Callable[..., Tensor] = flow
-        ) -> tuple[Tensor, ...]:
-            return (flow(state[0], sigma),)
+    def derivative(sigma: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return d/dlog sigma of the rows, and their divergence."""
+        # backward, because torch's forward mode takes three times as long and more
+        with torch.enable_grad():
+            rows = state[0].detach().requires_grad_()
+            velocity = -sigma.square() * score_model(rows, sigma)
+            if not velocity.requires_grad:
+                raise SettingError("the score model cannot be differentiated by x: remove its torch.no_grad or detach")
+            products = torch.autograd.grad(velocity, rows, probes, is_grads_batched=True)[0]
+        return velocity.detach(), (products * probes).flatten(2).sum(dim=2).mean(dim=0)
 
-        # the way is most of the error, and cheap
-        ends, strict = (sigma_min, sigma_max), tolerance / 2
-        path = integrate(derivative, (x[rows],), *ends, strict, times=times, of="log-density")[0]
-        changes = x.new_empty(n + 1, len(rows))
-        if known is not None:
-            changes[::2] = known
-        for k in range(n + 1) if known is None else range(1, n, 2):
-            changes[k] = _divergence(flow, path[k], times[k].exp().to(x), probes[:, rows])
-        total, coarse = span * _weights(n).to(x) @ changes, span * _weights(n // 2).to(x) @ changes[::2]
-        # in nats, and relative where the integral is that of a row far out, which single precision knows no better
-        doubt = ((total - coarse).abs() / (total.abs() / 100).clamp(min=1)) ** _CONVERGENCE
-        done = doubt <= max(_NATS * tolerance, least)
-        carried[rows[done]], gained[rows[done]] = path[-1][done], total[done]
-        rows, known, n = rows[~done], changes[:, ~done], 2 * n
-    return carried, gained
-
-
-def _flow(score_model: ScoreModel, told: dict[str, Any], x: Tensor, sigma: Tensor) -> Tensor:
-    """Return dx/dlog sigma."""
-    return -sigma.square() * evaluate(score_model, x, sigma, told)
-
-
-def _divergence(flow: Callable[[Tensor, Tensor], Tensor], x: Tensor, sigma: Tensor, probes: Tensor) -> Tensor:
-    """Return the divergence of the flow at rows, ``(N,)``."""
-    # backward, because torch's forward mode takes three times as long and more
-    with torch.enable_grad():
-        rows = x.detach().clone().requires_grad_()
-        velocity = flow(rows, sigma)
-        if not velocity.requires_grad:
-            raise SettingError("the score model cannot be differentiated by x: remove its torch.no_grad or detach")
-        products = torch.autograd.grad(velocity, rows, probes, is_grads_batched=True)[0]
-    return (products * probes).flatten(2).sum(dim=2).mean(dim=0)
-
-
-def _places(n: int) -> Tensor:
-    """Return the nodes of Clenshaw and Curtis's quadrature from 0 to 1, ``(n + 1,)``; every second is one of n / 2."""
-    return (1 - torch.cos(math.pi / n * torch.arange(n + 1, dtype=torch.float64))) / 2
-
-
-def _weights(n: int) -> Tensor:
-    """Return their weights, for an even n (Waldvogel 2006, section 2)."""
-    k, j = torch.arange(n + 1, dtype=torch.float64), torch.arange(1, n // 2 + 1, dtype=torch.float64)
-    shares = 2 / (4 * j.square() - 1)
-    shares[-1] /= 2
-    weights = (1 - (2 * math.pi / n * k[:, None] * j).cos() @ shares) / n
-    weights[[0, -1]] /= 2
-    return weights
+    start = x, x.new_zeros(len(x))
+    rows, gained = integrate(derivative, start, sigma_min, sigma_max, tolerance, of="log-density")
+    return rows, gained
 
 
 def _gaussian(residual: Tensor, covariance: Tensor, sigma: float) -> Tensor:

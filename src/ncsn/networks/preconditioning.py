@@ -172,6 +172,7 @@ class PreconditionedScore(nn.Module):
     """
 
     any_dtype = True
+    context_mean: ContextMean | None = None
 
     def __init__(
         self,
@@ -187,7 +188,8 @@ class PreconditionedScore(nn.Module):
         if not isinstance(row, Preconditioning):
             raise SettingError(f"preconditioning must be a name or a Preconditioning, not {row!r}")
         self.network = network
-        self.context_mean = context_mean
+        if context_mean is not None:
+            self.context_mean = context_mean
         self.preconditioning = filled(row, SimpleNamespace(sigma_data=sigma_data, sigma_min=sigma_min))
 
     def forward(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
