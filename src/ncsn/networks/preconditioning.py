@@ -238,7 +238,7 @@ def _checked(sigma: Tensor | float, x: Tensor) -> Tensor:
     # elsewhere the answer would have to be waited for
     looked_at = sigma.device.type == "cpu" and not torch.compiler.is_compiling()
     if looked_at and sigma.numel():
-        low, high = torch.aminmax(sigma)
+        low, high = torch.aminmax(sigma.detach())
         # NaN is neither
         if float(low) > 0 and float(high) < math.inf:
             return sigma
