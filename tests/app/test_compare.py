@@ -35,10 +35,10 @@ def test_compare_writes_a_table_of_every_method_and_seed(command: Command) -> No
 
 
 def doses(n: int = 600) -> pd.DataFrame:
-    """Return a table in which the response is dose / 10 + 0.1 e."""
+    """Return a table in which the response is a parabola of the dose, from 4 down to 0 and up again, + 0.1 e."""
     rng = np.random.default_rng(0)
     dose = rng.uniform(0, 50, n)
-    return pd.DataFrame({"dose": dose, "response": dose / 10 + 0.1 * rng.standard_normal(n)})
+    return pd.DataFrame({"dose": dose, "response": 4 * (dose / 25 - 1) ** 2 + 0.1 * rng.standard_normal(n)})
 
 
 def test_methods_are_compared_by_what_goes_with_the_columns_that_are_given() -> None:

@@ -386,5 +386,6 @@ def test_samples_are_on_the_disk_before_they_have_their_name(tmp_path: Path, mon
 
     monkeypatch.setattr("os.fsync", fsync)
     save_samples(np.zeros((3, 2)), path)
-    assert seen == [False]
+    # the file before it has its name, the folder after
+    assert seen == [False, True]
     assert [file.name for file in tmp_path.iterdir()] == ["a.npy"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from known_posterior import InOwnUnits, exact_posterior, simulate
+from sealing import seal
 from sklearn.exceptions import NotFittedError
 from torch.distributions import (
     AffineTransform,
@@ -124,6 +125,6 @@ def test_what_is_no_posterior_is_refused(tmp_path: Path) -> None:
         {"shape": [2]},
         {"shape": [2], "prior": [{"distribution": "nn", "arguments": {}}], "exchangeable": False},
     ):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"posterior": {"prior": [], "sets": None} | entry}))
+        seal(tmp_path, json.loads(path.read_text()) | {"posterior": {"prior": [], "scale": None} | entry})
         with pytest.raises(RunError, match="is damaged or another version's"):
             Posterior.load(tmp_path)

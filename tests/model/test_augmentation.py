@@ -82,7 +82,9 @@ def test_it_is_a_setting_of_the_training(tmp_path: Path, monkeypatch: pytest.Mon
     whole = NCSN(augmentation="edm", **QUICK).fit(pictures())
     with pytest.raises(KeyboardInterrupt):
         NCSN(augmentation="edm", **QUICK).fit(pictures(), callback=interrupt_at(2), checkpoint=tmp_path / "kept")
-    with pytest.raises(RunError, match="is no checkpoint of this training: its data, settings, number of processes or version differ"):
+    with pytest.raises(
+        RunError, match="is no checkpoint of this training: its data, settings, number of processes or version differ"
+    ):
         NCSN(augmentation="flips", **QUICK).fit(pictures(), checkpoint=tmp_path / "kept")
     resumed = NCSN(augmentation="edm", **QUICK).fit(pictures(), checkpoint=tmp_path / "kept")
     assert torch.equal(weights(resumed), weights(whole))

@@ -151,7 +151,9 @@ def test_a_training_that_was_broken_off_ends_the_same(tmp_path: Path, monkeypatc
     resumed = NCSN(**settings).fit(images, context=grey, checkpoint=tmp_path / "state")
     how: dict[str, Any] = {"context": grey[0], "steps": 2, "random_state": 0}
     np.testing.assert_array_equal(whole.sample(2, **how), resumed.sample(2, **how))
-    with pytest.raises(RunError, match="no checkpoint of this training: its data, settings, number of processes or version differ"):
+    with pytest.raises(
+        RunError, match="no checkpoint of this training: its data, settings, number of processes or version differ"
+    ):
         NCSN(**settings).fit(images, context=255 - grey, checkpoint=tmp_path / "state")
 
 

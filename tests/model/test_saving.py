@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from disks import disk_full_after, unwritable
+from sealing import seal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from small_models import SMALL, clusters, gaussian, trained, weights, white
@@ -18,7 +19,6 @@ from small_models import SMALL, clusters, gaussian, trained, weights, white
 from ncsn import METHODS, NCSN
 from ncsn.errors import RunError
 from ncsn.files import pack_tensors, read_tensors, write_bytes
-from ncsn.model.saving import write_model
 
 
 @pytest.mark.parametrize("kind", ["array", "tensor", "images", "frame", "labels"])
@@ -107,12 +107,6 @@ def damage(folder: Path, how: str) -> None:
             config.write_text(json.dumps(content))
         else:
             seal(folder, content)
-
-
-def seal(folder: Path, content: dict[str, Any]) -> None:
-    """Write a configuration as a save of another version might, with the digests that belong to it."""
-    tensors, _ = read_tensors(folder / "model.safetensors")
-    write_model(folder, {name: entry for name, entry in content.items() if name != "identity"}, tensors)
 
 
 FIVE_NUMBERS = json.dumps([{"kind": "number", "mean": 0.0, "scale": 1.0}] * 5)
