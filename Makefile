@@ -47,7 +47,7 @@ docs: .venv/docs
 # Every page of it in a browser, and what is in the packages: notebooks are not run for it.
 test-site: .venv/docs
 	$(BIN)/python docs/build.py --quick
-	$(BIN)/pytest -m browser tests/site
+	$(BIN)/pytest -m browser tests/website
 
 test-wheel: .venv/installed
 	$(BIN)/python .ci/wheel.py

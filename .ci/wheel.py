@@ -1,9 +1,9 @@
-"""Build the sdist, and the wheel from it; install the wheel into an environment that has nothing but what it asks for; run the demonstration.
+"""Build the sdist and, from it, the wheel; install the wheel where nothing is but what it asks for; run the demonstration.
 
-    python .ci/wheel.py    # a minute
+    python .ci/wheel.py    # a minute or two
 
-What the wheel asks for is not fetched again: the distributions that it names, and those that they name, are linked from the environment
-that runs this, at the versions of constraints.txt. What is only there for development is not.
+What the wheel asks for is not fetched again: the distributions that it names, and those that they name, are linked from
+the environment that runs this, at the versions of constraints.txt. What is only there for development is not.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def main() -> None:
         asked = [line for line in metadata.distribution("ncsn").requires or [] if "extra ==" not in line]
         for distribution in sorted(needed(asked)):
             link(distribution, packages)
-        alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
         where = [python, "-c", "import ncsn; print(ncsn.__file__)"]
         said = subprocess.run(where, cwd=folder, env=alone, check=True, text=True, stdout=subprocess.PIPE).stdout
         if not Path(said.strip()).is_relative_to(packages):

@@ -25,7 +25,7 @@ SITE = ROOT / "site"
 
 def generate() -> None:
     """Let the generator make pages of HTML; a warning is an error."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", SITE]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(SITE)]
     subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, check=True)
 
 

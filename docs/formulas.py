@@ -10,6 +10,7 @@ import html
 import json
 import re
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,14 +31,19 @@ _OPENING = tuple("([{|‖⟨")
 
 _SPACE = "0.1667em"
 
+_SIGNS = {"~": "∼", "*": "∗", r"\|": "‖"}
+"""Operators by what the keyboard has for them."""
+
+_ACCENTS = {"^": "ˆ", "~": "˜"}
+
 
 def mathml(tex: str, block: bool = False) -> str:
-    """Return a formula as MathML Core.
+    r"""Return a formula as MathML Core.
 
     Raises:
         ValueError: It holds what a browser would not show.
 
-    >>> mathml(r"\\mathbb E")
+    >>> mathml(r"\mathbb E")
     '<math><mrow><mi>𝔼</mi></mrow></math>'
     """
     # a letter alone in \mathrm would be italic
@@ -48,6 +54,7 @@ def mathml(tex: str, block: bool = False) -> str:
         _spell_out(element)
     for element in list(root.iter()):
         if element.tag == "mrow":
+            _tell_prefixes(element)
             _space_names(element)
     if not block:
         root.attrib.pop("display", None)
@@ -64,6 +71,10 @@ def _spell_out(element: ElementTree.Element) -> None:
         if element.attrib.pop("notation") != "box":
             raise ValueError("of what encloses a formula only boxes are shown")
         element.tag, element.attrib["class"] = "mrow", "boxed"
+    signs = _ACCENTS if element.tag in ("mover", "munder") else _SIGNS
+    for child in element:
+        if child.text in signs:
+            child.tag, child.text = "mo", signs[child.text]
     if element.tag == "mo" and (element.text or "").isalpha() and len(element.text or "") > 1:
         element.tag = "mi"
 
@@ -77,6 +88,14 @@ def _letter(letter: str, variant: str) -> str:
         except KeyError:
             continue
     raise ValueError(f"there is no character for {letter!r} in {variant}")
+
+
+def _tell_prefixes(row: ElementTree.Element) -> None:
+    """Tell signs of one thing from signs between two."""
+    for before, child in pairwise(row):
+        ends = before.tag != "mo" or before.text in (")", "]", "}", "|", "‖", "!")
+        if child.tag == "mo" and child.text in ("−", "+", "±") and not ends:
+            child.set("form", "prefix")
 
 
 def _space_names(row: ElementTree.Element) -> None:
@@ -108,12 +127,18 @@ def _opens(element: ElementTree.Element) -> bool:
     return first.tag == "mo" and (first.text or "") in (*_OPENING, ",", ")", "]", ".")
 
 
+LONG = 30
+"""So many signs in a line of text may be wider than a phone, and scroll there."""
+
+
 def page_with_formulas(text: str) -> str:
     """Return a page's HTML with its formulas as MathML, those of a line of their own in a part that scrolls."""
 
     def formula(found: re.Match[str]) -> str:
         if found["block"] is None:
-            return mathml(html.unescape(found["inline"]).strip())
+            shown = mathml(html.unescape(found["inline"]).strip())
+            length = len("".join(ElementTree.fromstring(shown).itertext()))
+            return shown if length < LONG else f'<span class="formula long">{shown}</span>'
         return f'<div class="formula">{mathml(html.unescape(found["block"]).strip(), block=True)}</div>'
 
     return _FORMULA.sub(formula, text)

@@ -129,7 +129,8 @@ def _says_something(text: str) -> bool:
 
 
 def write_messages(page: Path) -> None:
-    """Write the page."""
+    """Write the page; each message is a heading, so that the search knows it by itself."""
+    count = 0
     lines = [
         "# Every message, and what to do",
         "",
@@ -143,6 +144,8 @@ def write_messages(page: Path) -> None:
         named = "" if kind not in ("DataError", "SettingError", "RunError", "DivergenceError") else f" (`{kind}`)"
         lines += [f"## {title}{named}", "", advice, ""]
         for room, of_room in rooms.items():
-            items = "\n".join(f"<li><code>{html.escape(message, quote=False)}</code></li>" for message in of_room)
-            lines += [f"### {title}, {room}", "", f'<ul class="messages">\n{items}\n</ul>', ""]
+            lines += [f"### {title}, {room}", ""]
+            for message in of_room:
+                count += 1
+                lines += [f'<h4 class="message" id="message-{count}">{html.escape(message, quote=False)}</h4>', ""]
     page.write_text("\n".join(lines), encoding="utf-8")

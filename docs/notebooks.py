@@ -64,7 +64,7 @@ def executed(path: Path, run: bool = True) -> Any:
             NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
         del notebook.cells[0]
     # readers of the page have nothing to install
-    notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith("# Set-up")]
+    notebook.cells = [cell for cell in notebook.cells if "Set-up:" not in cell.source.partition("\n")[0]]
     return notebook
 
 
