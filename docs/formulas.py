@@ -75,6 +75,10 @@ def _spell_out(element: ElementTree.Element) -> None:
     for child in element:
         if child.text in signs:
             child.tag, child.text = "mo", signs[child.text]
+    if "minsize" in element.attrib and element.text in ("|", "‖"):
+        # without a left and a right of their own browsers differ on them
+        element.attrib.clear()
+        element.attrib |= {"stretchy": "false", "lspace": "0", "rspace": "0"}
     if element.tag == "mo" and (element.text or "").isalpha() and len(element.text or "") > 1:
         element.tag = "mi"
 
