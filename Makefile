@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow test-studio campaign notebooks test-notebooks docs lint format clean
+.PHONY: install demo test test-slow test-site test-studio test-wheel campaign notebooks test-notebooks docs lint format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -42,9 +42,15 @@ test-notebooks: .venv/installed
 
 # The site, in site/: notebooks are run only where they or the library changed since the last time.
 docs: .venv/docs
-	$(BIN)/python docs/notebooks.py
-	$(BIN)/python docs/studio_files.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python docs/build.py
+
+# Every page of it in a browser, and what is in the packages: notebooks are not run for it.
+test-site: .venv/docs
+	$(BIN)/python docs/build.py --quick
+	$(BIN)/pytest -m browser tests/website
+
+test-wheel: .venv/installed
+	$(BIN)/python .ci/wheel.py
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
@@ -56,4 +62,4 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv build dist demo site docs/notebooks docs/studio .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist demo site docs/notebooks docs/studio docs/help/messages.md .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,7 @@
 
     python docs/notebooks.py          # docs/notebooks/*.md: one to two minutes; nothing where nothing has changed
     python docs/notebooks.py 01 03    # these alone
+    python docs/notebooks.py --unrun  # the pages without what the notebooks print and draw, where there are none: seconds
 
 A page is made again where its notebook or the library has changed.
 """
@@ -21,6 +22,8 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
+
+_SIBLING = re.compile(r"\]\((\w+)\.ipynb\)")
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -51,14 +54,15 @@ def digest(*paths: Path) -> str:
     return found.hexdigest()[:16]
 
 
-def executed(path: Path) -> Any:
-    """Run a notebook in a folder of its own and return it."""
+def executed(path: Path, run: bool = True) -> Any:
+    """Run a notebook in a folder of its own, or leave it unrun, and return it without its set-up."""
     notebook: Any = nbformat.read(path, as_version=4)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(DESCRIBE))
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["NCSN_PROGRESS"] = str(Path(folder, "progress.json"))
-        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
-    del notebook.cells[0]
+    if run:
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(DESCRIBE))
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["NCSN_PROGRESS"] = str(Path(folder, "progress.json"))
+            NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
+        del notebook.cells[0]
     # readers of the page have nothing to install
     notebook.cells = [cell for cell in notebook.cells if "hide-input" not in cell.metadata.get("tags", [])]
     return notebook
@@ -71,6 +75,7 @@ def page(notebook: Any, name: str, mark: str) -> tuple[str, dict[str, bytes]]:
         if cell.cell_type != "code":
             # Python-Markdown reads what <details> holds, and lists below a line of text, only where told to
             cell.source = cell.source.replace("<details>", '<details markdown="1">')
+            cell.source = _SIBLING.sub(r"](\1.md)", cell.source)
             cell.source = re.sub(
                 r"^(?![ \t]*(?:[-*>|]|\d+\.))(.*\S.*)\n(?=(?:[-*]|\d+\.) )", r"\1\n\n", cell.source, flags=re.MULTILINE
             )
@@ -95,6 +100,7 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     library = digest(*sorted((ROOT / "src").rglob("*.py")), Path(__file__))
     PAGES.mkdir(exist_ok=True)
+    chosen, run = tuple(word for word in sys.argv[1:] if word != "--unrun"), "--unrun" not in sys.argv
     with tempfile.TemporaryDirectory() as folder:
         solved = Path(folder)
         subprocess.run(
@@ -106,13 +112,13 @@ def main() -> None:
                 left_over.unlink()
         for notebook in notebooks:
             target = PAGES / f"{notebook.stem}.md"
-            mark = f"{digest(notebook)} {library}"
-            if sys.argv[1:] and not notebook.name.startswith(tuple(sys.argv[1:])):
+            mark = f"{digest(notebook)} {library}" if run else "unrun"
+            if chosen and not notebook.name.startswith(chosen):
                 continue
-            if target.exists() and target.read_text(encoding="utf-8").endswith(f"<!-- {mark} -->\n"):
+            if target.exists() and (not run or target.read_text(encoding="utf-8").endswith(f"<!-- {mark} -->\n")):
                 continue
-            print(f"running {notebook.stem}", flush=True)
-            text, figures = page(executed(notebook), notebook.stem, mark)
+            print(f"{'running' if run else 'writing'} {notebook.stem}", flush=True)
+            text, figures = page(executed(notebook, run), notebook.stem, mark)
             shutil.rmtree(PAGES / f"{notebook.stem}_files", ignore_errors=True)
             for name, content in figures.items():
                 (PAGES / name).parent.mkdir(exist_ok=True)

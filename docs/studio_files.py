@@ -1,6 +1,7 @@
 """Compute what the studio on the site shows: its module and style, and for each toy set fields and particles of the library.
 
-    python docs/studio_files.py       # docs/studio/: a minute; nothing where nothing has changed
+    python docs/studio_files.py           # docs/studio/: a minute; nothing where nothing has changed
+    python docs/studio_files.py --index   # without the sets, which are then missing: seconds
 
 About half a megabyte a set, as `ncsn.studio.messages` packs them.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,8 @@ def main() -> None:
     (OUT / "studio.js").write_text(module(), encoding="utf-8")
     (OUT / "studio.css").write_text(style(), encoding="utf-8")
     (OUT / "index.bin").write_bytes(index())
+    if "--index" in sys.argv:
+        return
     found = hashlib.sha256()
     for path in [*sorted((ROOT / "src").rglob("*.py")), Path(__file__)]:
         found.update(path.read_bytes())

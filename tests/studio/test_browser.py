@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,11 +19,10 @@ from ncsn import GaussianMixtureScore
 from ncsn.studio.pages import module, style
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS))
 import studio_files  # noqa: E402
@@ -54,18 +51,6 @@ def address() -> Iterator[str]:
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}/"
         process.terminate()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    named = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if named is None:
-        pytest.fail("no Chromium here: install it, or say where it is in CHROMIUM")
-    with sync_playwright() as playwright:
-        # of the machine's own user the sandbox asks for more than a container has
-        started = playwright.chromium.launch(executable_path=named, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

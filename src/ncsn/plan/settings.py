@@ -24,8 +24,10 @@ from ncsn.plan.measure import as_rows
 from ncsn.plan.rules import Facts, Regime, Rule, constant, share_of_spread
 
 PRECISIONS = ("no", "bf16", "fp16")
-CONTEXT_MEANS = ("none", "linear")
 """The precisions in which a network can be trained."""
+
+CONTEXT_MEANS = ("none", "linear")
+"""What a model adds to its network's answer of a context."""
 
 Check = Callable[[str, Any, Mapping[str, Any]], Any]
 """Called with a setting's name, its value and those chosen before; returns the value in its type, or raises SettingError."""
