@@ -42,11 +42,11 @@ test-notebooks: .venv/installed
 
 # The site, in site/: notebooks are run only where they or the library changed since the last time.
 docs: .venv/docs
-	$(BIN)/python docs/build.py
+	$(BIN)/python docs/build_site.py
 
 # Every page of it in a browser, and what is in the packages: notebooks are not run for it.
 test-site: .venv/docs
-	$(BIN)/python docs/build.py --quick
+	$(BIN)/python docs/build_site.py --quick
 	$(BIN)/pytest -m browser tests/website
 
 test-wheel: .venv/installed

@@ -63,7 +63,7 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     if not (SITE / "index.html").is_file():
-        pytest.fail("there is no site/: build it with docs/build.py")
+        pytest.fail("there is no site/: build it with docs/build_site.py")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
