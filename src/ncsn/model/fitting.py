@@ -244,8 +244,9 @@ def fit_model(
 
 def _take_mean(untrained: nn.Module, data: TrainingData) -> None:
     """Give a model the mean that contexts tell of the rows, where it takes one off."""
-    if isinstance(untrained, PreconditionedScore) and untrained.context_mean is not None and data.told is not None:
-        untrained.context_mean.set_to(*regression(data.some, data.told))
+    mean = untrained.mean_given if isinstance(untrained, PreconditionedScore) else None
+    if mean is not None and data.told is not None:
+        mean.set_to(*regression(data.some, data.told))
 
 
 def check_validation(method: Method, plan: Plan) -> None:

@@ -7,7 +7,7 @@ import abc
 import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -172,7 +172,6 @@ class PreconditionedScore(nn.Module):
     """
 
     any_dtype = True
-    context_mean: ContextMean | None = None
 
     def __init__(
         self,
@@ -203,12 +202,18 @@ class PreconditionedScore(nn.Module):
 
     def _change(self, x: Tensor, sigma: Tensor, condition: dict[str, Any]) -> Tensor:
         """Return denoised - x, which is the same when both are moved."""
-        if self.context_mean is not None and condition.get("context") is not None:
-            x = x - self.context_mean(condition["context"]).to(x.dtype)
+        mean, context = self.mean_given, condition.get("context")
+        if mean is not None and context is not None:
+            x = x - mean(context).to(x.dtype)
         row = self.preconditioning.coefficients(expand_sigma(sigma, x))
         dtype = weight_dtype(self.network, x.dtype)
         output = self.network((row.c_in * x).to(dtype), row.c_noise.reshape(sigma.shape).to(dtype), **condition)
         return row.c_skip_less_1 * x + row.c_out * output.to(x.dtype)
+
+    @property
+    def mean_given(self) -> ContextMean | None:
+        """What contexts tell of the mean; None for nothing."""
+        return cast(ContextMean | None, self._modules.get("context_mean"))
 
     def extra_repr(self) -> str:
         """Name the row of coefficients."""
