@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import common
+import images
 import numpy as np
 import torch
 from torch import Tensor
 
-from ncsn import NCSN, GaussianMixtureScore, create_noise_schedule, load, sample
+from ncsn import NCSN, GaussianMixtureScore, create_noise_schedule, sample
 from ncsn.guidance import (
     DPS,
     Downsampling,
@@ -201,17 +202,17 @@ def digits(folder: Path, data: str, n: int, draws: int) -> None:
 
     Args:
         folder: A run on digits, with their labels.
-        data: The digits, held-out ones last.
+        data: The digits, an ``.npz`` file of x, y, x_test and y_test.
         n: Digits to repair.
         draws: Draws of each, of which the intervals are.
     """
     from sklearn.neighbors import KNeighborsClassifier
 
-    model, found = NCSN.load(folder), load(data)
-    values, labels = np.asarray(found.values), np.asarray(found.labels)
-    train, truth = values[:-n].reshape(len(values) - n, -1), values[-n:].astype(np.float64)
-    judge = KNeighborsClassifier(3).fit(train[:20_000], labels[:-n][:20_000])
-    shape, span = truth.shape[1:], float(values.max() - values.min())
+    model = NCSN.load(folder)
+    train, labels, test, read_rightly = images.digits(data, 20_000)
+    truth, right_labels = test[:n].astype(np.float64), read_rightly[:n]
+    judge = KNeighborsClassifier(3).fit(train.reshape(len(train), -1), labels)
+    shape, span = truth.shape[1:], float(train.max()) - float(train.min())
     mask = torch.ones(shape, dtype=torch.bool)
     mask[..., shape[-2] // 2 :, :] = False
     operator = Downsampling(2, shape)
@@ -225,12 +226,12 @@ def digits(folder: Path, data: str, n: int, draws: int) -> None:
         start = time.process_time()
         samples = np.asarray(model.sample(n * draws, measurement=measurement, random_state=0), dtype=np.float64)
         read = judge.predict(samples.reshape(n * draws, -1))
-        right = float((read == np.repeat(labels[-n:], draws)).mean())
+        right = float((read == np.repeat(right_labels, draws)).mean())
         low, high = np.quantile(samples.reshape(n, draws, *shape), [0.05, 0.95], axis=1)
         # of pixels that are always the same an interval says nothing
         vary = high - low > 0.02 * span
         held = float(((truth >= low) & (truth <= high))[vary].mean())
-        own = float((judge.predict(truth.reshape(n, -1)) == labels[-n:]).mean())
+        own = float((judge.predict(truth.reshape(n, -1)) == right_labels).mean())
         seconds = time.process_time() - start
         print(f"{name}: read rightly {right:.3f} (true ones {own:.3f}), intervals hold {held:.3f}, {seconds:.0f} CPU s")
 
@@ -246,7 +247,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--learned", action="store_true")
     parser.add_argument("--digits", type=Path)
-    parser.add_argument("--data", default="digits")
+    parser.add_argument("--data", help="an .npz file of x, y, x_test and y_test")
     parser.add_argument("--n", type=int, default=20)
     arguments = parser.parse_args()
     if arguments.digits is not None:
