@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -70,8 +69,8 @@ def main() -> None:
             (folder / "checkout" / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, folder / "checkout" / file)
         sdist = built("sdist", folder / "checkout", folder)
-        with tarfile.open(sdist) as archive:
-            archive.extractall(folder, filter="data")
+        # of our own making
+        shutil.unpack_archive(sdist, folder)
         wheel = built("wheel", folder / sdist.name.removesuffix(".tar.gz"), folder)
 
         environment = folder / "environment"

@@ -26,7 +26,7 @@ AnyPrior = Distribution | Sequence[Distribution]
 NEAREST = 2.0**-25
 """Share of an interval that a parameter keeps from its ends: what single precision tells from 1."""
 
-EDGE = 0.01
+EDGE = 0.1
 """Share of an interval at each end where numbers without bounds are others than the parameters."""
 
 
