@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow test-site test-studio test-wheel campaign notebooks test-notebooks docs lint format clean
+.PHONY: install demo test test-slow test-site build-site test-studio test-wheel campaign notebooks test-notebooks docs lint format clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -45,9 +45,11 @@ docs: .venv/docs
 	$(BIN)/python docs/build_site.py
 
 # Every page of it in a browser, and what is in the packages: notebooks are not run for it.
-test-site: .venv/docs
-	$(BIN)/python docs/build_site.py --quick
+test-site: build-site
 	$(BIN)/pytest -m browser tests/website
+
+build-site: .venv/docs
+	$(BIN)/python docs/build_site.py --quick
 
 test-wheel: .venv/installed
 	$(BIN)/python .ci/wheel.py
