@@ -209,8 +209,8 @@ def digits(folder: Path, data: str, n: int, draws: int) -> None:
     from sklearn.neighbors import KNeighborsClassifier
 
     model = NCSN.load(folder)
-    train, labels, test, read_rightly = images.digits(data, 20_000)
-    truth, right_labels = test[:n].astype(np.float64), read_rightly[:n]
+    train, labels, test, test_labels = images.digits(data, 20_000)
+    truth, right_labels = test[:n].astype(np.float64), test_labels[:n]
     judge = KNeighborsClassifier(3).fit(train.reshape(len(train), -1), labels)
     shape, span = truth.shape[1:], float(train.max()) - float(train.min())
     mask = torch.ones(shape, dtype=torch.bool)

@@ -105,12 +105,13 @@ class Posterior:
                     told(done.step)
 
             free = self.prior.to_free(theta)
-            k = x.shape[1] if self.exchangeable else 1
-            scale = scale_of(x.double()) if self.exchangeable else None
+            scale, factory = None, ObservationFactory()
+            if self.exchangeable:
+                k, dim = x.flatten(2).shape[1:]
+                scale, factory = scale_of(x.double()), ObservationFactory(k, n_summaries(k, dim))
             contexts = _rows(x, scale)
             if self._own:
-                summed_up = n_summaries(k, x.flatten(2).shape[-1]) if self.exchangeable else 0
-                self.estimator.set_params(network=ObservationFactory(k, summed_up))
+                self.estimator.set_params(network=factory)
             self.estimator.fit(free, context=contexts, callback=callback if progress else None, **how)
         self.shape_, self._scale = tuple(x.shape[1:]), scale
         return self

@@ -244,7 +244,7 @@ def fit_model(
 
 def _take_mean(untrained: nn.Module, data: TrainingData) -> None:
     """Give a model the mean that contexts tell of the rows, where it takes one off."""
-    mean = untrained.mean_given if isinstance(untrained, PreconditionedScore) else None
+    mean = untrained.context_mean if isinstance(untrained, PreconditionedScore) else None
     if mean is not None and data.told is not None:
         mean.set_to(*regression(data.some, data.told))
 

@@ -7,7 +7,7 @@ import abc
 import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -172,6 +172,7 @@ class PreconditionedScore(nn.Module):
     """
 
     any_dtype = True
+    context_mean: ContextMean | None
 
     def __init__(
         self,
@@ -187,8 +188,8 @@ class PreconditionedScore(nn.Module):
         if not isinstance(row, Preconditioning):
             raise SettingError(f"preconditioning must be a name or a Preconditioning, not {row!r}")
         self.network = network
-        if context_mean is not None:
-            self.context_mean = context_mean
+        # as a module, so that None is no part of what identifies a network
+        self.register_module("context_mean", context_mean)
         self.preconditioning = filled(row, SimpleNamespace(sigma_data=sigma_data, sigma_min=sigma_min))
 
     def forward(self, x: Tensor, sigma: Tensor, **condition: Any) -> Tensor:
@@ -202,18 +203,12 @@ class PreconditionedScore(nn.Module):
 
     def _change(self, x: Tensor, sigma: Tensor, condition: dict[str, Any]) -> Tensor:
         """Return denoised - x, which is the same when both are moved."""
-        mean, context = self.mean_given, condition.get("context")
-        if mean is not None and context is not None:
-            x = x - mean(context).to(x.dtype)
+        if self.context_mean is not None and condition.get("context") is not None:
+            x = x - self.context_mean(condition["context"]).to(x.dtype)
         row = self.preconditioning.coefficients(expand_sigma(sigma, x))
         dtype = weight_dtype(self.network, x.dtype)
         output = self.network((row.c_in * x).to(dtype), row.c_noise.reshape(sigma.shape).to(dtype), **condition)
         return row.c_skip_less_1 * x + row.c_out * output.to(x.dtype)
-
-    @property
-    def mean_given(self) -> ContextMean | None:
-        """What contexts tell of the mean; None for nothing."""
-        return cast(ContextMean | None, self._modules.get("context_mean"))
 
     def extra_repr(self) -> str:
         """Name the row of coefficients."""

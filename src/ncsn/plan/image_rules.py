@@ -120,18 +120,6 @@ def steps_by_images(facts: Facts) -> Answer:
     return value, f"{EPOCHS} epochs, 500 to {most:,}", "more gains more where there are images enough: give minutes"
 
 
-def steps_given_contexts(facts: Facts) -> Answer:
-    """Of images as without; of other data three hundred passes over the rows."""
-    if facts.regime is Regime.IMAGES:
-        return steps_by_images(facts)
-    value = int(min(12_000, max(300, 300 * facts.n_rows / facts.chosen["batch_size"])))
-    return (
-        value,
-        "300 passes, 300 to 12,000 steps",
-        "few rows overfit, each with a context of its own; many go on to gain",
-    )
-
-
 def rate_by_channels(facts: Facts) -> Answer:
     """In inverse proportion."""
     return 4e-3 * 32 / facts.chosen["width"], "0.004 at width 32", "wider layers take smaller steps"

@@ -256,17 +256,24 @@ def share_of_range(facts: Facts) -> Answer:
     return width / parts, f"1/{parts:g} of the range", CONSTANTS["log_sigma_ranges"][-1]
 
 
+def _units(facts: Facts, wanted: int) -> tuple[int, int]:
+    """Return the power of 2 nearest to a number of units, between 128 and the most for the data, and the most."""
+    most = 8 if facts.regime is Regime.TABLE and facts.n_rows < 1000 else 9
+    return int(2 ** min(most, max(7, round(math.log2(wanted))))), 2**most
+
+
 def units_by_columns(facts: Facts) -> Answer:
     """Eight units a column, however many values of a row it takes."""
-    most = 8 if facts.regime is Regime.TABLE and facts.n_rows < 1000 else 9
-    if facts.contexts is not None and facts.contexts.ndim == 2:
-        # what stands against what: all pairs of a column and a number of the context
-        numbers = facts.n_columns + facts.contexts.shape[1]
-        value = int(2 ** min(most, max(7, round(math.log2(16 * numbers)))))
-        return value, "16 units a column or number of the context", f"a power of 2 between 128 and {2**most}"
-    value = int(2 ** min(most, max(7, round(math.log2(8 * facts.n_columns)))))
-    reason = f"a power of 2 between 128 and {2**most}, what a CPU trains in minutes"
-    return value, "8 units a column", reason
+    value, most = _units(facts, 8 * facts.n_columns)
+    return value, "8 units a column", f"a power of 2 between 128 and {most}, what a CPU trains in minutes"
+
+
+def units_by_pairs(facts: Facts) -> Answer:
+    """Twice as many for each column and each number of the context, of which any may go together; else as without."""
+    if facts.contexts is None or facts.contexts.ndim > 2:
+        return units_by_columns(facts)
+    value, most = _units(facts, 16 * (facts.n_columns + facts.contexts.shape[1]))
+    return value, "16 units a column or number of the context", f"a power of 2 between 128 and {most}"
 
 
 def dropout_by_rows(facts: Facts) -> Answer:
@@ -286,6 +293,16 @@ def steps_by_rows(facts: Facts) -> Answer:
     if by_features > max(LEAST_STEPS, by_rows):
         return value, "32 a feature, up to 3,200", "many features take steps to learn, however few the rows"
     return value, "3 a row, 400 to 3,200", "few rows overfit when trained long; more gains little"
+
+
+def steps_given_contexts(facts: Facts) -> Answer:
+    """Three hundred passes over the rows."""
+    value = int(min(12_000, max(300, 300 * facts.n_rows / facts.chosen["batch_size"])))
+    return (
+        value,
+        "300 passes, 300 to 12,000 steps",
+        "few rows overfit, each with a context of its own; many go on to gain",
+    )
 
 
 def rate_by_width(facts: Facts) -> Answer:

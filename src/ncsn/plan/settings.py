@@ -121,8 +121,8 @@ class _Setting:
     Attributes:
         check: Its check.
         rule: Its rule.
-        images: That of images.
-        contexts: That of data with contexts, where it is another.
+        images: That of images, where it is another.
+        contexts: That of data with contexts, where it is another; a rule of images goes before it.
         told_images: That of data whose contexts are images, where it is another.
     """
 
@@ -134,16 +134,18 @@ class _Setting:
 
     def chosen_by(self, facts: Facts) -> Rule | None:
         """Return the rule for some data."""
-        rule = self.images if facts.regime is Regime.IMAGES else self.rule
-        if facts.contexts is not None:
-            told = self.told_images if facts.contexts.ndim > 2 else None
-            rule = told or self.contexts or rule
-        return rule
+        contexts = facts.contexts
+        applying = (
+            (self.told_images, contexts is not None and contexts.ndim > 2),
+            (self.images, facts.regime is Regime.IMAGES),
+            (self.contexts, contexts is not None),
+        )
+        return next((rule for rule, applies in applying if rule is not None and applies), self.rule)
 
 
 def _setting(check: Check, rule: Rule, images: Rule | None = None, contexts: Rule | None = None) -> Any:
     """Return a setting with its rule, and those of images and of data with contexts where they are others."""
-    return field(metadata={"setting": _Setting(check, rule, images or rule, contexts)})
+    return field(metadata={"setting": _Setting(check, rule, images, contexts)})
 
 
 def _of(check: Check, without: Any, **rules: Rule) -> Any:
@@ -181,7 +183,7 @@ class Plan:
     """Mean of the logarithm of the levels that training draws, where they are log-normal."""
     log_sigma_spread: float = _setting(_positive, rules.share_of_range, images.levels_spread)
     """Its standard deviation."""
-    width: int = _setting(_count, rules.units_by_columns, images.channels_by_device)
+    width: int = _setting(_count, rules.units_by_columns, images.channels_by_device, rules.units_by_pairs)
     """Width of the network; of a UNet, channels at the finest resolution."""
     n_blocks: int = _setting(_count, constant("n_blocks"), images.blocks_by_device)
     """Number of its residual blocks; of a UNet, at each resolution."""
@@ -192,7 +194,7 @@ class Plan:
     batch_size: int = _setting(_count, constant("batch_size"), images.batch_by_device)
     """Rows a step."""
     training_steps: int = _setting(
-        _count, constant("training_steps", rules.steps_by_rows), images.steps_by_images, images.steps_given_contexts
+        _count, constant("training_steps", rules.steps_by_rows), images.steps_by_images, rules.steps_given_contexts
     )
     """Optimiser steps."""
     learning_rate: float = _setting(_positive, rules.rate_by_width, images.rate_by_channels)
