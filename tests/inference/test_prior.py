@@ -64,21 +64,34 @@ def test_the_slope_is_that_of_autograd(prior: Any) -> None:
         torch.testing.assert_close(chosen.log_slope(row[None])[0], jacobian.det().abs().log(), rtol=1e-5, atol=1e-5)
 
 
-def test_an_interval_stays_as_it_is_but_near_its_ends() -> None:
-    chosen = Prior(Uniform(torch.tensor([-10.0]), torch.tensor([10.0])))
+@pytest.mark.parametrize(("ends", "end"), [(None, 3.0), (torch.tensor([0.5], dtype=torch.float64), 0.5)])
+def test_an_interval_stays_as_it_is_but_near_its_ends(ends: torch.Tensor | None, end: float) -> None:
+    chosen = Prior(Uniform(torch.tensor([-10.0]), torch.tensor([10.0])), ends)
     theta = torch.linspace(-1, 1, 19, dtype=torch.float64)[:, None]
-    torch.testing.assert_close(20 * chosen.to_free(theta) - 10, theta, rtol=0, atol=0.02)
-    assert float((chosen.log_slope(chosen.to_free(theta)) - math.log(20)).abs().max()) < 0.03
-    # beyond an end the density falls off as an exponential function of a tenth of the interval
-    free = torch.tensor([[-0.5], [-1.0], [1.5], [2.0]], dtype=torch.float64)
+    torch.testing.assert_close(chosen.to_free(theta), theta, rtol=0, atol=0.15)
+    assert float(chosen.log_slope(chosen.to_free(theta)).abs().max()) < 0.1
+    # beyond an end the density falls off as an exponential function of 15% of the interval, or of what was asked for
+    free = torch.tensor([[-25.0], [-35.0], [25.0], [35.0]], dtype=torch.float64).clamp(-10 - 12 * end, 10 + 12 * end)
     density = chosen.log_prob(chosen.from_free(free, torch.float64)) + chosen.log_slope(free)
-    torch.testing.assert_close(
-        density[1::2] - density[::2], torch.full((2,), -5.0, dtype=torch.float64), rtol=0.01, atol=0
-    )
+    expected = -(free[1::2] - free[::2]).abs()[:, 0] / end
+    torch.testing.assert_close(density[1::2] - density[::2], expected, rtol=0.01, atol=0)
     # it is a density still
-    line = torch.linspace(-2, 3, 50001, dtype=torch.float64)[:, None]
+    line = torch.linspace(-70, 70, 70001, dtype=torch.float64)[:, None]
     mass = torch.trapezoid((chosen.log_slope(line) - math.log(20)).exp(), line[:, 0])
     assert float(mass) == pytest.approx(1, abs=1e-6)
+
+
+def test_ends_are_as_wide_as_what_a_line_leaves_of_what_it_tells() -> None:
+    torch.manual_seed(0)
+    box = Prior([Uniform(0.0, 1.0), Uniform(-10.0, 10.0), Normal(0.0, 1.0)])
+    theta = box.sample(20_000).double()
+    fitted = box.fitted(theta, theta[:, 1:2] + 0.5 * torch.randn(len(theta), 1))
+    # the median of half a normal distribution's spread, of a parameter of which the line tells all but 1%
+    assert fitted.ends[1] == pytest.approx(1.5 * 0.6745 * 0.5, rel=0.03)
+    # nothing is told of the first: the least of an interval, however little is asked for
+    one = Prior(Uniform(torch.zeros(1), torch.ones(1)), torch.full((1,), 0.01, dtype=torch.float64))
+    torch.testing.assert_close(fitted.to_free(theta)[:, 0], one.to_free(theta[:, :1])[:, 0])
+    torch.testing.assert_close(fitted.from_free(fitted.to_free(theta), torch.float64), theta, rtol=0, atol=1e-6)
 
 
 def test_densities_are_those_of_the_parts_and_nothing_outside() -> None:

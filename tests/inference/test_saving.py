@@ -32,7 +32,7 @@ from torch.distributions import (
 from ncsn import NCSN
 from ncsn.errors import RunError, SettingError
 from ncsn.inference import Posterior, Prior
-from ncsn.inference.plain_priors import prior_from_plain, prior_to_plain
+from ncsn.inference.plain_priors import parts_from_plain, prior_to_plain
 
 BOX = Uniform(torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 3.0]))
 """A prior of two parameters."""
@@ -58,7 +58,7 @@ class OfMyOwn(Normal):
 @pytest.mark.parametrize("prior", KNOWN.values(), ids=KNOWN)
 def test_priors_come_back_from_json(prior: Any) -> None:
     before = Prior(prior)
-    after = prior_from_plain(json.loads(json.dumps(prior_to_plain(before))))
+    after = Prior(parts_from_plain(json.loads(json.dumps(prior_to_plain(before)))))
     draws = []
     for each in (before, after):
         torch.manual_seed(0)

@@ -31,8 +31,8 @@ def test_settings_with_contexts_say_so() -> None:
     assert choices["sigma_min"].rule == "finest scale / 10" and given.sigma_min < alone.sigma_min / 1.5
     middle = math.log(given.sigma_min * given.sigma_max) / 2
     assert given.log_sigma_mean == pytest.approx(middle + 0.55)
-    # 300 passes of batches of 512
-    assert given.training_steps == int(300 * 2000 / 512)
+    # more than 300 passes of batches of 512
+    assert given.training_steps == int(1.2 * 2000) > 300 * 2000 / 512
     assert choices["target_from"].rule == "not used with contexts"
     assert Plan.from_dict(given.to_dict()) == given
 

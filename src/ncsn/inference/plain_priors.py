@@ -15,18 +15,18 @@ from ncsn.inference.prior import Prior
 
 
 def prior_to_plain(prior: Prior) -> list[dict[str, Any]] | None:
-    """Return what `prior_from_plain` makes a prior of again; None of one that is not made of numbers alone."""
+    """Return what `parts_from_plain` makes the parts of a prior of again; None of one that is not made of numbers alone."""
     plain = [_to_plain(part) for part in prior.parts]
     return None if None in plain else [each for each in plain if each is not None]
 
 
-def prior_from_plain(saved: list[Mapping[str, Any]]) -> Prior:
-    """Rebuild a prior.
+def parts_from_plain(saved: list[Mapping[str, Any]]) -> list[Distribution]:
+    """Rebuild the parts of a prior.
 
     Raises:
         AttributeError, KeyError, TypeError, ValueError: It is damaged.
     """
-    return Prior([_from_plain(part) for part in saved])
+    return [_from_plain(part) for part in saved]
 
 
 def _to_plain(part: Distribution) -> dict[str, Any] | None:

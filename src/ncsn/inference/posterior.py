@@ -16,9 +16,9 @@ from ncsn.errors import DataError, RunError, SettingError, check_count
 from ncsn.estimator import NCSN
 from ncsn.files import read_json
 from ncsn.inference.network import ObservationFactory
-from ncsn.inference.plain_priors import prior_from_plain, prior_to_plain
+from ncsn.inference.plain_priors import parts_from_plain, prior_to_plain
 from ncsn.inference.prior import AnyPrior, Prior
-from ncsn.inference.sets import n_summaries, scale_of, told_of_sets
+from ncsn.inference.sets import contexts_of, n_summaries, scale_of
 from ncsn.inference.several import given_several
 from ncsn.inference.simulation import Simulator, bars, check_finite
 from ncsn.model import Model
@@ -104,14 +104,15 @@ class Posterior:
                 if told is not None:
                     told(done.step)
 
-            free = self.prior.to_free(theta)
             scale, factory = None, ObservationFactory()
             if self.exchangeable:
                 k, dim = x.flatten(2).shape[1:]
                 scale, factory = scale_of(x.double()), ObservationFactory(k, n_summaries(k, dim))
-            contexts = _rows(x, scale)
             if self._own:
                 self.estimator.set_params(network=factory)
+            contexts = contexts_of(x, scale)
+            self.prior = self.prior.fitted(theta, contexts)
+            free = self.prior.to_free(theta)
             self.estimator.fit(free, context=contexts, callback=callback if progress else None, **how)
         self.shape_, self._scale = tuple(x.shape[1:]), scale
         return self
@@ -173,6 +174,7 @@ class Posterior:
         self._check_fitted()
         entry = {
             "prior": prior_to_plain(self.prior),
+            "ends": self.prior.ends.tolist(),
             "shape": list(self.shape_),
             "exchangeable": self.exchangeable,
             "scale": None if self._scale is None else self._scale.tolist(),
@@ -220,13 +222,14 @@ class Posterior:
                 f"{folder}: its prior is more than numbers and was not saved; give Posterior.load(folder, prior=...)"
             )
         try:
-            known = Prior(prior) if prior is not None else prior_from_plain(entry["prior"])
+            parts = prior if prior is not None else parts_from_plain(entry["prior"])
+            known = Prior(parts, torch.tensor(entry["ends"], dtype=torch.float64))
             shape, exchangeable = tuple(map(int, entry["shape"])), bool(entry["exchangeable"])
             scale = None if entry["scale"] is None else torch.tensor(entry["scale"], dtype=torch.float64)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
         loaded = cls(simulate, known.parts, numpy=numpy, batch_size=batch_size, random_state=estimator.random_state)
-        loaded.exchangeable, loaded.estimator = exchangeable, estimator
+        loaded.prior, loaded.exchangeable, loaded.estimator = known, exchangeable, estimator
         loaded._own = isinstance(estimator.network, ObservationFactory)
         loaded.shape_, loaded._scale = shape, scale
         return loaded
@@ -385,14 +388,9 @@ class Posterior:
             )
         if not bool(values.isfinite().all()):
             raise DataError("x is not finite: an observation has to be as the simulations were")
-        return _rows(values, self._scale)
+        return contexts_of(values, self._scale)
 
     def _given(self, x: Any) -> tuple[Model, Tensor | None]:
         """Return a model of the parameters, and the context that it has to be told; None for none."""
         contexts, model = self._contexts(x), self.model_
         return (model, contexts) if len(contexts) == 1 else (given_several(model, contexts), None)
-
-
-def _rows(x: Tensor, scale: Tensor | None) -> Tensor:
-    """Return observations as rows of numbers, ``(M, C)``; those that are sets, of this scale, as what is told of sets."""
-    return x.flatten(1) if scale is None else told_of_sets(x.double().flatten(2), scale)

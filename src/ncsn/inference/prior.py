@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, biject_to, constraints
-from torch.distributions.transforms import (
-    AffineTransform,
-    ComposeTransform,
-    IndependentTransform,
-    Transform,
-)
+from torch.distributions.transforms import IndependentTransform, Transform
 from torch.nn.functional import logsigmoid, softplus
 
 from ncsn.data import as_float64
 from ncsn.errors import DataError, SettingError
+from ncsn.plan.measure import regression
 
 AnyPrior = Distribution | Sequence[Distribution]
 """One distribution of all parameters, or one for each, independent of each other."""
@@ -26,8 +21,11 @@ AnyPrior = Distribution | Sequence[Distribution]
 NEAREST = 2.0**-25
 """Share of an interval that a parameter keeps from its ends: what single precision tells from 1."""
 
-EDGE = 0.1
-"""Share of an interval at each end where numbers without bounds are others than the parameters."""
+ENDS = 0.01, 0.15
+"""Share of an interval at each end, at least and at most, where numbers without bounds are others than the parameters."""
+
+ENDS_OF_REST = 1.5
+"""Width of these ends, where `Prior.fitted` chooses them, in medians of what contexts leave of a parameter."""
 
 
 class Prior:
@@ -39,6 +37,8 @@ class Prior:
 
     Args:
         prior: A `torch.distributions.Distribution` of vectors, or of one number for each parameter; or several, side by side.
+        ends: How far from its ends, ``(D,)``, each parameter's interval bends, in the parameter's unit; 15% of the interval
+            when None. Parameters without two bounds have no use for theirs.
 
     Raises:
         SettingError: It is none of these, or has no continuous support.
@@ -46,16 +46,18 @@ class Prior:
     >>> from torch.distributions import Gamma, Uniform
     >>> prior = Prior([Uniform(0.0, 2.0), Gamma(2.0, 1.0)])
     >>> prior.to_free(torch.tensor([[1.0, 1.0]]))
-    tensor([[0.5000, 0.0000]], dtype=torch.float64)
+    tensor([[1., 0.]], dtype=torch.float64)
     """
 
-    def __init__(self, prior: AnyPrior) -> None:
+    def __init__(self, prior: AnyPrior, ends: Tensor | None = None) -> None:
         several = prior if isinstance(prior, Sequence) else [prior]
         if not several:
             raise SettingError("prior holds no distribution: give one, or one for each parameter")
         self.parts = [_of_vectors(each) for each in several]
-        self.transforms = [_to_support(part.support) for part in self.parts]
         self._widths = [part.event_shape[0] for part in self.parts]
+        self.ends = torch.full((self.dim,), torch.inf, dtype=torch.float64) if ends is None else ends
+        each_end = zip(self.parts, self.ends.split(self._widths), strict=True)
+        self.transforms = [_to_support(part.support, own) for part, own in each_end]
         self._free_widths = [
             way.inverse_shape(part.event_shape)[0] for part, way in zip(self.parts, self.transforms, strict=True)
         ]
@@ -67,6 +69,23 @@ class Prior:
     def dim(self) -> int:
         """Number of parameters."""
         return sum(self._widths)
+
+    def fitted(self, theta: Tensor, contexts: Tensor) -> Prior:
+        """Return the prior with intervals that bend over about the width of the posterior, as far as contexts tell it by a line.
+
+        Over less, a posterior that a bound cuts off is cut off as sharply for the network; over more, what the posterior is
+        finely made of is bent. Where a line tells nothing of a parameter its posterior may be of any width, and little bends.
+
+        Args:
+            theta: Parameters, ``(N, D)``.
+            contexts: What is told of each, ``(N, C)``.
+        """
+        slope, intercept = regression(theta, contexts)
+        theta = theta.double()
+        rest = theta - torch.addmm(intercept, contexts.double(), slope)
+        explained = 1 - rest.var(0, correction=0) / theta.var(0, correction=0)
+        # the median: noise that is rarely large leaves much, but narrow posteriors
+        return Prior(self.parts, ENDS_OF_REST * explained.clamp(0, 1) * rest.abs().median(0).values)
 
     def sample(self, n: int) -> Tensor:
         """Draw parameters, ``(n, D)``, by torch's default generator."""
@@ -132,35 +151,40 @@ class Prior:
 
 
 class _SmoothEnds(Transform):
-    """From numbers without bounds to 0 to 1, as they are but near the ends, where they come closer ever more slowly.
+    """From numbers without bounds to an interval, as they are but near its ends, where they come closer ever more slowly.
 
-    The difference of two softplus functions. Near an end, at a distance of ``EDGE`` and less, a density that ends there falls
+    The difference of two softplus functions. Near an end, at a distance of ``end`` and less, a density that ends there falls
     off as an exponential function; between, what is uniform stays so, and distances too, so that a posterior as wide in one
-    place as in another is so for the network. The inverse stays finite at 0 and 1.
+    place as in another is so for the network. The inverse stays finite at both ends.
+
+    Args:
+        low: The lower end.
+        high: The upper one.
+        end: How far from the ends it bends.
     """
 
     domain = constraints.real
-    codomain = constraints.unit_interval
     bijective = True
     sign = 1
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _SmoothEnds)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
+    def __init__(self, low: Tensor, high: Tensor, end: Tensor) -> None:
+        super().__init__()
+        self.low, self.high, self.end = low, high, end
+        self.codomain = constraints.interval(low, high)
 
     def _call(self, x: Tensor) -> Tensor:
-        return EDGE * (softplus(x / EDGE) - softplus((x - 1) / EDGE))
+        return self.low + self.end * (softplus((x - self.low) / self.end) - softplus((x - self.high) / self.end))
 
     def _inverse(self, y: Tensor) -> Tensor:
-        y = y.clamp(NEAREST, 1 - NEAREST)
-        return y + EDGE * (torch.log(-torch.expm1(-y / EDGE)) - torch.log(-torch.expm1((y - 1) / EDGE)))
+        least = NEAREST * (self.high - self.low)
+        y = torch.minimum(torch.maximum(y, self.low + least), self.high - least)
+        below, above = (y - self.low) / self.end, (y - self.high) / self.end
+        return y + self.end * (torch.log(-torch.expm1(-below)) - torch.log(-torch.expm1(above)))
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        # log(sigmoid(a) - sigmoid(b)), a - b = 1 / EDGE, without the difference
-        a, b = x / EDGE, (x - 1) / EDGE
-        return logsigmoid(a) + logsigmoid(-b) + math.log(-math.expm1(-1 / EDGE))
+        # log(sigmoid(a) - sigmoid(b)) without the difference
+        a, b = (x - self.low) / self.end, (x - self.high) / self.end
+        return logsigmoid(a) + logsigmoid(-b) + torch.log(-torch.expm1((self.low - self.high) / self.end))
 
 
 def _of_vectors(part: Any) -> Distribution:
@@ -178,13 +202,13 @@ def _of_vectors(part: Any) -> Distribution:
     return part
 
 
-def _to_support(support: Any) -> Transform:
-    """Return the way from numbers without bounds to a support."""
+def _to_support(support: Any, ends: Tensor) -> Transform:
+    """Return the way from numbers without bounds to a support, an interval of which bends over its ends."""
     if isinstance(support, constraints.independent):
-        return IndependentTransform(_to_support(support.base_constraint), support.reinterpreted_batch_ndims)
+        return IndependentTransform(_to_support(support.base_constraint, ends), support.reinterpreted_batch_ndims)
     if isinstance(support, type(constraints.unit_interval)):
         low, high = (torch.as_tensor(end, dtype=torch.float64) for end in (support.lower_bound, support.upper_bound))
-        return ComposeTransform([_SmoothEnds(), AffineTransform(low, high - low)])
+        return _SmoothEnds(low, high, ends.clamp(ENDS[0] * (high - low), ENDS[1] * (high - low)))
     try:
         return biject_to(support)
     except NotImplementedError as error:

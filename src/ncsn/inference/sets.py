@@ -48,5 +48,10 @@ def told_of_sets(sets: Tensor, scale: Tensor) -> Tensor:
     return torch.cat([*summaries, members.flatten(1)], dim=1)
 
 
+def contexts_of(x: Tensor, scale: Tensor | None) -> Tensor:
+    """Return observations as rows of numbers, ``(M, C)``; those that are sets, of this scale, as what is told of sets."""
+    return x.flatten(1) if scale is None else told_of_sets(x.double().flatten(2), scale)
+
+
 def _pairs(dim: int) -> int:
     return dim * (dim - 1) // 2
