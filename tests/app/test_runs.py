@@ -99,8 +99,11 @@ def test_a_run_called_from_python_says_nothing_and_returns_its_judgement(
     assert set(parts.train_labels) == {0, 1}
     with pytest.raises(RunError, match="is not empty, it may hold another run"):
         train_run(settings, tmp_path / "run")
+    # as if it had been killed between the last two files that it removes
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"left")
     with pytest.raises(RunError, match="holds a finished run; there is nothing to resume"):
         train_run(settings, tmp_path / "run", resume=True)
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
 
 
 def test_a_training_is_shown_by_what_is_given(tmp_path: Path) -> None:

@@ -120,6 +120,9 @@ def _check(folder: Path, asked: Mapping[str, Any], resume: bool) -> None:
             raise RunError(f"{folder} is not empty, it may hold another run; name another folder{hint}")
         return
     if (folder / "config.json").exists() and not marker.exists():
+        if (folder / CHECKPOINT).exists():
+            # stopped when it was finished but for this
+            remove(folder / CHECKPOINT)
         raise RunError(f"{folder} holds a finished run; there is nothing to resume")
     if not marker.exists():
         raise RunError(f"{folder} holds no stopped run to resume; leave --resume out to start one")
