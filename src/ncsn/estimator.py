@@ -18,7 +18,7 @@ from ncsn.data import Augmentation
 from ncsn.errors import RunError, SettingError
 from ncsn.methods import Method, NetworkFactory, method_named
 from ncsn.model import Model, Networks, Stepper, fit_model
-from ncsn.model.checks import as_given, checked_minutes, checkpoint_path, kept_of, validated
+from ncsn.model.checks import PLANNED, as_given, checked_minutes, checkpoint_path, kept_of, validated
 from ncsn.model.distribution import FittedDistribution
 from ncsn.parts import from_plain
 from ncsn.plan import PageSettings, Plan
@@ -66,6 +66,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         width: Width of the network.
         n_blocks: Number of its residual blocks.
         dropout: Share of hidden units that training leaves out.
+        condition_dropout: Share of rows that are trained without their label or context, which guidance asks for; 0 without it.
         validation_fraction: Share of the rows that training does not see: the averaged weights that know them best are kept; 0
             for the last ones.
         augmentation: How images are moved for training, which the network is told as ``augmentation=``, so that samples are as
@@ -108,6 +109,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         width: int | None = None,
         n_blocks: int | None = None,
         dropout: float | None = None,
+        condition_dropout: float | None = None,
         validation_fraction: float | None = None,
         augmentation: str | Augmentation | None = None,
         columns: Mapping[str, Any] | None = None,
@@ -122,8 +124,8 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
         self.n_sigmas, self.lr, self.method, self.network = n_sigmas, lr, method, network
         self.training_steps, self.batch_size, self.width, self.n_blocks = training_steps, batch_size, width, n_blocks
-        self.dropout, self.validation_fraction = dropout, validation_fraction
-        self.augmentation, self.columns = augmentation, columns
+        self.dropout, self.condition_dropout = dropout, condition_dropout
+        self.validation_fraction, self.augmentation, self.columns = validation_fraction, augmentation, columns
         self.device, self.mixed_precision = device, mixed_precision
         self.accumulation, self.minutes, self.compile = accumulation, minutes, compile
         self.random_state = random_state
@@ -172,7 +174,7 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
             X,
             y,
             method=method_named(self.method),
-            given=self._given() | {name: getattr(self, name) for name in _PLANNED},
+            given=self._given() | {name: getattr(self, name) for name in PLANNED},
             networks=Networks(self.network, self.score_net),
             seed=seed_of(self.random_state),
             teacher=teacher._fitted() if isinstance(teacher, NCSN) else teacher,
@@ -392,9 +394,6 @@ class NCSN(DensityMixin, BaseEstimator):  # type: ignore[misc]
         estimator.model_ = model
         return estimator
 
-
-_PLANNED = ("training_steps", "batch_size", "width", "n_blocks", "dropout", "validation_fraction", "augmentation")
-"""Parameters that are settings of the plan by the same name."""
 
 _SEEN = ("n_features_in_", "feature_names_in_")
 """What scikit-learn keeps of the data."""

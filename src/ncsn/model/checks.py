@@ -21,6 +21,18 @@ from ncsn.errors import DataError, RunError, SettingError, check_number
 from ncsn.files import plain_value
 from ncsn.parts import to_plain
 
+PLANNED = (
+    "training_steps",
+    "batch_size",
+    "width",
+    "n_blocks",
+    "dropout",
+    "condition_dropout",
+    "validation_fraction",
+    "augmentation",
+)
+"""Parameters of an estimator that are settings of the plan by the same name."""
+
 
 def validated(estimator: BaseEstimator, X: Any, encoding: Encoding | None, *, gaps: bool = False) -> Any:
     """Return data, once scikit-learn has set an estimator's attributes by them, or compared both.

@@ -270,6 +270,7 @@ def recipe_of(method: Method, plan: Plan, teacher: nn.Module | None, **how: Any)
         learning_rate=plan.learning_rate,
         warm_up=min(200, plan.training_steps // 5),
         objective=method.objective(plan, teacher),
+        condition_dropout=plan.condition_dropout,
         augmentation=augmentation_named(plan.augmentation),
         **how,
     )

@@ -59,17 +59,19 @@ CONSTANTS: dict[str, tuple[float | None, float | None, float | None, float | Non
     "target_from": (0.2, 0.2, 0.2, 0.2, "from here on targets are averaged over the data (stable target field)"),
     "weight_from": (0.5, 0.2, 0.2, 0.2, "from here on levels count more, as their targets are free of noise"),
     "target_rows": (512, 1024, 1024, 1024, "rows that those targets are averaged over; in the plane the batch itself"),
+    "condition_dropout": (0.1, 0.1, 0.1, 0.1, "guidance asks for the data without their contexts too"),
     "sampling_steps": (40, 40, 40, 40, "the sampler's error is then far below the network's"),
     "churn": (0.0, 0.0, 4.0, 4.0, "fresh noise on the way corrects the network on images, at the price of variety"),
 }
 """For each kind of data the constant, and why."""
 
 FINEST_TO_SIGMA_MIN = 5.0
-FINEST_GIVEN_TO_SIGMA_MIN = 10.0
+FINEST_GIVEN_TO_SIGMA_MIN = 20.0
 """Given contexts, of which few rows have nearly the same, neighbours tell the scale less finely."""
 
 SIGMA_MIN_BOUNDS = (0.002, 0.1)
 LEAST_LEFT = 0.01
+LEAST_GIVEN_CONTEXTS = 0.1
 STEPS_A_ROW, STEPS_A_FEATURE, LEAST_STEPS = 3, 32, 400
 MOST_HELD_OUT = 0.025
 LEAST_WATCHED = 80
@@ -286,6 +288,14 @@ def dropout_by_rows(facts: Facts) -> Answer:
     return value, "from the number of rows", "half of the units at 100 rows, none from 3,200 on: few rows overfit"
 
 
+def dropout_given_contexts(facts: Facts) -> Answer:
+    """A tenth at least, of numbers in a row."""
+    value, rule, reason = constant("dropout", dropout_by_rows)(facts)
+    if facts.regime in (Regime.SMALL_IMAGES, Regime.IMAGES) or float(value) >= LEAST_GIVEN_CONTEXTS:
+        return value, rule, reason
+    return LEAST_GIVEN_CONTEXTS, "a tenth at least", "each row has a context of its own, which can be learned by heart"
+
+
 def steps_by_rows(facts: Facts) -> Answer:
     """Three a row, more where rows are wide for their number."""
     by_rows, by_features = STEPS_A_ROW * facts.n_rows, STEPS_A_FEATURE * facts.rows.shape[1]
@@ -297,10 +307,10 @@ def steps_by_rows(facts: Facts) -> Answer:
 
 def steps_given_contexts(facts: Facts) -> Answer:
     """Three hundred passes over the rows, and more where batches are large."""
-    value = int(min(12_000, max(300, 1.2 * facts.n_rows, 300 * facts.n_rows / facts.chosen["batch_size"])))
+    value = int(min(12_000, max(300, facts.n_rows, 300 * facts.n_rows / facts.chosen["batch_size"])))
     return (
         value,
-        "300 passes, 1.2 a row at least",
+        "300 passes, one a row at least",
         "few rows overfit, each with a context of its own; many go on to gain",
     )
 

@@ -189,7 +189,9 @@ class Plan:
     """Number of its residual blocks; of a UNet, at each resolution."""
     n_fourier: int = _setting(_whole, constant("n_fourier"))
     """Number of random Fourier projections of its input."""
-    dropout: float = _setting(_share, constant("dropout", rules.dropout_by_rows), images.dropout_by_images)
+    dropout: float = _setting(
+        _share, constant("dropout", rules.dropout_by_rows), images.dropout_by_images, rules.dropout_given_contexts
+    )
     """Share of hidden units that training leaves out."""
     batch_size: int = _setting(_count, constant("batch_size"), images.batch_by_device)
     """Rows a step."""
@@ -225,6 +227,8 @@ class Plan:
     """Precision in which the network trains and samples."""
     context_dim: int = _of(_count, 0, contexts=rules.numbers_of_contexts)
     """Numbers that a context is to the network; 0 without contexts."""
+    condition_dropout: float = _of(_share, 0.1, contexts=constant("condition_dropout"))
+    """Share of rows that are trained without their label or context, so that the model also knows the data without."""
     context_shape: tuple[int, ...] = _of(_whole_numbers, (), told_images=images.shape_of_contexts)
     """The shape of contexts that are images, ``(H, W)`` or ``(C, H, W)``; none of numbers in a row."""
     context_width: int = _of(_count, 16, told_images=images.channels_of_encoder)
