@@ -289,7 +289,17 @@ def test_an_animation_is_a_gif() -> None:
         ({"label": 7}, {"field": {}}, "there is no class 7"),
         ({"score": "printed"}, {"walk": {}}, "the network as printed is not trained"),
         ({}, {"dance": 1}, "no such question: 'dance'"),
-        ({}, {"table": {"name": "a.csv", "text": "x\n1\n"}, "points": 1}, "two columns of numbers are needed"),
+        (
+            {},
+            {"table": {"name": "a.csv", "text": "x\n1\n"}, "points": 1},
+            "columns of numbers are needed, and only 'x' holds",
+        ),
+        (
+            {},
+            {"table": {"name": "a.csv", "text": "x\nb\n"}, "points": 1},
+            "columns of numbers are needed, and no column",
+        ),
+        ({}, {"guide": {"page": "../index"}}, "the guide has no page '../index'"),
         ({}, {"gif": {"pictures": ["none"]}}, "the pictures of the animation are damaged"),
     ],
 )

@@ -1,6 +1,8 @@
 // The page: its sections, and what stands in each.
 
 import { Controls, button, element } from "./controls.js";
+import { saveGif, savePng } from "./saving.js";
+import { showTour } from "./touring.js";
 import { TOURS } from "./tours.js";
 import { figure } from "./views.js";
 
@@ -9,13 +11,17 @@ function section(name, title, ...children) {
 }
 
 export function layout(studio, names) {
-  const controls = new Controls(studio.link.guide, (name, value) => studio.set(name, value));
+  const guide = (page) => {
+    const address = studio.link.guide(page);
+    return address ? element("a", { href: address, target: "_blank", rel: "noopener" }, "guide") : button("guide", () => studio.readGuide(page));
+  };
+  const controls = new Controls(guide, (name, value) => studio.set(name, value));
   const parts = { controls };
   const row = (...children) => element("div", { class: "controls" }, ...children);
 
   parts.status = element("p", { class: "status", role: "status" });
   parts.tours = element(
-    "select", { "aria-label": "guided tours", onchange: () => studio.tour(Number(parts.tours.value)) },
+    "select", { "aria-label": "guided tours", onchange: () => showTour(studio, Number(parts.tours.value)) },
     element("option", { value: "-1" }, "guided tours …"),
     ...TOURS.flatMap((tour, k) => (studio.can.train || tour.anywhere ? [element("option", { value: String(k) }, tour.title)] : [])),
   );
@@ -79,7 +85,7 @@ export function layout(studio, names) {
   const field = section(
     "field", "Score field",
     row(parts.sigma, parts.label, parts.guidance),
-    element("div", { class: "buttons" }, studio.can.train ? button("log-density", () => studio.showDensity()) : null, button("save PNG", () => studio.savePng(parts.fields, "field"))),
+    element("div", { class: "buttons" }, studio.can.train ? button("log-density", () => studio.showDensity()) : null, button("save PNG", () => savePng(studio, parts.fields, "field"))),
     parts.fields,
   );
 
@@ -94,8 +100,8 @@ export function layout(studio, names) {
     "particles", "Particles",
     element(
       "div", { class: "buttons" }, parts.walk, button("one step", () => studio.walkOnce(), { title: "s" }), button("again", () => studio.walkAgain()),
-      button("save PNG", () => studio.savePng(parts.particles, "particles")),
-      studio.can.gif ? button("save GIF", () => studio.saveGif()) : null, parts.scrub,
+      button("save PNG", () => savePng(studio, parts.particles, "particles")),
+      studio.can.gif ? button("save GIF", () => saveGif(studio)) : null, parts.scrub,
     ),
     row(
       (parts.samplers = controls.several("samplers", names.samplers)),
@@ -125,18 +131,14 @@ export function layout(studio, names) {
   return parts;
 }
 
-// Show a text with a button to close it; what is written on the clipboard can be seen there.
-export function dialog(root, title, text) {
+// Show something with a button to close it, and return what closes it.
+export function dialog(root, title, content) {
   const shown = element(
-    "dialog", { "aria-label": title }, element("h2", {}, title), element("pre", { tabindex: "0" }, text),
+    "dialog", { "aria-label": title }, element("h2", {}, title), content,
     button("close", () => shown.close(), { class: "main" }),
   );
   shown.addEventListener("close", () => shown.remove());
   root.append(shown);
   shown.showModal();
-}
-
-export function save(name, address) {
-  const link = element("a", { href: address, download: name });
-  link.click();
+  return () => shown.close();
 }

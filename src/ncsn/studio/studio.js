@@ -1,17 +1,16 @@
 // The studio: what is set and shown, the questions that it asks a frame at a time, and what people do with it.
 
-import { theme } from "./canvas.js";
-import { button, element } from "./controls.js";
+import { element } from "./controls.js";
 import { findTheme, listen } from "./hands.js";
-import { dialog, layout, save } from "./layout.js";
+import { dialog, layout } from "./layout.js";
 import { overHttp, overWidget } from "./messages.js";
 import { afterChange, fromAddress, toAddress } from "./settings.js";
-import { TOURS } from "./tours.js";
-import { composed, drawData, drawDensities, drawFields, drawLosses, drawParticles } from "./views.js";
+import { lookAt } from "./touring.js";
+import { drawData, drawDensities, drawFields, drawLosses, drawParticles } from "./views.js";
 
 // what is asked for once, and has to be answered
-const AGAIN = ["reset", "table", "points", "field", "losses", "density", "code", "gif"];
-const FIELD = 40, DENSITY = 32, MOST_VALUES = 3e7, FRAMES = 50;
+const AGAIN = ["reset", "table", "points", "field", "losses", "density", "code", "gif", "guide"];
+const FIELD = 40, DENSITY = 32, MOST_VALUES = 3e7;
 
 class Page {
   constructor(root, link) {
@@ -29,9 +28,11 @@ class Page {
     const { head } = await this.link.ask({ do: { hello: 1 } });
     Object.assign(this, { defaults: head.defaults, groups: head.groups, extent: head.extent, wants: {} });
     this.settings = { ...head.settings };
-    if (this.link.hasAddress) Object.assign(this.settings, fromAddress(location.hash, this.defaults));
+    const told = this.link.hasAddress ? fromAddress(location.hash, this.defaults) : {};
+    Object.assign(this.settings, told.settings);
     this.parts = layout(this, head.names);
     this.root.append(...this.parts.all);
+    this.say(told.wrong || "");
     this.showColumns(head.columns);
     this.show();
     this.begin("data");
@@ -65,13 +66,23 @@ class Page {
     }
     if (group === "data") this.wants.points = 1;
     this.wants.field = { n: FIELD };
-    this.density = null;
+    this.hideDensity();
     Object.assign(this, { walks: {}, walking: false, place: 0, dirty: true });
     this.wants.walkAgain = 1;
-    if (this.link.hasAddress) {
-      clearTimeout(this.writing);
-      this.writing = setTimeout(() => history.replaceState(null, "", `#${toAddress(this.settings, this.defaults)}`), 200);
-    }
+    clearTimeout(this.writing);
+    if (this.link.hasAddress) this.writing = setTimeout(() => this.writeAddress(), 200);
+  }
+
+  writeAddress() {
+    const text = toAddress(this.settings, this.defaults);
+    // a place of the page around stays while nothing is set
+    if (text || fromAddress(location.hash, this.defaults).ours) history.replaceState(null, "", `#${text}`);
+  }
+
+  readAddress() {
+    const { settings, ours, wrong } = fromAddress(location.hash, this.defaults);
+    if (ours) this.setAll({ ...this.defaults, ...settings });
+    this.say(wrong);
   }
 
   show() {
@@ -84,6 +95,8 @@ class Page {
     parts.columns.forEach((each) => (each.hidden = of !== "table" || !each.options.length));
     parts.measure.hidden = !settings.measured;
     parts.samplers.hidden = settings.measured;
+    parts.label.hidden = parts.labels.hidden = !this.classes;
+    parts.guidance.hidden = !this.classes || settings.label < 0;
     // what was recorded has its own steps
     const recorded = !this.can.train && !["mixture", "drawing"].includes(of);
     for (const each of parts.steps) each.hidden = recorded;
@@ -118,7 +131,7 @@ class Page {
       wanted.walk = { steps: wants.walk || this.speed * (this.calm.matches ? 10 : 1), again: Boolean(wants.walkAgain) };
       delete wants.walkAgain;
     }
-    for (const name of ["code", "gif"]) if (wants[name]) wanted[name] = wants[name];
+    for (const name of ["code", "gif", "guide"]) if (wants[name]) wanted[name] = wants[name];
     if (!Object.keys(wanted).length) return null;
     this.wants = wants.walkAgain ? { walkAgain: 1 } : {};
     return { settings: this.settings, do: wanted };
@@ -182,7 +195,7 @@ class Page {
       this.say("the log-density, until sigma or the points change");
     }
     if (head.walks) this.takeWalks(head, arrays);
-    if (head.code || arrays.gif) this.resolve?.(head.code || arrays.gif);
+    if (head.code || arrays.gif || head.guide) this.resolve?.(head.code || arrays.gif || head.guide);
   }
 
   takePoints(arrays, head) {
@@ -192,11 +205,12 @@ class Page {
     this.parts.sigma.range(low, high, this.settings.sigma);
     const count = head.state.labels;
     this.parts.label.fill([-1, ...Array(count).keys()]);
-    this.parts.controls.show({ label: this.settings.label });
-    this.parts.label.hidden = this.parts.guidance.hidden = this.parts.labels.hidden = count < 2 || !this.can.train;
+    this.classes = this.can.train && count > 1;
+    this.show();
   }
 
   takeWalks(head, arrays) {
+    const first = !this.longest;
     for (const { name, steps, sigmas, evaluations, done } of head.walks) {
       const walk = (this.walks[name] ||= { name, steps: [], sigmas: [], evaluations: [], x: [], shares: [] });
       walk.done = done;
@@ -216,6 +230,10 @@ class Page {
     this.truth = arrays.truth;
     this.place = this.longest - 1;
     if (head.walks.every((walk) => walk.done)) this.walking = false;
+    if (!first || this.parts.tour.hidden) return;
+    // what a tour speaks of has its size now
+    this.draw();
+    lookAt(this, this.parts.particles);
   }
 
   get longest() {
@@ -256,7 +274,7 @@ class Page {
     this.wants.train = { steps: 1 };
     this.wants.losses = 1;
     this.wants.field = { n: FIELD };
-    this.density = null;
+    this.hideDensity();
   }
 
   resetTraining() {
@@ -279,8 +297,13 @@ class Page {
     Object.assign(this, { walking: false, place, dirty: true });
   }
 
+  hideDensity() {
+    if (this.density) this.say("");
+    Object.assign(this, { density: null, dirty: true });
+  }
+
   showDensity() {
-    if (this.density) return void Object.assign(this, { density: null, dirty: true });
+    if (this.density) return this.hideDensity();
     this.say("computing the log-density …");
     this.wants.density = { n: DENSITY };
     this.ask("density");
@@ -329,7 +352,7 @@ class Page {
   }
 
   copyLink() {
-    history.replaceState(null, "", `#${toAddress(this.settings, this.defaults)}`);
+    this.writeAddress();
     this.copy(location.href, "copied: the address holds the seed and all settings");
   }
 
@@ -337,51 +360,23 @@ class Page {
     const code = await this.ask("code");
     if (!code) return;
     this.copy(code, "copied as Python");
-    dialog(this.root, "the same as Python", code);
+    dialog(this.root, "the same as Python", element("pre", { tabindex: "0" }, code));
   }
 
-  savePng(row, name) {
-    const { plane, text } = theme(this.root);
-    save(`ncsn-${name}.png`, composed(row, plane, text).toDataURL("image/png"));
-  }
-
-  async saveGif() {
-    const [{ plane, text }, end, pictures] = [theme(this.root), this.longest, []];
-    this.walking = false;
-    const every = Math.max(1, Math.ceil(end / FRAMES));
-    for (let place = 0; place < end; place += place + every >= end && place < end - 1 ? end - 1 - place : every) {
-      this.place = place;
-      this.draw();
-      pictures.push(composed(this.parts.particles, plane, text).toDataURL("image/png"));
-    }
-    this.say("making the animation …");
-    const gif = await this.ask("gif", { pictures });
-    if (!gif) return;
-    save("ncsn-particles.gif", URL.createObjectURL(new Blob([gif], { type: "image/gif" })));
-    this.say("saved");
-  }
-
-  // guided tours
-
-  tour(number, step = 0) {
-    const { parts } = this;
-    parts.tours.value = String(number);
-    parts.tour.hidden = number < 0;
-    if (number < 0) return;
-    const { title, steps } = TOURS[number];
-    const { text, settings = {}, run = [], section } = steps[step];
-    const go = (to) => button(to < step ? "back" : "next", () => this.tour(number, to), { class: to > step ? "main" : "" });
-    parts.tour.replaceChildren(
-      element("h2", {}, `${title} (${step + 1} of ${steps.length})`), element("p", {}, text),
-      element("div", { class: "buttons" }, ...(step ? [go(step - 1)] : []), ...(step < steps.length - 1 ? [go(step + 1)] : []), button("end", () => this.tour(-1))),
-    );
-    if (Object.keys(settings).length) this.setAll({ ...this.defaults, ...settings });
-    // what learns goes on while the next step is read
-    this.training ||= run.includes("train");
-    if (run.includes("walk")) this.walkAgain();
-    const shown = section || (run.includes("walk") ? "particles" : "training");
-    for (const [name, each] of Object.entries(parts.sections)) each.classList.toggle("pointed", name === shown);
-    parts.sections[shown].scrollIntoView({ behavior: this.calm.matches ? "auto" : "smooth", block: "nearest" });
+  // where no page can be opened the guide is read here
+  async readGuide(page) {
+    const text = await this.ask("guide", { page });
+    if (!text) return;
+    const shown = element("div", { class: "guide", tabindex: "0" });
+    shown.innerHTML = text;
+    const close = dialog(this.root, "the guide", shown);
+    shown.addEventListener("click", (event) => {
+      const name = event.target.closest("a")?.getAttribute("href").split("#")[0];
+      if (name === undefined || name.includes(":")) return;
+      event.preventDefault();
+      close();
+      if (name) this.readGuide(name);
+    });
   }
 }
 
