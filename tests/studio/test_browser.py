@@ -289,6 +289,8 @@ def test_an_explanation_is_read_in_full_on_a_phone_and_closes(open_page: Any) ->
     for mark in marks.all():
         mark.click()
         told = page.locator(".why[open] > p")
+        # it is moved once it is there
+        page.wait_for_timeout(50)
         box = told.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390, told.inner_text()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -33,8 +33,9 @@ def guide_html(name: str) -> str | None:
     if path is None:
         return None
     page: str = _markdown().render(path.read_text(encoding="utf-8"))
-    # the guide's own pages are here, others are not
-    return re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", page).replace(".md", "")
+    # the guide's own pages are here, others and pictures are not
+    page = re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", re.sub("<img [^>]*>", "", page))
+    return page.replace(".md", "")
 
 
 def font() -> bytes | None:

@@ -27,9 +27,8 @@ class Page {
   async start() {
     const { head } = await this.link.ask({ do: { hello: 1 } });
     Object.assign(this, { defaults: head.defaults, groups: head.groups, extent: head.extent, wants: {} });
-    this.settings = { ...head.settings };
     const told = this.link.hasAddress ? fromAddress(location.hash, this.defaults) : {};
-    Object.assign(this.settings, told.settings);
+    this.settings = { ...head.settings, ...told.settings };
     this.parts = layout(this, head.names);
     this.root.append(...this.parts.all);
     this.say(told.wrong || "");
@@ -95,14 +94,19 @@ class Page {
     parts.columns.forEach((each) => (each.hidden = of !== "table" || !each.options.length));
     parts.measure.hidden = !settings.measured;
     parts.samplers.hidden = settings.measured;
-    parts.label.hidden = parts.labels.hidden = !this.classes;
-    parts.guidance.hidden = !this.classes || settings.label < 0;
+    this.showClasses();
     // what was recorded has its own steps
     const recorded = !this.can.train && !["mixture", "drawing"].includes(of);
     for (const each of parts.steps) each.hidden = recorded;
     const mode = settings.mixture[this.mode] || settings.mixture[(this.mode = 0)];
     if (mode) [parts.weight.value, parts.spread.value] = [mode[0], mode[3]];
     this.dirty = true;
+  }
+
+  showClasses(known = this.classes) {
+    this.classes = known;
+    this.parts.label.hidden = this.parts.labels.hidden = !known;
+    this.parts.guidance.hidden = !known || this.settings.label < 0;
   }
 
   showColumns(columns) {
@@ -205,8 +209,9 @@ class Page {
     this.parts.sigma.range(low, high, this.settings.sigma);
     const count = head.state.labels;
     this.parts.label.fill([-1, ...Array(count).keys()]);
-    this.classes = this.can.train && count > 1;
-    this.show();
+    // and nothing else, which may be in the midst of being typed
+    this.parts.controls.show({ label: this.settings.label });
+    this.showClasses(this.can.train && count > 1);
   }
 
   takeWalks(head, arrays) {
