@@ -438,9 +438,11 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Serve the page of the site, with a set that was recorded in haste, by a server that knows nothing but files."""
     usual = {"levels": 6, "per_level": 3, "langevin_steps": 20, "step": 0.2, "particles": 50, "width": 16, "steps": 30}
     monkeypatch.setattr(studio_files, "USUAL", usual)
-    text = (DOCS / "studio.md").read_text(encoding="utf-8")
-    body = text[text.index('<div id="studio">') : text.index("</script>")] + "</script>"
-    (tmp_path / "index.html").write_text(f'<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">{body}')
+    for page in ("index", "studio"):
+        text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+        body = text[text.index('<div id="studio">') : text.index("</script>")] + "</script>"
+        head = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">'
+        (tmp_path / f"{page}.html").write_text(head + body)
     folder = tmp_path / "studio"
     folder.mkdir()
     (folder / "studio.js").write_text(module(), encoding="utf-8")
@@ -463,7 +465,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_the_site_shows_what_was_recorded_and_computes_what_is_drawn(open_page: Any, site: str) -> None:
-    page = open_page(address=site)
+    page = open_page("studio.html", address=site)
     expect(page.locator(".field figcaption")).to_have_text(["exact score", "learned", "error"])
     assert not page.locator(".training").is_visible() and not page.get_by_role("button", name="copy as Python").count()
     choose(page, "data", "rings")
@@ -494,3 +496,14 @@ def test_the_site_shows_what_was_recorded_and_computes_what_is_drawn(open_page: 
     assert inked(page, ".particles canvas") > 100
     again = open_page(page.url.split("/")[-1], address=site)
     assert inked(again, ".data canvas") == inked(page, ".data canvas")
+
+
+def test_on_the_first_page_there_is_sigma_to_drag(open_page: Any, site: str) -> None:
+    page = open_page(address=site, viewport={"width": 390, "height": 800})
+    expect(page.locator(".field figcaption")).to_have_text(["exact score", "learned", "error"])
+    assert page.locator("section:visible").count() == 1 and not page.locator("header").is_visible()
+    before = inked(page, ".field canvas")
+    page.locator("[data-setting=sigma]").press("Home")
+    page.wait_for_timeout(500)
+    assert inked(page, ".field canvas") != before
+    assert page.url == site and page.evaluate("document.documentElement.scrollWidth") <= 390

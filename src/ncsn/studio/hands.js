@@ -66,7 +66,7 @@ export function listen(studio) {
   const ear = document.body.classList.contains("ncsn-page") ? document : studio.root;
   ear.addEventListener("keydown", (event) => {
     if (event.key === "Escape") closeWhys(studio.root);
-    if (event.target.closest("input, select, dialog, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (studio.only || event.target.closest("input, select, dialog, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
     const keys = { t: () => studio.parts.train.click(), p: () => studio.parts.walk.click(), s: () => studio.walkOnce() };
     if (!(event.key in keys)) return;
     // the page around may have its own use for the key

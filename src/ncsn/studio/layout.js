@@ -1,7 +1,8 @@
 // The page: its sections, and what stands in each.
 
 import { Controls, button, element } from "./controls.js";
-import { saveGif, savePng } from "./saving.js";
+import { readGuide } from "./dialog.js";
+import { copyCode, copyLink, saveGif, savePng } from "./saving.js";
 import { showTour } from "./touring.js";
 import { TOURS } from "./tours.js";
 import { figure } from "./views.js";
@@ -13,7 +14,7 @@ function section(name, title, ...children) {
 export function layout(studio, names) {
   const guide = (page) => {
     const address = studio.link.guide(page);
-    return address ? element("a", { href: address, target: "_blank", rel: "noopener" }, "guide") : button("guide", () => studio.readGuide(page));
+    return address ? element("a", { href: address, target: "_blank", rel: "noopener" }, "guide") : button("guide", () => readGuide(studio, page));
   };
   const controls = new Controls(guide, (name, value) => studio.set(name, value));
   const parts = { controls };
@@ -27,8 +28,8 @@ export function layout(studio, names) {
   );
   parts.tour = element("aside", { class: "tour", hidden: true, "aria-live": "polite" });
   const tools = [parts.tours];
-  if (studio.link.hasAddress) tools.push(button("copy link", () => studio.copyLink()));
-  if (studio.can.code) tools.push(button("copy as Python", () => studio.copyCode()));
+  if (studio.link.hasAddress) tools.push(button("copy link", () => copyLink(studio)));
+  if (studio.can.code) tools.push(button("copy as Python", () => copyCode(studio)));
   const header = element("header", {}, element("h1", {}, "ncsn studio"), element("div", { class: "tools" }, ...tools));
 
   // data
@@ -127,18 +128,8 @@ export function layout(studio, names) {
     }
   }
   parts.sections = { data, training, field, particles };
+  if (studio.only) for (const [name, each] of Object.entries(parts.sections)) each.hidden = name !== studio.only;
+  header.hidden = Boolean(studio.only);
   parts.all = [header, parts.tour, parts.status, element("main", {}, element("div", {}, data, training), element("div", {}, field, particles))];
   return parts;
-}
-
-// Show something with a button to close it, and return what closes it.
-export function dialog(root, title, content) {
-  const shown = element(
-    "dialog", { "aria-label": title }, element("h2", {}, title), content,
-    button("close", () => shown.close(), { class: "main" }),
-  );
-  shown.addEventListener("close", () => shown.remove());
-  root.append(shown);
-  shown.showModal();
-  return () => shown.close();
 }

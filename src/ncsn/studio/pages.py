@@ -9,7 +9,7 @@ from pathlib import Path
 FILES = Path(__file__).parent
 MODULES = (
     *("messages", "canvas", "charts", "settings", "explanations", "tours"),
-    *("controls", "views", "saving", "touring", "layout", "hands", "local", "studio"),
+    *("controls", "views", "dialog", "saving", "touring", "layout", "hands", "local", "studio"),
 )
 """The JavaScript, each file after those that it imports from."""
 
@@ -22,7 +22,12 @@ def module() -> str:
     """Return the studio as one module, as a widget needs it: what several files export has different names."""
     parts = [_IMPORT.sub("", (FILES / f"{name}.js").read_text(encoding="utf-8")) for name in MODULES]
     return "\n".join(
-        [*(_EXPORT.sub("", part) for part in parts), "export { mount, overFiles };", "export default { render };", ""]
+        [
+            *(_EXPORT.sub("", part) for part in parts),
+            "export { mount, overFiles, show };",
+            "export default { render };",
+            "",
+        ]
     )
 
 

@@ -1,9 +1,32 @@
-// Pictures and animations as files.
+// What people take with them: the address, the code, pictures and animations.
 
 import { theme } from "./canvas.js";
+import { element } from "./controls.js";
+import { dialog } from "./dialog.js";
 import { composed } from "./views.js";
 
 const FRAMES = 50;
+
+async function copy(studio, text, said) {
+  try {
+    await navigator.clipboard.writeText(text);
+    studio.say(said);
+  } catch {
+    studio.say("the clipboard is closed to this page: copy from the window");
+  }
+}
+
+export function copyLink(studio) {
+  studio.writeAddress();
+  copy(studio, location.href, "copied: the address holds the seed and all settings");
+}
+
+export async function copyCode(studio) {
+  const code = await studio.ask("code");
+  if (!code) return;
+  copy(studio, code, "copied as Python");
+  dialog(studio.root, "the same as Python", element("pre", { tabindex: "0" }, code));
+}
 
 function save(name, address) {
   const link = document.createElement("a");

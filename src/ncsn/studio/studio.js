@@ -2,7 +2,8 @@
 
 import { element } from "./controls.js";
 import { findTheme, listen } from "./hands.js";
-import { dialog, layout } from "./layout.js";
+import { layout } from "./layout.js";
+import { overFiles } from "./local.js";
 import { overHttp, overWidget } from "./messages.js";
 import { afterChange, fromAddress, toAddress } from "./settings.js";
 import { lookAt } from "./touring.js";
@@ -13,8 +14,8 @@ const AGAIN = ["reset", "table", "points", "field", "losses", "density", "code",
 const FIELD = 40, DENSITY = 32, MOST_VALUES = 3e7;
 
 class Page {
-  constructor(root, link) {
-    Object.assign(this, { root, link, can: { code: true, gif: true, train: true, ...link.can } });
+  constructor(root, link, only = null) {
+    Object.assign(this, { root, link, only, can: { code: true, gif: true, train: true, ...link.can } });
     this.wants = { hello: 1 };
     Object.assign(this, { training: false, walking: false, busy: false, frames: 0, speed: 5, mode: 0, place: 0 });
     Object.assign(this, { points: null, labels: null, field: null, losses: null, walks: {}, truth: null, curve: [], state: {} });
@@ -346,47 +347,18 @@ class Page {
     if (!file) return;
     file.text().then((text) => (this.wants.table = { name: file.name, text }));
   }
-
-  async copy(text, said) {
-    try {
-      await navigator.clipboard.writeText(text);
-      this.say(said);
-    } catch {
-      this.say("the clipboard is closed to this page: copy from the window");
-    }
-  }
-
-  copyLink() {
-    this.writeAddress();
-    this.copy(location.href, "copied: the address holds the seed and all settings");
-  }
-
-  async copyCode() {
-    const code = await this.ask("code");
-    if (!code) return;
-    this.copy(code, "copied as Python");
-    dialog(this.root, "the same as Python", element("pre", { tabindex: "0" }, code));
-  }
-
-  // where no page can be opened the guide is read here
-  async readGuide(page) {
-    const text = await this.ask("guide", { page });
-    if (!text) return;
-    const shown = element("div", { class: "guide", tabindex: "0" });
-    shown.innerHTML = text;
-    const close = dialog(this.root, "the guide", shown);
-    shown.addEventListener("click", (event) => {
-      const name = event.target.closest("a")?.getAttribute("href").split("#")[0];
-      if (name === undefined || name.includes(":")) return;
-      event.preventDefault();
-      close();
-      if (name) this.readGuide(name);
-    });
-  }
 }
 
-export function mount(root, link = overHttp()) {
-  return new Page(root, link);
+// Show the studio, or one section of it alone, which then leaves the address to the page around.
+export function mount(root, link = overHttp(), only = null) {
+  return new Page(root, only ? Object.assign(link, { hasAddress: false }) : link, only);
+}
+
+// Show it in a place of a site's page, over files in a folder, apart from the page's own style.
+export function show(place, folder, only) {
+  const [root, style] = [element("div"), element("link", { rel: "stylesheet", href: `${folder}studio.css` })];
+  style.addEventListener("load", () => mount(root, overFiles(folder), only));
+  place.attachShadow({ mode: "open" }).append(style, root);
 }
 
 // anywidget's way in
