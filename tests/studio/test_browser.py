@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from ncsn import GaussianMixtureScore
-from ncsn.studio.pages import module, style
+from ncsn.studio.pages import FILES, module, style
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
@@ -217,6 +217,10 @@ def test_the_log_density_classes_and_a_measurement(open_page: Any) -> None:
     page = open_page("#data=eight_gaussians&width=16&steps=20&particles=20&levels=10")
     page.get_by_role("button", name="log-density").click()
     expect(page.locator(".field figcaption").first).to_have_text("exact log-density")
+    page.get_by_role("button", name="score field").click()
+    expect(page.locator(".field figcaption").first).to_have_text("exact score")
+    page.get_by_role("button", name="log-density").click()
+    expect(page.locator(".field figcaption").first).to_have_text("exact log-density")
     page.locator("[data-setting=label]").select_option("2")
     expect(page.locator(".field figcaption").first).to_have_text("exact score")
     page.locator("[data-setting=label]").select_option("-1")
@@ -303,6 +307,10 @@ def test_each_control_says_what_it_does(open_page: Any) -> None:
     controls = page.locator("[data-setting]")
     assert controls.count() > 25
     assert page.locator(".control").count() == page.locator(".control .why").count()
+    # none is written in vain
+    sentences = re.findall(r'^  \w+: \["(.+?)",', (FILES / "explanations.js").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(sentences) > 25
+    assert set(page.locator(".why > summary").evaluate_all("all => all.map(each => each.title)")) == set(sentences)
     # each input has a name that is read out
     unnamed = "inputs => inputs.filter(each => !each.labels?.length && !each.ariaLabel).map(each => each.outerHTML)"
     assert page.locator("input, select").evaluate_all(unnamed) == []

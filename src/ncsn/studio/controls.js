@@ -145,6 +145,11 @@ export class Controls {
     return made;
   }
 
+  // a button with its sentence
+  action(name, made, hidden) {
+    return element("span", { class: "control inline", hidden }, made, why(name, this.guide));
+  }
+
   show(settings) {
     for (const [name, show] of Object.entries(this.shown)) if (name in settings) show(settings[name]);
   }

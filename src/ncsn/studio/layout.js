@@ -83,10 +83,11 @@ export function layout(studio, names) {
   parts.label = controls.select("label", [-1], { "-1": "all" });
   parts.guidance = controls.slider("guidance", { low: 0, high: 6 });
   parts.fields = element("div", { class: "figures" });
+  parts.density = button("log-density", () => studio.showDensity());
   const field = section(
     "field", "Score field",
     row(parts.sigma, parts.label, parts.guidance),
-    element("div", { class: "buttons" }, studio.can.train ? button("log-density", () => studio.showDensity()) : null, button("save PNG", () => savePng(studio, parts.fields, "field"))),
+    element("div", { class: "buttons" }, controls.action("density", parts.density, !studio.can.train), button("save PNG", () => savePng(studio, parts.fields, "field"))),
     parts.fields,
   );
 

@@ -262,6 +262,7 @@ class Page {
     parts.progress.value = (state.step || 0) / this.settings.steps;
     parts.told.textContent = state.weights ? `step ${state.step.toLocaleString("en")} of ${this.settings.steps.toLocaleString("en")}, ${state.weights.toLocaleString("en")} weights` : "";
     parts.walk.textContent = this.walking ? "pause" : this.longest ? "go on" : "start";
+    parts.density.textContent = this.density ? "score field" : "log-density";
     parts.scrub.max = String(Math.max(0, this.longest - 1));
     parts.scrub.value = String(this.place);
   }
