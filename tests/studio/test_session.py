@@ -11,8 +11,10 @@ import pytest
 import torch
 
 import ncsn
+from ncsn.noise import SCHEDULES
 from ncsn.studio import Session, Settings
 from ncsn.studio.messages import packed, unpacked
+from ncsn.studio.settings import SCORE_SAMPLERS
 
 SMALL: dict[str, Any] = {"width": 16, "steps": 60, "points": 200, "batch_size": 64, "particles": 60}
 MIXTURE = ((0.25, -1.0, 0.5, 0.4), (0.75, 1.0, -0.5, 0.2))
@@ -171,6 +173,22 @@ def test_plain_langevin_gets_the_weights_wrong_and_annealed_right() -> None:
     assert abs(shares["shares:annealed_langevin"][0] - 0.2) < 0.08
     # one evaluation a step, of the annealed ones one more to denoise
     assert head["walks"][0]["name"] == "langevin"
+
+
+@pytest.mark.parametrize("grid", SCHEDULES)
+@pytest.mark.parametrize("levels", [2, 20])
+def test_every_sampler_walks_as_the_studio_sets_it(grid: str, levels: int) -> None:
+    few = {"samplers": SCORE_SAMPLERS, "grid": grid, "levels": levels, "per_level": 2, "langevin_steps": 5}
+    session = small(data="mixture", particles=20, **few)
+    ended: dict[str, Any] = {}
+    for _ in range(60):
+        head, arrays = good(session, walk={"steps": 50})
+        ended |= {walk["name"]: arrays[f"walk:{walk['name']}"][-1] for walk in head["walks"] if walk["steps"]}
+        if all(walk["done"] for walk in head["walks"]):
+            break
+    else:
+        pytest.fail("the walks have no end")
+    assert set(ended) == set(SCORE_SAMPLERS) and all(np.isfinite(x).all() for x in ended.values())
 
 
 def test_evaluations_are_counted_from_one_start() -> None:
