@@ -482,6 +482,9 @@ def test_the_site_shows_what_was_recorded_and_computes_what_is_drawn(open_page: 
     page.locator(".data canvas").press("p")
     expect(page.locator(".particles .hint").nth(1)).to_contain_text("19 evaluations, at its end")
     assert page.evaluate("window.heard") is None
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("s")
+    assert page.evaluate("window.heard") is None
     expect(page).to_have_url(re.compile("#data=rings$"))
     # 20 steps of plain Langevin dynamics
     assert "step 20," in page.locator(".particles .hint").first.inner_text()

@@ -62,11 +62,11 @@ export function listen(studio) {
       studio.show();
     }
   });
-  // a page that is all the studio's hears keys wherever the focus is
-  const ear = document.body.classList.contains("ncsn-page") ? document : studio.root;
+  // where the page is the studio's it hears keys wherever the focus is
+  const ear = studio.link.hasAddress ? document : studio.root;
   ear.addEventListener("keydown", (event) => {
     if (event.key === "Escape") closeWhys(studio.root);
-    if (studio.only || event.target.closest("input, select, dialog, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (studio.only || event.composedPath()[0].closest("input, select, textarea, dialog, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
     const keys = { t: () => studio.parts.train.click(), p: () => studio.parts.walk.click(), s: () => studio.walkOnce() };
     if (!(event.key in keys)) return;
     // the page around may have its own use for the key
