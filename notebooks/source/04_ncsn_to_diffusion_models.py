@@ -359,8 +359,8 @@ quiz("4.p3", "c")  ### SOLUTION "c"
 #
 # Noise the data by 4.3, ask the network what the noise was, and take the mean of the squared differences over all entries:
 #
-# $$\mathcal L = \mathbb E \left\| \hat\varepsilon\big(\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon,\; t\big)
-# - \varepsilon \right\|^2 .$$
+# $$\mathcal L = \mathbb E \left\| \hat\varepsilon\big(\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon,\; t\big) -
+# \varepsilon \right\|^2 .$$
 #
 # This is the "simple" loss of the paper (its equation 14).
 #

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("latex2mathml")
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
-from formulas import mathml
+from formulas import mathml, page_with_formulas
 
 
 def parts(tex: str, tag: str = "mo") -> list[ElementTree.Element]:
@@ -80,3 +80,9 @@ def test_names_inside_of_bars_are_set_off_too() -> None:
 def test_a_command_that_is_none_is_an_error() -> None:
     with pytest.raises(ValueError, match="a command is not known"):
         mathml(r"\nosuchcommand x")
+
+
+def test_a_formula_that_was_not_seen_as_one_is_an_error() -> None:
+    assert page_with_formulas("<pre>$$ x $$</pre> <code>$$</code>").startswith("<pre>")
+    with pytest.raises(ValueError, match="the generator saw none in"):
+        page_with_formulas("<p>$$ a = b</p><ul><li>c $$</li></ul>")
