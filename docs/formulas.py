@@ -15,6 +15,10 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 
+_CODE = re.compile(r"<(pre|code|script|style)\b.*?</\1>", re.DOTALL)
+
+_LEFT_OVER = re.compile(r"\$\$.{,60}", re.DOTALL)
+
 _BARE = re.compile(r"\\\((?P<inline>[^\n]+?)\\\)|\\\[(?P<block>.+?)\\\]", re.DOTALL)
 
 LONG = 30
@@ -22,7 +26,11 @@ LONG = 30
 
 
 def page_with_formulas(text: str) -> str:
-    """Return a page's HTML with its formulas as MathML, those of a line of their own in a part that scrolls."""
+    """Return a page's HTML with its formulas as MathML, those of a line of their own in a part that scrolls.
+
+    Raises:
+        ValueError: One cannot be shown, or is not marked as a formula.
+    """
 
     def formula(found: re.Match[str]) -> str:
         if found["block"] is None:
@@ -31,6 +39,9 @@ def page_with_formulas(text: str) -> str:
             return shown if length < LONG else f'<span class="formula long">{shown}</span>'
         return f'<div class="formula">{mathml(html.unescape(found["block"]).strip(), block=True)}</div>'
 
+    left = _LEFT_OVER.search(_CODE.sub("", text))
+    if left:
+        raise ValueError(f"the generator saw none in {left[0]!r}")
     return _FORMULA.sub(formula, text)
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from ncsn import GaussianMixtureScore
-from ncsn.studio.pages import FILES, module, style
+from ncsn.studio.pages import FILES
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.browser
 
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS))
-import studio_files  # noqa: E402
 
 PATIENCE = 60_000
 """Milliseconds that a machine with much else to do may take."""
@@ -442,26 +441,12 @@ def test_the_exact_score_without_python_is_the_librarys(open_page: Any) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve the page of the site, with a set that was recorded in haste, by a server that knows nothing but files."""
-    usual = {"levels": 6, "per_level": 3, "langevin_steps": 20, "step": 0.2, "particles": 50, "width": 16, "steps": 30}
-    monkeypatch.setattr(studio_files, "USUAL", usual)
-    for page in ("index", "studio"):
-        text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-        body = text[text.index('<div id="studio">') : text.index("</script>")] + "</script>"
-        head = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">'
-        (tmp_path / f"{page}.html").write_text(head + body)
-    folder = tmp_path / "studio"
-    folder.mkdir()
-    (folder / "studio.js").write_text(module(), encoding="utf-8")
-    (folder / "studio.css").write_text(style(), encoding="utf-8")
-    (folder / "index.bin").write_bytes(studio_files.index())
-    for name in ("swiss_roll", "rings"):
-        (folder / f"{name}.bin").write_bytes(studio_files.recorded(name))
+def site(site_folder: Path) -> Iterator[str]:
+    """Serve the page of the site by a server that knows nothing but files."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "-d", str(tmp_path), str(port)]
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "-d", str(site_folder), str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         for _ in range(100):
             with socket.socket() as probe:
