@@ -35,8 +35,7 @@ def levels_of(settings: Settings, sampler: str, ends: tuple[float, float]) -> Te
 
 def options_of(settings: Settings, sampler: str, levels: Tensor, sigma_data: float) -> dict[str, Any]:
     """Return the options of a sampler that are set, of those that it has."""
-    # the steps of this one have to fit the ratio of the levels, which it sees to by itself
-    own = {"step_size"} if sampler == "consistent_annealed" else set()
+    own = {"step_size"} if SAMPLERS[sampler].steps_fit_levels else set()
     asked = {
         "sigma_data": round(sigma_data, 6),
         "n_steps": settings.langevin_steps,
