@@ -21,7 +21,7 @@ test: lint
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow
 
-# The studio in a browser: CHROMIUM says where one is.
+# The studio in Chromium, and in Firefox where there is one: CHROMIUM and FIREFOX say where they are.
 test-studio: .venv/installed
 	$(BIN)/pytest -m browser tests/studio
 
@@ -44,9 +44,9 @@ test-notebooks: .venv/installed
 docs: .venv/docs
 	$(BIN)/python docs/build_site.py
 
-# Every page of it in a browser, and what is in the packages: notebooks are not run for it.
+# Every page of it in a browser, and what its formulas are made of: notebooks are not run for it.
 test-site: build-site
-	$(BIN)/pytest -m browser tests/website
+	$(BIN)/pytest -m 'not slow' tests/website
 
 build-site: .venv/docs
 	$(BIN)/python docs/build_site.py --quick

@@ -200,7 +200,7 @@ gate("2.2", ((measured - spread) / spread).abs().max())
 # noisy point came from $x$. So
 #
 # $$ \boxed{\;\nabla \log q_\sigma(\tilde x)
-#    = \mathbb E\big[\, \nabla \log q_\sigma(\tilde x \mid x) \;\big|\; \tilde x \,\big]\;} $$
+#    = \mathbb E\left[\, \nabla \log q_\sigma(\tilde x \mid x) \;\middle|\; \tilde x \,\right]\;} $$
 #
 # **2. Squared error finds means.** Among all functions of $\tilde x$, the one with the smallest
 # $\mathbb E \lVert s(\tilde x) - t \rVert^2$ is $s(\tilde x) = \mathbb E[t \mid \tilde x]$ (notebook 1 split the square to show

@@ -36,7 +36,7 @@ from ncsn import (
     ncsn_loss,
 )
 from ncsn.learn import check, gate, quiz, whose
-from ncsn.learn.practice import train
+from ncsn.learn.practice import share_at_first, train
 from ncsn.learn.scenes import draw_by_level, draw_clouds
 from ncsn.noise import langevin_step_size, variance_ratio
 from ncsn.plan import largest_distance
@@ -203,11 +203,6 @@ quiz("3.p2", "a")  ### SOLUTION "a"
 exact = GaussianMixtureScore(weights=[0.2, 0.8], means=[[-5.0, -5.0], [5.0, 5.0]], covariances=0.5**2)
 
 
-def minority(x):
-    """Return the share of points that are nearer to (-5, -5)."""
-    return float((x.sum(dim=1) < 0).float().mean())
-
-
 def spread_within(x):
     """Return the standard deviation about the nearer mode, over the true one, 0.5."""
     centre = torch.where(x.sum(dim=1, keepdim=True) < 0, -5.0, 5.0)
@@ -223,11 +218,11 @@ for _ in range(1000):
 truth = exact.sample(1000, generator)
 panels = {
     "the start": start,
-    f"plain: {minority(plain):.2f} at lower left": plain,
-    f"truth: {minority(truth):.2f}": truth,
+    f"plain: {share_at_first(plain, exact.means):.2f} at lower left": plain,
+    f"truth: {share_at_first(truth, exact.means):.2f}": truth,
 }
 figure = draw_clouds({"": panels}, window=8.5, size=2.6, n_reference=1)
-gate("3.4a", minority(plain))
+gate("3.4a", share_at_first(plain, exact.means))
 
 # %% [markdown]
 # *What the picture shows:* two neat round modes of the right width, in the **wrong proportion**. Each walker climbed the hill
@@ -377,8 +372,9 @@ for first, last in ((0, 4), (4, 8), (8, 12), (12, 16)):
     reference[f"fog, σ = {part[-1]:.2g}"] = exact.sample(1000, generator, part[-1])
 annealed = x
 figure = draw_clouds({whose("3.4"): yours, "exact": reference}, size=1.9)
-print(f"share of the smaller mode: plain {minority(plain):.3f}, annealed {minority(annealed):.3f}, exact 0.2")
-gate("3.4b", minority(annealed))
+shares = [share_at_first(x, exact.means) for x in (plain, annealed)]
+print("share of the smaller mode: plain {:.3f}, annealed {:.3f}, exact 0.2".format(*shares))
+gate("3.4b", shares[-1])
 gate("3.4c", spread_within(annealed))
 gate("3.4d", seconds)
 
@@ -526,6 +522,7 @@ start = sigmas[0] * torch.randn(500, 2, generator=generator)
 noise = torch.randn(len(sigmas), n_steps, 500, 2, generator=generator)
 sweep = [1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 3.6]
 results = [annealed_langevin(exact, sigmas, start, a * 0.1**2, noise) for a in sweep]
+shares = [share_at_first(x, exact.means) for x in results]
 figure = draw_by_level(
     sweep,
     {
@@ -534,14 +531,14 @@ figure = draw_by_level(
             "technique 4": [variance_ratio(a, 1.0, ratio, n_steps) for a in sweep],
         },
         "spread within modes / true": {"annealed": [spread_within(x) for x in results], "exact": [1.0] * len(sweep)},
-        "share of the smaller mode": {"annealed": [minority(x) for x in results], "exact": [0.2] * len(sweep)},
+        "share of the smaller mode": {"annealed": shares, "exact": [0.2] * len(sweep)},
     },
     xlabel="a = ε / σ_min²",
     linear=["share of the smaller mode"],
 )
 print("     a   spread within modes / true   share")
-for a, x in zip(sweep, results, strict=True):
-    print(f"{a:6.4f} {spread_within(x):20.2f} {minority(x):16.3f}")
+for a, x, share in zip(sweep, results, shares, strict=True):
+    print(f"{a:6.4f} {spread_within(x):20.2f} {share:16.3f}")
 
 # %% [markdown]
 # *What the picture shows:* left, the formula: at tiny steps the variance stays that of the level above, at large ones it is
@@ -603,7 +600,7 @@ for sigma in sigmas:
         adaptive = langevin_step(adaptive, score, alpha, torch.randn(adaptive.shape, generator=generator))
     taken.append(alpha)
 figure = draw_by_level(sigmas, {"step α": {"follows the score": taken, "follows σ²: a = 0.1": 0.1 * sigmas**2}})
-gate("3.7a", minority(adaptive))
+gate("3.7a", share_at_first(adaptive, exact.means))
 gate("3.7b", spread_within(adaptive))
 
 # %% [markdown]
@@ -637,12 +634,13 @@ truth = exact.sample(1000, generator)
 floor = sorted(energy_distance(exact.sample(1000, generator), truth) for _ in range(9))
 print(f"{'':>20}   share   spread   energy distance")
 for name, x in {"plain, exact score": plain, "annealed, exact": annealed, "annealed, learned": learned}.items():
-    print(f"{name:>20} {minority(x):7.3f} {spread_within(x):8.2f} {energy_distance(x, truth):13.2f}")
+    share, distance = share_at_first(x, exact.means), energy_distance(x, truth)
+    print(f"{name:>20} {share:7.3f} {spread_within(x):8.2f} {distance:13.2f}")
 print(f"{'truth':>20} {0.2:7.3f} {1:8.2f} {floor[0]:13.2f} to {floor[-1]:.2f} between draws of the truth")
 
 panels = {"plain, exact score": plain, "annealed, learned": learned, "truth": truth}
 figure = draw_clouds({"": panels}, window=8.5, size=2.6, n_reference=1)
-gate("3.8a", minority(learned))
+gate("3.8a", share_at_first(learned, exact.means))
 gate("3.8b", spread_within(learned))
 
 # %% [markdown]

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from ncsn import GaussianMixtureScore
-from ncsn.studio.pages import module, style
+from ncsn.studio.pages import FILES
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.browser
 
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS))
-import studio_files  # noqa: E402
 
 PATIENCE = 60_000
 """Milliseconds that a machine with much else to do may take."""
@@ -217,6 +216,10 @@ def test_the_log_density_classes_and_a_measurement(open_page: Any) -> None:
     page = open_page("#data=eight_gaussians&width=16&steps=20&particles=20&levels=10")
     page.get_by_role("button", name="log-density").click()
     expect(page.locator(".field figcaption").first).to_have_text("exact log-density")
+    page.get_by_role("button", name="score field").click()
+    expect(page.locator(".field figcaption").first).to_have_text("exact score")
+    page.get_by_role("button", name="log-density").click()
+    expect(page.locator(".field figcaption").first).to_have_text("exact log-density")
     page.locator("[data-setting=label]").select_option("2")
     expect(page.locator(".field figcaption").first).to_have_text("exact score")
     page.locator("[data-setting=label]").select_option("-1")
@@ -229,6 +232,9 @@ def test_the_log_density_classes_and_a_measurement(open_page: Any) -> None:
 def test_every_tour_can_be_taken_to_its_end(open_page: Any) -> None:
     page = open_page("#width=16")
     tours = page.get_by_label("guided tours")
+    tours.select_option("0")
+    # "watch the bars below the particles"
+    expect(page.locator(".particles canvas.bars").first).to_be_in_viewport(ratio=1)
     titles = tours.locator("option").all_inner_texts()[1:]
     assert len(titles) == 5
     for number_, title in enumerate(titles):
@@ -241,7 +247,58 @@ def test_every_tour_can_be_taken_to_its_end(open_page: Any) -> None:
                 break
             page.locator(".tour").get_by_role("button", name="next").click()
     page.locator(".tour").get_by_role("button", name="end").click()
-    assert not page.locator(".tour").is_visible()
+    assert not page.locator(".tour").is_visible() and not page.locator("section.pointed").count()
+
+
+def test_keys_are_heard_wherever_the_focus_is(open_page: Any) -> None:
+    page = open_page("#width=16&particles=20")
+    page.keyboard.press("t")
+    expect(page.get_by_role("button", name="pause training")).to_be_visible()
+    page.keyboard.press("t")
+    page.keyboard.press("s")
+    expect(page.locator(".particles .hint").first).to_contain_text("step 0")
+    page.locator("[data-setting=seed]").press("p")
+    assert page.locator(".particles").get_by_role("button", name="go on").is_visible()
+
+
+def test_an_address_that_says_what_cannot_be_is_told_of_and_the_rest_is_taken(open_page: Any) -> None:
+    page = open_page("#sigma=abc&mixture=[5]&data=rings&points=500")
+    expect(page.locator(".status")).to_contain_text("sigma=abc, mixture=[5]")
+    assert page.locator("[data-setting=data]").input_value() == '"rings"'
+    assert page.locator("[data-setting=points]").input_value() == "500"
+
+
+def test_shares_are_shown_of_what_has_modes_and_go_with_it(open_page: Any) -> None:
+    page = open_page("#data=mixture&particles=20&langevin_steps=5&levels=3&per_level=1")
+    start = page.locator(".particles").get_by_role("button", name="start", exact=True)
+    start.click()
+    # the shares, and how they came about, of two samplers
+    expect(page.locator(".particles canvas.bars")).to_have_count(4)
+    for data in ("swiss_roll", "mixture"):
+        choose(page, "data", data)
+        expect(page.locator(".particles canvas.bars")).to_have_count(0)
+        start.click()
+        expect(page.locator(".particles .hint").nth(1)).to_contain_text("at its end")
+        expect(page.locator(".particles canvas.bars")).to_have_count(4 if data == "mixture" else 0)
+
+
+def test_an_explanation_is_read_in_full_on_a_phone_and_closes(open_page: Any) -> None:
+    page = open_page("#data=mixture", viewport={"width": 390, "height": 800})
+    page.locator("[data-setting=measured]").check()
+    for more in page.locator("details.more > summary").all():
+        more.click()
+    marks = page.locator(".why > summary:visible")
+    assert marks.count() > 20
+    for mark in marks.all():
+        mark.click()
+        told = page.locator(".why[open] > p")
+        # it is moved once it is there
+        page.wait_for_timeout(50)
+        box = told.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390, told.inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.keyboard.press("Escape")
+        expect(told).to_have_count(0)
 
 
 def test_each_control_says_what_it_does(open_page: Any) -> None:
@@ -249,6 +306,10 @@ def test_each_control_says_what_it_does(open_page: Any) -> None:
     controls = page.locator("[data-setting]")
     assert controls.count() > 25
     assert page.locator(".control").count() == page.locator(".control .why").count()
+    # none is written in vain
+    sentences = re.findall(r'^  \w+: \["(.+?)",', (FILES / "explanations.js").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(sentences) > 25
+    assert set(page.locator(".why > summary").evaluate_all("all => all.map(each => each.title)")) == set(sentences)
     # each input has a name that is read out
     unnamed = "inputs => inputs.filter(each => !each.labels?.length && !each.ariaLabel).map(each => each.outerHTML)"
     assert page.locator("input, select").evaluate_all(unnamed) == []
@@ -321,6 +382,13 @@ def test_a_widget_of_a_notebook_is_the_same_page(open_page: Any) -> None:
     expect(page.locator("#cell .ncsn")).not_to_have_class(re.compile("dark"))
     page.get_by_role("button", name="one step").first.click()
     expect(page.locator("#cell .told")).to_contain_text("step 1 of")
+    # there is no page to open, so the guide is read in the notebook
+    page.locator(".field .why > summary").first.click()
+    page.locator(".field .why").get_by_role("button", name="guide").first.click()
+    expect(page.locator("dialog h1")).to_have_text("Why noise at many levels")
+    expect(page.locator("dialog math").first).to_be_visible()
+    page.locator("dialog a[href^=settings]").first.click()
+    expect(page.locator("dialog h1")).to_have_text("Choosing settings")
 
 
 def test_the_exact_score_without_python_is_the_librarys(open_page: Any) -> None:
@@ -373,24 +441,12 @@ def test_the_exact_score_without_python_is_the_librarys(open_page: Any) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve the page of the site, with a set that was recorded in haste, by a server that knows nothing but files."""
-    usual = {"levels": 6, "per_level": 3, "langevin_steps": 20, "step": 0.2, "particles": 50, "width": 16, "steps": 30}
-    monkeypatch.setattr(studio_files, "USUAL", usual)
-    text = (DOCS / "studio.md").read_text(encoding="utf-8")
-    body = text[text.index('<div id="studio">') : text.index("</script>")] + "</script>"
-    (tmp_path / "index.html").write_text(f'<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">{body}')
-    folder = tmp_path / "studio"
-    folder.mkdir()
-    (folder / "studio.js").write_text(module(), encoding="utf-8")
-    (folder / "studio.css").write_text(style(), encoding="utf-8")
-    (folder / "index.bin").write_bytes(studio_files.index())
-    for name in ("swiss_roll", "rings"):
-        (folder / f"{name}.bin").write_bytes(studio_files.recorded(name))
+def site(site_folder: Path) -> Iterator[str]:
+    """Serve the page of the site by a server that knows nothing but files."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "-d", str(tmp_path), str(port)]
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "-d", str(site_folder), str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         for _ in range(100):
             with socket.socket() as probe:
@@ -402,12 +458,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_the_site_shows_what_was_recorded_and_computes_what_is_drawn(open_page: Any, site: str) -> None:
-    page = open_page(address=site)
+    page = open_page("studio.html", address=site)
     expect(page.locator(".field figcaption")).to_have_text(["exact score", "learned", "error"])
     assert not page.locator(".training").is_visible() and not page.get_by_role("button", name="copy as Python").count()
     choose(page, "data", "rings")
-    page.locator(".particles").get_by_role("button", name="start", exact=True).click()
+    # the page around has uses of its own for keys
+    page.evaluate("window.addEventListener('keydown', event => { window.heard = event.key; })")
+    page.locator(".data canvas").press("p")
     expect(page.locator(".particles .hint").nth(1)).to_contain_text("19 evaluations, at its end")
+    assert page.evaluate("window.heard") is None
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("s")
+    assert page.evaluate("window.heard") is None
+    expect(page).to_have_url(re.compile("#data=rings$"))
     # 20 steps of plain Langevin dynamics
     assert "step 20," in page.locator(".particles .hint").first.inner_text()
     assert "truth 25%" in str(page.locator(".particles canvas.bars").first.get_attribute("aria-label"))
@@ -427,3 +490,16 @@ def test_the_site_shows_what_was_recorded_and_computes_what_is_drawn(open_page: 
     page.locator(".particles").get_by_role("button", name="start", exact=True).click()
     expect(page.locator(".particles .hint").nth(1)).to_contain_text("at its end")
     assert inked(page, ".particles canvas") > 100
+    again = open_page(page.url.split("/")[-1], address=site)
+    assert inked(again, ".data canvas") == inked(page, ".data canvas")
+
+
+def test_on_the_first_page_there_is_sigma_to_drag(open_page: Any, site: str) -> None:
+    page = open_page(address=site, viewport={"width": 390, "height": 800})
+    expect(page.locator(".field figcaption")).to_have_text(["exact score", "learned", "error"])
+    assert page.locator("section:visible").count() == 1 and not page.locator("header").is_visible()
+    before = inked(page, ".field canvas")
+    page.locator("[data-setting=sigma]").press("Home")
+    page.wait_for_timeout(500)
+    assert inked(page, ".field canvas") != before
+    assert page.url == site and page.evaluate("document.documentElement.scrollWidth") <= 390

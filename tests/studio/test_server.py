@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,14 @@ import pytest
 import torch
 from starlette.testclient import TestClient
 
+import ncsn.studio.guide
 from ncsn import DataError, SettingError
 from ncsn.studio import Studio
 from ncsn.studio.messages import unpacked
 from ncsn.studio.pages import FILES, MODULES, module
 from ncsn.studio.server import MOST_SESSIONS, make_app, serve
+
+GUIDE = ncsn.studio.guide.CHECKOUT / "docs" / "guide"
 
 
 @pytest.fixture
@@ -56,11 +60,35 @@ def test_only_this_machines_own_page_is_answered(client: TestClient) -> None:
 
 def test_the_guide_is_there_and_nothing_else(client: TestClient) -> None:
     page = client.get("/guide/sampling")
-    assert page.status_code == 200 and "<h1>Sampling</h1>" in page.text
-    links = {each.split("#")[0] for each in re.findall(r'href="([^"#:]+[^":]*)"', page.text)}
+    assert page.status_code == 200 and '<h1 id="sampling">Sampling</h1>' in page.text
+    links = {each.split("#")[0] for each in re.findall(r'<a href="([^"#:]+[^":]*)"', page.text)}
     assert links and all(client.get(f"/guide/{link}").status_code == 200 for link in links)
     for name in ("none", "..%2Fquickstart", "sampling.md"):
         assert client.get(f"/guide/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("path", sorted(GUIDE.glob("*.md")), ids=lambda path: path.stem)
+def test_pages_of_the_guide_are_shown_as_they_are_meant(client: TestClient, path: Path) -> None:
+    page = client.get(f"/guide/{path.stem}").text
+    source = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    # each formula between dollars, of a line or of its own
+    formulas = re.findall(r"\$\$.+?\$\$|\$[^$]+\$", source, re.DOTALL)
+    assert page.count("<math") == len(formulas)
+    told = re.sub(r"<(pre|code|math).*?</\1>", "", page, flags=re.DOTALL)
+    assert "$" not in told and "!!!" not in told and "\\" not in told
+    assert page.count('class="admonition-title"') == source.count("\n!!! ")
+
+
+def test_links_to_a_part_of_a_page_lead_there(client: TestClient) -> None:
+    pages = {path.stem: client.get(f"/guide/{path.stem}").text for path in GUIDE.glob("*.md")}
+    links = {(name, *link) for name, page in pages.items() for link in re.findall(r'href="([a-z_]*)#([^"]+)"', page)}
+    assert len(links) > 3
+    assert [each for each in links if f'id="{each[2]}"' not in pages[each[1] or each[0]]] == []
+
+
+def test_formulas_have_their_font(client: TestClient) -> None:
+    assert "/fonts/STIXTwoMath.woff2" in client.get("/studio.css").text
+    assert client.get("/fonts/STIXTwoMath.woff2").content[:4] == b"wOF2"
 
 
 def test_all_files_make_one_module_that_asks_no_other_host() -> None:

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 import ncsn
+from ncsn.noise import SCHEDULES
 from ncsn.studio import Session, Settings
 from ncsn.studio.messages import packed, unpacked
+from ncsn.studio.settings import SCORE_SAMPLERS
 
 SMALL: dict[str, Any] = {"width": 16, "steps": 60, "points": 200, "batch_size": 64, "particles": 60}
 MIXTURE = ((0.25, -1.0, 0.5, 0.4), (0.75, 1.0, -0.5, 0.2))
@@ -173,6 +175,22 @@ def test_plain_langevin_gets_the_weights_wrong_and_annealed_right() -> None:
     assert head["walks"][0]["name"] == "langevin"
 
 
+@pytest.mark.parametrize("grid", SCHEDULES)
+@pytest.mark.parametrize("levels", [2, 20])
+def test_every_sampler_walks_as_the_studio_sets_it(grid: str, levels: int) -> None:
+    few = {"samplers": SCORE_SAMPLERS, "grid": grid, "levels": levels, "per_level": 2, "langevin_steps": 5}
+    session = small(data="mixture", particles=20, **few)
+    ended: dict[str, Any] = {}
+    for _ in range(60):
+        head, arrays = good(session, walk={"steps": 50})
+        ended |= {walk["name"]: arrays[f"walk:{walk['name']}"][-1] for walk in head["walks"] if walk["steps"]}
+        if all(walk["done"] for walk in head["walks"]):
+            break
+    else:
+        pytest.fail("the walks have no end")
+    assert set(ended) == set(SCORE_SAMPLERS) and all(np.isfinite(x).all() for x in ended.values())
+
+
 def test_evaluations_are_counted_from_one_start() -> None:
     session = small(samplers=["heun", "ddim"], levels=6, score="exact")
     counted: dict[str, list[int]] = {"heun": [], "ddim": []}
@@ -289,7 +307,17 @@ def test_an_animation_is_a_gif() -> None:
         ({"label": 7}, {"field": {}}, "there is no class 7"),
         ({"score": "printed"}, {"walk": {}}, "the network as printed is not trained"),
         ({}, {"dance": 1}, "no such question: 'dance'"),
-        ({}, {"table": {"name": "a.csv", "text": "x\n1\n"}, "points": 1}, "two columns of numbers are needed"),
+        (
+            {},
+            {"table": {"name": "a.csv", "text": "x\n1\n"}, "points": 1},
+            "columns of numbers are needed, and only 'x' holds",
+        ),
+        (
+            {},
+            {"table": {"name": "a.csv", "text": "x\nb\n"}, "points": 1},
+            "columns of numbers are needed, and no column",
+        ),
+        ({}, {"guide": {"page": "../index"}}, "the guide has no page '../index'"),
         ({}, {"gif": {"pictures": ["none"]}}, "the pictures of the animation are damaged"),
     ],
 )

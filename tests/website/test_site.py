@@ -221,7 +221,7 @@ def test_signs_are_mathematics(shown: Page) -> None:
     of_one = box(shown, "#signs mo[form=prefix] + mi")["left"] - box(shown, "#signs mo[form=prefix]")["right"]
     of_two = box(shown, "#minus mo + mi")["left"] - box(shown, "#minus mo")["right"]
     assert of_one < 0.5 * of_two
-    assert shown.locator("#signs mo[form=prefix]").all_text_contents() == ["−"]
+    assert shown.locator("#signs mo[form=prefix]").all_text_contents() == ["−", "‖"]
 
 
 def test_a_wide_formula_scrolls_in_itself(shown: Page) -> None:
@@ -237,6 +237,9 @@ FOUND = {
     "glossary": "help/glossary.html",
     "troubleshooting": "help/troubleshooting.html",
     "cite": "help/cite.html",
+    "faq": "help/faq.html",
+    "questions": "help/faq.html",
+    "tutorial": "learning.html",
     "changelog": "changelog.html",
     "which sampler": "help/which.html",
     "unknown method did you mean": "help/messages.html",

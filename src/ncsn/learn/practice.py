@@ -1,4 +1,4 @@
-"""What the notebooks use and have already shown: a training loop, and a distance that shares of modes do not drown."""
+"""What the notebooks use: a training loop, shares of modes, and a distance that they do not drown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ncsn.evaluation import sliced_wasserstein2
 
-__all__ = ["train", "within_modes"]
+__all__ = ["share_at_first", "train", "within_modes"]
 
 
 def train(
@@ -51,6 +51,19 @@ def train(
     return sum(last) / len(last)
 
 
+def share_at_first(x: Tensor, modes: Tensor) -> float:
+    """Return the share of points to which the first of some modes is nearest.
+
+    Args:
+        x: Points ``(N, D)``.
+        modes: Centres ``(K, D)``.
+
+    >>> share_at_first(torch.tensor([[-6.0], [4.0], [6.0], [9.0]]), torch.tensor([[-5.0], [5.0]]))
+    0.25
+    """
+    return float((_nearest(x, modes) == 0).double().mean())
+
+
 def within_modes(x: Tensor, others: Tensor, modes: Tensor) -> float:
     """Return the sliced Wasserstein distance of two clouds, each point seen from the nearest mode.
 
@@ -67,5 +80,9 @@ def within_modes(x: Tensor, others: Tensor, modes: Tensor) -> float:
     >>> within_modes(x[:2], x[2:], modes), within_modes(x[:2], 2 * x[2:] - 5, modes) > 0.9
     (0.0, True)
     """
-    one, other = (cloud - modes.to(cloud)[torch.cdist(cloud, modes.to(cloud)).argmin(dim=1)] for cloud in (x, others))
+    one, other = (cloud - modes.to(cloud)[_nearest(cloud, modes)] for cloud in (x, others))
     return sliced_wasserstein2(one, other)
+
+
+def _nearest(x: Tensor, modes: Tensor) -> Tensor:
+    return torch.cdist(x, modes.to(x)).argmin(dim=1)

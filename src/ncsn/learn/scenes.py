@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -155,30 +156,45 @@ def draw_by_level(
 
 @styled
 def draw_paths(
-    rows: Mapping[str, Mapping[str, Tensor]], density: Tensor, *, half: float, xlabel: str = "step", last: float = 1000
+    rows: Mapping[str, Mapping[str, Tensor]],
+    clouds: Sequence[Tensor],
+    xlabel: str = "step",
+    *,
+    along: tuple[float, float] = (1.0, 1.0),
+    n_paths: int = 24,
+    half: float = 4.0,
+    last: float = 1000,
 ) -> Figure:
-    """Draw paths on a line, walked back in time, over the density at each time.
+    """Draw paths in the plane, walked back in time, as seen along a direction, over the density at each time.
 
     Args:
-        rows: Paths ``(steps + 1, walkers)`` by row and title; the first row has the colour of samples, the others that of data.
-        density: The density ``(times, places)``, from time 0 to the last, from -half to half; each time has its own scale.
-        half: Half of the vertical axis.
+        rows: Places ``(steps + 1, walkers, 2)`` by row and title; the first row has the colour of samples, the others that of
+            data.
+        clouds: Points ``(N, 2)`` at each of some times, evenly from 0 to the last: their histogram, each time on its own
+            scale, stands for the density.
         xlabel: What time is.
+        along: The direction whose coordinate is drawn.
+        n_paths: Walkers that are drawn, the first ones.
+        half: Half of the vertical axis.
         last: The last time, at which the paths begin.
 
     Returns:
         The figure.
     """
+    direction = torch.tensor(along) / math.hypot(*along)
+    density = torch.stack([(x @ direction.to(x)).histc(160, -half, half) for x in clouds])
     figure, axes = panels(len(rows), len(next(iter(rows.values()))), width=4.6, height=2.6, sharex=True, sharey=True)
     image = _array(density / density.amax(dim=1, keepdim=True)).T
     for i, (name, row) in enumerate(rows.items()):
-        for ax, (title, paths) in zip(axes[i], row.items(), strict=True):
+        for ax, (title, places) in zip(axes[i], row.items(), strict=True):
             extent = (0, last, -half, half)
             ax.imshow(
                 image, extent=extent, origin="lower", aspect="auto", cmap="Greys", alpha=0.8, vmax=1.3 * image.max()
             )
-            times = np.linspace(last, 0, len(paths))
-            ax.plot(times, _array(paths), color=DATA if i else SAMPLES, linewidth=0.7)
+            times = np.linspace(last, 0, len(places))
+            ax.plot(
+                times, _array(places[:, :n_paths] @ direction.to(places)), color=DATA if i else SAMPLES, linewidth=0.7
+            )
             ax.set(xlim=(last, 0), ylim=(-half, half), title=title)
         axes[i, 0].set_ylabel(name)
     for ax in axes[-1]:

@@ -98,6 +98,7 @@ class ConsistentAnnealed(Sampler):
 
     levels: ClassVar[Levels | None] = Geometric()
     steps: ClassVar[int | str] = 100
+    steps_fit_levels: ClassVar[bool] = True
 
     n_steps_per_sigma: int = 1
     step_size: float | None = None

@@ -144,6 +144,9 @@ class Sampler(Part):
     extra_levels: ClassVar[int] = 0
     """How many levels more than steps it needs."""
 
+    steps_fit_levels: ClassVar[bool] = False
+    """Whether a step size has to fit the ratio of the levels, so that the sampler had better choose it."""
+
     takes_score: ClassVar[bool] = True
     """Whether it takes a score model; else a model of the end of the flow."""
 

@@ -22,13 +22,19 @@ const WORDS = {
   offset: "measured", noise: "its noise", speed: "speed", density: "log-density",
 };
 
-// The sentence behind a question mark, with a link to the guide where there is one.
+// The sentence behind a question mark, with the way to a page of the guide.
 function why(name, guide) {
   const [sentence, page] = EXPLANATIONS[name];
-  const address = guide(page);
-  const link = address ? element("a", { href: address, target: "_blank", rel: "noopener" }, "guide") : null;
   const mark = element("summary", { "aria-label": `what is ${WORDS[name]}?`, title: sentence }, "?");
-  return element("details", { class: "why" }, mark, element("p", {}, sentence, " ", link));
+  const told = element("p", {}, sentence, " ", guide(page));
+  const made = element("details", { class: "why" }, mark, told);
+  // what would reach over the edge moves back
+  made.addEventListener("toggle", () => {
+    told.style.left = "";
+    const over = told.getBoundingClientRect().right - made.closest(".ncsn").getBoundingClientRect().right + 8;
+    if (made.open && over > 0) told.style.left = `${-over}px`;
+  });
+  return made;
 }
 
 // Turn a slider's place, from 0 to 1000, into its value and back.
@@ -137,6 +143,11 @@ export class Controls {
     );
     made.append(why(name, this.guide));
     return made;
+  }
+
+  // a button with its sentence
+  action(name, made, hidden) {
+    return element("span", { class: "control inline", hidden }, made, why(name, this.guide));
   }
 
   show(settings) {

@@ -20,7 +20,7 @@ export const EXPLANATIONS = {
   samplers: ["How particles go from noise to data; all of those chosen start from the same noise.", "sampling"],
   score: ["Whose score they follow: the exact one shows the sampler's own error, a learned one also the network's.", "sampling"],
   particles: ["How many there are: shares of modes of n draws differ by chance by about one over the root of n.", "sampling"],
-  step: ["Langevin's step as alpha / sigma squared: walks end too wide by 4 / (4 - a), and from 4 on they run away.", "sampling"],
+  step: ["Langevin's step as alpha / sigma squared: walks end too wide by 4 / (4 - a), and from 4 on they run away. Consistent annealed sampling takes the step that its levels ask for.", "sampling"],
   langevin_steps: ["Steps of plain Langevin dynamics, all at the level of the slider above.", "scores"],
   grid: ["Where the levels lie that are walked down; Langevin dynamics wants them geometric, solvers of the flow denser below.", "levels"],
   levels: ["How many levels are walked, from the largest distance of the points to below their finest detail.", "levels"],

@@ -1,7 +1,5 @@
 // What pointer and keyboard do: drawing, dragging modes, starting and pausing.
 
-import { fromAddress } from "./settings.js";
-
 const STROKE = 0.05, MOST_DRAWN = 600;
 
 // dark where the notebook or the site is, elsewhere where the system is
@@ -10,6 +8,11 @@ export function findTheme(studio) {
   const said = jpThemeLight ? jpThemeLight === "false" : mdColorScheme ? mdColorScheme === "slate" : vscodeThemeKind?.includes("dark");
   studio.root.classList.toggle("dark", said ?? window.matchMedia("(prefers-color-scheme: dark)").matches);
   studio.dirty = true;
+}
+
+// Close the explanations that are open, but for the one that holds an element.
+function closeWhys(root, kept = null) {
+  for (const each of root.querySelectorAll(".why[open]")) if (!each.contains(kept)) each.open = false;
 }
 
 export function listen(studio) {
@@ -59,13 +62,20 @@ export function listen(studio) {
       studio.show();
     }
   });
-  studio.root.addEventListener("keydown", (event) => {
-    if (event.target.closest("input, select, dialog, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+  // where the page is the studio's it hears keys wherever the focus is
+  const ear = studio.link.hasAddress ? document : studio.root;
+  ear.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") closeWhys(studio.root);
+    if (studio.only || event.composedPath()[0].closest("input, select, textarea, dialog, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
     const keys = { t: () => studio.parts.train.click(), p: () => studio.parts.walk.click(), s: () => studio.walkOnce() };
-    keys[event.key]?.();
+    if (!(event.key in keys)) return;
+    // the page around may have its own use for the key
+    event.stopPropagation();
+    keys[event.key]();
   });
+  studio.root.addEventListener("pointerdown", (event) => closeWhys(studio.root, event.target));
   new ResizeObserver(() => (studio.dirty = true)).observe(studio.root);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => findTheme(studio));
   new MutationObserver(() => findTheme(studio)).observe(document.body, { attributes: true });
-  if (studio.link.hasAddress) window.addEventListener("hashchange", () => studio.setAll({ ...studio.defaults, ...fromAddress(location.hash, studio.defaults) }));
+  if (studio.link.hasAddress) window.addEventListener("hashchange", () => studio.readAddress());
 }

@@ -1,6 +1,9 @@
 // The page: its sections, and what stands in each.
 
 import { Controls, button, element } from "./controls.js";
+import { readGuide } from "./dialog.js";
+import { copyCode, copyLink, saveGif, savePng } from "./saving.js";
+import { showTour } from "./touring.js";
 import { TOURS } from "./tours.js";
 import { figure } from "./views.js";
 
@@ -9,20 +12,24 @@ function section(name, title, ...children) {
 }
 
 export function layout(studio, names) {
-  const controls = new Controls(studio.link.guide, (name, value) => studio.set(name, value));
+  const guide = (page) => {
+    const address = studio.link.guide(page);
+    return address ? element("a", { href: address, target: "_blank", rel: "noopener" }, "guide") : button("guide", () => readGuide(studio, page));
+  };
+  const controls = new Controls(guide, (name, value) => studio.set(name, value));
   const parts = { controls };
   const row = (...children) => element("div", { class: "controls" }, ...children);
 
   parts.status = element("p", { class: "status", role: "status" });
   parts.tours = element(
-    "select", { "aria-label": "guided tours", onchange: () => studio.tour(Number(parts.tours.value)) },
+    "select", { "aria-label": "guided tours", onchange: () => showTour(studio, Number(parts.tours.value)) },
     element("option", { value: "-1" }, "guided tours …"),
     ...TOURS.flatMap((tour, k) => (studio.can.train || tour.anywhere ? [element("option", { value: String(k) }, tour.title)] : [])),
   );
   parts.tour = element("aside", { class: "tour", hidden: true, "aria-live": "polite" });
   const tools = [parts.tours];
-  if (studio.link.hasAddress) tools.push(button("copy link", () => studio.copyLink()));
-  if (studio.can.code) tools.push(button("copy as Python", () => studio.copyCode()));
+  if (studio.link.hasAddress) tools.push(button("copy link", () => copyLink(studio)));
+  if (studio.can.code) tools.push(button("copy as Python", () => copyCode(studio)));
   const header = element("header", {}, element("h1", {}, "ncsn studio"), element("div", { class: "tools" }, ...tools));
 
   // data
@@ -76,10 +83,11 @@ export function layout(studio, names) {
   parts.label = controls.select("label", [-1], { "-1": "all" });
   parts.guidance = controls.slider("guidance", { low: 0, high: 6 });
   parts.fields = element("div", { class: "figures" });
+  parts.density = button("log-density", () => studio.showDensity());
   const field = section(
     "field", "Score field",
     row(parts.sigma, parts.label, parts.guidance),
-    element("div", { class: "buttons" }, studio.can.train ? button("log-density", () => studio.showDensity()) : null, button("save PNG", () => studio.savePng(parts.fields, "field"))),
+    element("div", { class: "buttons" }, controls.action("density", parts.density, !studio.can.train), button("save PNG", () => savePng(studio, parts.fields, "field"))),
     parts.fields,
   );
 
@@ -94,8 +102,8 @@ export function layout(studio, names) {
     "particles", "Particles",
     element(
       "div", { class: "buttons" }, parts.walk, button("one step", () => studio.walkOnce(), { title: "s" }), button("again", () => studio.walkAgain()),
-      button("save PNG", () => studio.savePng(parts.particles, "particles")),
-      studio.can.gif ? button("save GIF", () => studio.saveGif()) : null, parts.scrub,
+      button("save PNG", () => savePng(studio, parts.particles, "particles")),
+      studio.can.gif ? button("save GIF", () => saveGif(studio)) : null, parts.scrub,
     ),
     row(
       (parts.samplers = controls.several("samplers", names.samplers)),
@@ -121,22 +129,8 @@ export function layout(studio, names) {
     }
   }
   parts.sections = { data, training, field, particles };
+  if (studio.only) for (const [name, each] of Object.entries(parts.sections)) each.hidden = name !== studio.only;
+  header.hidden = Boolean(studio.only);
   parts.all = [header, parts.tour, parts.status, element("main", {}, element("div", {}, data, training), element("div", {}, field, particles))];
   return parts;
-}
-
-// Show a text with a button to close it; what is written on the clipboard can be seen there.
-export function dialog(root, title, text) {
-  const shown = element(
-    "dialog", { "aria-label": title }, element("h2", {}, title), element("pre", { tabindex: "0" }, text),
-    button("close", () => shown.close(), { class: "main" }),
-  );
-  shown.addEventListener("close", () => shown.remove());
-  root.append(shown);
-  shown.showModal();
-}
-
-export function save(name, address) {
-  const link = element("a", { href: address, download: name });
-  link.click();
 }

@@ -104,7 +104,7 @@ function denoised(x, score, sigma, evaluations) {
 // Answers questions as Python does, from files in a folder.
 export class Files {
   constructor(folder, guide) {
-    Object.assign(this, { folder, guide, hasAddress: false, can: { code: false, gif: false, train: false }, sets: {} });
+    Object.assign(this, { folder, guide, hasAddress: true, can: { code: false, gif: false, train: false }, sets: {} });
   }
 
   async file(name) {

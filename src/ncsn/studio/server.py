@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import threading
 import webbrowser
 from collections import OrderedDict
+from collections.abc import Callable
 
 from ncsn.errors import SettingError
-from ncsn.studio.pages import guide_page, module, style
+from ncsn.studio.guide import FONT, font, guide_html
+from ncsn.studio.pages import module, style
 from ncsn.studio.session import Session
 
 try:
@@ -58,11 +59,14 @@ _GUIDE = """<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>ncsn guide</title>
 <link rel="icon" href="data:,">
-<style>body { font: 16px/1.6 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
-pre { overflow-x: auto; } img { display: none; } table { display: block; overflow-x: auto; }</style>
+<link rel="stylesheet" href="/studio.css">
 </head>
-<body>%s</body>
+<body class="ncsn-guide">PAGE</body>
 </html>
+"""
+
+_LETTERS = f"""
+@font-face {{ font-family: "STIX Two Math"; src: url("/fonts/{FONT}") format("woff2"); font-display: swap; }}
 """
 
 _HEADERS = {
@@ -71,6 +75,14 @@ _HEADERS = {
     "script-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
+
+
+def _file(path: str, content: Callable[[], str | bytes | None], kind: str) -> Route:
+    async def answer(request: Request) -> Response:
+        found = content()
+        return Response(found, 404 if found is None else 200, media_type=kind, headers=_HEADERS)
+
+    return Route(path, answer)
 
 
 def make_app() -> Starlette:
@@ -86,25 +98,11 @@ def make_app() -> Starlette:
                 sessions.popitem(last=False)
             return found
 
-    async def page(request: Request) -> Response:
-        return HTMLResponse(_PAGE, headers=_HEADERS)
-
-    async def script(request: Request) -> Response:
-        return Response(module(), media_type="text/javascript", headers=_HEADERS)
-
-    async def sheet(request: Request) -> Response:
-        return Response(style(), media_type="text/css", headers=_HEADERS)
-
     async def guide(request: Request) -> Response:
-        from markdown_it import MarkdownIt
-
-        text = guide_page(request.path_params["name"])
-        if text is None:
+        shown = guide_html(request.path_params["name"])
+        if shown is None:
             return PlainTextResponse("there is no such page of the guide", 404, headers=_HEADERS)
-        html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-        # the guide's own pages are here, others are not
-        html = re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", html).replace(".md", "")
-        return HTMLResponse(_GUIDE % html, headers=_HEADERS)
+        return HTMLResponse(_GUIDE.replace("PAGE", shown), headers=_HEADERS)
 
     async def ask(request: Request) -> Response:
         # another site's page cannot send this header without asking first, which nothing here allows
@@ -122,9 +120,10 @@ def make_app() -> Starlette:
         return Response(answer, media_type="application/octet-stream", headers=_HEADERS)
 
     routes = [
-        Route("/", page),
-        Route("/studio.js", script),
-        Route("/studio.css", sheet),
+        _file("/", lambda: _PAGE, "text/html"),
+        _file("/studio.js", module, "text/javascript"),
+        _file("/studio.css", lambda: style() + _LETTERS, "text/css"),
+        _file(f"/fonts/{FONT}", font, "font/woff2"),
         Route("/guide/{name}", guide),
         Route("/ask", ask, methods=["POST"]),
     ]

@@ -87,7 +87,8 @@ class Session:
 
         Args:
             question: ``settings``, those that changed; ``do``, a mapping of what is wanted to its arguments: ``hello``,
-                ``table``, ``points``, ``train``, ``reset``, ``field``, ``losses``, ``density``, ``walk``, ``code``, ``gif``.
+                ``table``, ``points``, ``train``, ``reset``, ``field``, ``losses``, ``density``, ``walk``, ``code``, ``gif``,
+                ``guide``.
 
         Returns:
             The answer, as `messages.packed` makes it; what is at fault is its ``error``, in a line.
@@ -258,6 +259,13 @@ class Session:
         pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
         arrays["gif"] = out.getvalue()
 
+    def _guide(self, wanted: Mapping[str, str], head: dict[str, Any], arrays: Arrays) -> None:
+        from ncsn.studio.guide import guide_html
+
+        head["guide"] = guide_html(str(wanted["page"]))
+        if head["guide"] is None:
+            raise SettingError(f"the guide has no page {wanted['page']!r}")
+
 
 _ANSWERS: dict[str, Callable[[Session, Any, dict[str, Any], Arrays], None]] = {
     "hello": Session._hello,
@@ -271,6 +279,7 @@ _ANSWERS: dict[str, Callable[[Session, Any, dict[str, Any], Arrays], None]] = {
     "walk": Session._walk,
     "code": Session._code,
     "gif": Session._gif,
+    "guide": Session._guide,
 }
 
 

@@ -160,8 +160,11 @@ def _table(settings: Settings, table: pd.DataFrame | None, name: str | None) -> 
         raise DataError("choose a CSV file first")
     numeric = numeric_columns(table)
     chosen = list(settings.columns) or numeric[:2]
+    if len(numeric) < 2:
+        told = f"only {numeric[0]!r} holds" if numeric else "no column holds"
+        raise DataError(f"two columns of numbers are needed, and {told} numbers")
     if len(chosen) != 2 or any(column not in numeric for column in chosen):
-        raise DataError(f"two columns of numbers are needed, of {', '.join(numeric) or 'which the table has none'}")
+        raise DataError(f"two columns of numbers are needed, of {', '.join(numeric)}")
     frame = table[chosen].dropna().astype(float)
     if len(frame) < LEAST_DRAWN or not bool((frame.std() > 0).all()):
         raise DataError("too few complete rows, or a column whose values are all equal")

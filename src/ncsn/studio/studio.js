@@ -1,21 +1,21 @@
 // The studio: what is set and shown, the questions that it asks a frame at a time, and what people do with it.
 
-import { theme } from "./canvas.js";
-import { button, element } from "./controls.js";
+import { element } from "./controls.js";
 import { findTheme, listen } from "./hands.js";
-import { dialog, layout, save } from "./layout.js";
+import { layout } from "./layout.js";
+import { overFiles } from "./local.js";
 import { overHttp, overWidget } from "./messages.js";
 import { afterChange, fromAddress, toAddress } from "./settings.js";
-import { TOURS } from "./tours.js";
-import { composed, drawData, drawDensities, drawFields, drawLosses, drawParticles } from "./views.js";
+import { lookAt } from "./touring.js";
+import { drawData, drawDensities, drawFields, drawLosses, drawParticles } from "./views.js";
 
 // what is asked for once, and has to be answered
-const AGAIN = ["reset", "table", "points", "field", "losses", "density", "code", "gif"];
-const FIELD = 40, DENSITY = 32, MOST_VALUES = 3e7, FRAMES = 50;
+const AGAIN = ["reset", "table", "points", "field", "losses", "density", "code", "gif", "guide"];
+const FIELD = 40, DENSITY = 32, MOST_VALUES = 3e7;
 
 class Page {
-  constructor(root, link) {
-    Object.assign(this, { root, link, can: { code: true, gif: true, train: true, ...link.can } });
+  constructor(root, link, only = null) {
+    Object.assign(this, { root, link, only, can: { code: true, gif: true, train: true, ...link.can } });
     this.wants = { hello: 1 };
     Object.assign(this, { training: false, walking: false, busy: false, frames: 0, speed: 5, mode: 0, place: 0 });
     Object.assign(this, { points: null, labels: null, field: null, losses: null, walks: {}, truth: null, curve: [], state: {} });
@@ -28,10 +28,11 @@ class Page {
   async start() {
     const { head } = await this.link.ask({ do: { hello: 1 } });
     Object.assign(this, { defaults: head.defaults, groups: head.groups, extent: head.extent, wants: {} });
-    this.settings = { ...head.settings };
-    if (this.link.hasAddress) Object.assign(this.settings, fromAddress(location.hash, this.defaults));
+    const told = this.link.hasAddress ? fromAddress(location.hash, this.defaults) : {};
+    this.settings = { ...head.settings, ...told.settings };
     this.parts = layout(this, head.names);
     this.root.append(...this.parts.all);
+    this.say(told.wrong || "");
     this.showColumns(head.columns);
     this.show();
     this.begin("data");
@@ -65,13 +66,23 @@ class Page {
     }
     if (group === "data") this.wants.points = 1;
     this.wants.field = { n: FIELD };
-    this.density = null;
+    this.hideDensity();
     Object.assign(this, { walks: {}, walking: false, place: 0, dirty: true });
     this.wants.walkAgain = 1;
-    if (this.link.hasAddress) {
-      clearTimeout(this.writing);
-      this.writing = setTimeout(() => history.replaceState(null, "", `#${toAddress(this.settings, this.defaults)}`), 200);
-    }
+    clearTimeout(this.writing);
+    if (this.link.hasAddress) this.writing = setTimeout(() => this.writeAddress(), 200);
+  }
+
+  writeAddress() {
+    const text = toAddress(this.settings, this.defaults);
+    // a place of the page around stays while nothing is set
+    if (text || fromAddress(location.hash, this.defaults).ours) history.replaceState(null, "", `#${text}`);
+  }
+
+  readAddress() {
+    const { settings, ours, wrong } = fromAddress(location.hash, this.defaults);
+    if (ours) this.setAll({ ...this.defaults, ...settings });
+    this.say(wrong);
   }
 
   show() {
@@ -84,12 +95,19 @@ class Page {
     parts.columns.forEach((each) => (each.hidden = of !== "table" || !each.options.length));
     parts.measure.hidden = !settings.measured;
     parts.samplers.hidden = settings.measured;
+    this.showClasses();
     // what was recorded has its own steps
     const recorded = !this.can.train && !["mixture", "drawing"].includes(of);
     for (const each of parts.steps) each.hidden = recorded;
     const mode = settings.mixture[this.mode] || settings.mixture[(this.mode = 0)];
     if (mode) [parts.weight.value, parts.spread.value] = [mode[0], mode[3]];
     this.dirty = true;
+  }
+
+  showClasses(known = this.classes) {
+    this.classes = known;
+    this.parts.label.hidden = this.parts.labels.hidden = !known;
+    this.parts.guidance.hidden = !known || this.settings.label < 0;
   }
 
   showColumns(columns) {
@@ -118,7 +136,7 @@ class Page {
       wanted.walk = { steps: wants.walk || this.speed * (this.calm.matches ? 10 : 1), again: Boolean(wants.walkAgain) };
       delete wants.walkAgain;
     }
-    for (const name of ["code", "gif"]) if (wants[name]) wanted[name] = wants[name];
+    for (const name of ["code", "gif", "guide"]) if (wants[name]) wanted[name] = wants[name];
     if (!Object.keys(wanted).length) return null;
     this.wants = wants.walkAgain ? { walkAgain: 1 } : {};
     return { settings: this.settings, do: wanted };
@@ -182,7 +200,7 @@ class Page {
       this.say("the log-density, until sigma or the points change");
     }
     if (head.walks) this.takeWalks(head, arrays);
-    if (head.code || arrays.gif) this.resolve?.(head.code || arrays.gif);
+    if (head.code || arrays.gif || head.guide) this.resolve?.(head.code || arrays.gif || head.guide);
   }
 
   takePoints(arrays, head) {
@@ -192,11 +210,13 @@ class Page {
     this.parts.sigma.range(low, high, this.settings.sigma);
     const count = head.state.labels;
     this.parts.label.fill([-1, ...Array(count).keys()]);
+    // and nothing else, which may be in the midst of being typed
     this.parts.controls.show({ label: this.settings.label });
-    this.parts.label.hidden = this.parts.guidance.hidden = this.parts.labels.hidden = count < 2 || !this.can.train;
+    this.showClasses(this.can.train && count > 1);
   }
 
   takeWalks(head, arrays) {
+    const first = !this.longest;
     for (const { name, steps, sigmas, evaluations, done } of head.walks) {
       const walk = (this.walks[name] ||= { name, steps: [], sigmas: [], evaluations: [], x: [], shares: [] });
       walk.done = done;
@@ -216,6 +236,10 @@ class Page {
     this.truth = arrays.truth;
     this.place = this.longest - 1;
     if (head.walks.every((walk) => walk.done)) this.walking = false;
+    if (!first || this.parts.tour.hidden) return;
+    // what a tour speaks of has its size now
+    this.draw();
+    lookAt(this, this.parts.particles);
   }
 
   get longest() {
@@ -238,6 +262,7 @@ class Page {
     parts.progress.value = (state.step || 0) / this.settings.steps;
     parts.told.textContent = state.weights ? `step ${state.step.toLocaleString("en")} of ${this.settings.steps.toLocaleString("en")}, ${state.weights.toLocaleString("en")} weights` : "";
     parts.walk.textContent = this.walking ? "pause" : this.longest ? "go on" : "start";
+    parts.density.textContent = this.density ? "score field" : "log-density";
     parts.scrub.max = String(Math.max(0, this.longest - 1));
     parts.scrub.value = String(this.place);
   }
@@ -256,7 +281,7 @@ class Page {
     this.wants.train = { steps: 1 };
     this.wants.losses = 1;
     this.wants.field = { n: FIELD };
-    this.density = null;
+    this.hideDensity();
   }
 
   resetTraining() {
@@ -279,8 +304,13 @@ class Page {
     Object.assign(this, { walking: false, place, dirty: true });
   }
 
+  hideDensity() {
+    if (this.density) this.say("");
+    Object.assign(this, { density: null, dirty: true });
+  }
+
   showDensity() {
-    if (this.density) return void Object.assign(this, { density: null, dirty: true });
+    if (this.density) return this.hideDensity();
     this.say("computing the log-density …");
     this.wants.density = { n: DENSITY };
     this.ask("density");
@@ -318,75 +348,18 @@ class Page {
     if (!file) return;
     file.text().then((text) => (this.wants.table = { name: file.name, text }));
   }
-
-  async copy(text, said) {
-    try {
-      await navigator.clipboard.writeText(text);
-      this.say(said);
-    } catch {
-      this.say("the clipboard is closed to this page: copy from the window");
-    }
-  }
-
-  copyLink() {
-    history.replaceState(null, "", `#${toAddress(this.settings, this.defaults)}`);
-    this.copy(location.href, "copied: the address holds the seed and all settings");
-  }
-
-  async copyCode() {
-    const code = await this.ask("code");
-    if (!code) return;
-    this.copy(code, "copied as Python");
-    dialog(this.root, "the same as Python", code);
-  }
-
-  savePng(row, name) {
-    const { plane, text } = theme(this.root);
-    save(`ncsn-${name}.png`, composed(row, plane, text).toDataURL("image/png"));
-  }
-
-  async saveGif() {
-    const [{ plane, text }, end, pictures] = [theme(this.root), this.longest, []];
-    this.walking = false;
-    const every = Math.max(1, Math.ceil(end / FRAMES));
-    for (let place = 0; place < end; place += place + every >= end && place < end - 1 ? end - 1 - place : every) {
-      this.place = place;
-      this.draw();
-      pictures.push(composed(this.parts.particles, plane, text).toDataURL("image/png"));
-    }
-    this.say("making the animation …");
-    const gif = await this.ask("gif", { pictures });
-    if (!gif) return;
-    save("ncsn-particles.gif", URL.createObjectURL(new Blob([gif], { type: "image/gif" })));
-    this.say("saved");
-  }
-
-  // guided tours
-
-  tour(number, step = 0) {
-    const { parts } = this;
-    parts.tours.value = String(number);
-    parts.tour.hidden = number < 0;
-    if (number < 0) return;
-    const { title, steps } = TOURS[number];
-    const { text, settings = {}, run = [], section } = steps[step];
-    const go = (to) => button(to < step ? "back" : "next", () => this.tour(number, to), { class: to > step ? "main" : "" });
-    parts.tour.replaceChildren(
-      element("h2", {}, `${title} (${step + 1} of ${steps.length})`), element("p", {}, text),
-      element("div", { class: "buttons" }, ...(step ? [go(step - 1)] : []), ...(step < steps.length - 1 ? [go(step + 1)] : []), button("end", () => this.tour(-1))),
-    );
-    if (Object.keys(settings).length) this.setAll({ ...this.defaults, ...settings });
-    // what learns goes on while the next step is read
-    this.training ||= run.includes("train");
-    if (run.includes("walk")) this.walkAgain();
-    const shown = section || (run.includes("walk") ? "particles" : "training");
-    for (const [name, each] of Object.entries(parts.sections)) each.classList.toggle("pointed", name === shown);
-    parts.sections[shown].scrollIntoView({ behavior: this.calm.matches ? "auto" : "smooth", block: "nearest" });
-  }
 }
 
-export function mount(root, link = overHttp()) {
-  return new Page(root, link);
+// Show the studio, or one section of it alone, which then leaves the address to the page around.
+export function mount(root, link = overHttp(), only = null) {
+  return new Page(root, only ? Object.assign(link, { hasAddress: false }) : link, only);
+}
+
+// Show it in a place of a site's page, over files in a folder, apart from the page's own style.
+export function show(place, folder, only) {
+  const [root, style] = [element("div"), element("link", { rel: "stylesheet", href: `${folder}studio.css` })];
+  style.addEventListener("load", () => mount(root, overFiles(folder), only));
+  place.attachShadow({ mode: "open" }).append(style, root);
 }
 
 // anywidget's way in

@@ -164,6 +164,7 @@ export function drawParticles(row, studio) {
   const walks = Object.values(studio.walks).filter((walk) => walk.steps.length);
   if (!walks.length) {
     const [shown] = keepFigures(row, ["particles"]);
+    removeShares(shown);
     const plane = new Plane(shown.canvas, studio.extent);
     if (studio.points) plane.points(studio.points, { colour: plane.theme.line, size: 2 });
     shown.hint.textContent = "press start: all samplers set out from the same noise";
@@ -178,7 +179,7 @@ export function drawParticles(row, studio) {
     if (studio.settings.measured) plane.measured(studio.settings.angle, studio.settings.offset, studio.settings.noise);
     plane.points(at.x, { colour: COLOURS[1], size: at.x.length > 3000 ? 2 : 2.6, alpha: 0.85 });
     shown.hint.textContent = `step ${at.step}, σ ${short(at.sigma)}, ${at.evaluations} evaluations${walk.done && at.k === walk.steps.length - 1 ? ", at its end" : ""}`;
-    if (!studio.truth?.length || !at.shares) return shown.bars?.remove();
+    if (!studio.truth?.length || !at.shares) return removeShares(shown);
     if (!shown.bars?.isConnected) {
       shown.bars = element("canvas", { class: "bars", role: "img" });
       shown.drift = element("canvas", { class: "bars", role: "img" });
@@ -191,6 +192,11 @@ export function drawParticles(row, studio) {
     shown.drift.setAttribute("aria-label", "shares of the modes by step");
     drift(shown.drift, walk, studio.truth, at.k);
   });
+}
+
+function removeShares({ bars, drift: chart }) {
+  bars?.remove();
+  chart?.remove();
 }
 
 function drift(canvas, walk, truth, until) {

@@ -35,13 +35,14 @@ def levels_of(settings: Settings, sampler: str, ends: tuple[float, float]) -> Te
 
 def options_of(settings: Settings, sampler: str, levels: Tensor, sigma_data: float) -> dict[str, Any]:
     """Return the options of a sampler that are set, of those that it has."""
+    own = {"step_size"} if SAMPLERS[sampler].steps_fit_levels else set()
     asked = {
         "sigma_data": round(sigma_data, 6),
         "n_steps": settings.langevin_steps,
         "n_steps_per_sigma": settings.per_level,
         "step_size": round(settings.step * float(levels[-1]) ** 2, 12),
     }
-    return {name: asked[name] for name in _options(sampler) if name in asked}
+    return {name: asked[name] for name in _options(sampler) if name in asked and name not in own}
 
 
 def _options(sampler: str) -> list[str]:
