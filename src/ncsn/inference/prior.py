@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid, softplus
 
 from ncsn.data import as_float64
 from ncsn.errors import DataError, SettingError
-from ncsn.plan.measure import regression
+from ncsn.plan.measure import finest_scale, regression
 
 AnyPrior = Distribution | Sequence[Distribution]
 """One distribution of all parameters, or one for each, independent of each other."""
@@ -24,8 +24,8 @@ NEAREST = 2.0**-25
 ENDS = 0.01, 0.15
 """Share of an interval at each end, at least and at most, where numbers without bounds are others than the parameters."""
 
-ENDS_OF_REST = 1.5
-"""Width of these ends, where `Prior.fitted` chooses them, in medians of what contexts leave of a parameter."""
+ENDS_OF_WIDTH = 1.5
+"""Width of these ends, where `Prior.fitted` chooses them, in widths of the posterior, as far as one knows it before."""
 
 
 class Prior:
@@ -74,18 +74,22 @@ class Prior:
         """Return the prior with intervals that bend over about the width of the posterior, as far as contexts tell it by a line.
 
         Over less, a posterior that a bound cuts off is cut off as sharply for the network; over more, what the posterior is
-        finely made of is bent. Where a line tells nothing of a parameter its posterior may be of any width, and little bends.
+        finely made of is bent. It is no wider than what the line leaves, nor than what neighbours leave. Where the line tells
+        nothing of a parameter its posterior may be of any width, and little bends.
 
         Args:
             theta: Parameters, ``(N, D)``.
             contexts: What is told of each, ``(N, C)``.
         """
+        theta, contexts = theta.double(), contexts.double()
         slope, intercept = regression(theta, contexts)
-        theta = theta.double()
-        rest = theta - torch.addmm(intercept, contexts.double(), slope)
-        explained = 1 - rest.var(0, correction=0) / theta.var(0, correction=0)
+        rest = theta - torch.addmm(intercept, contexts, slope)
+        spread, scale = theta.std(0), contexts.std(0)
+        explained = 1 - rest.var(0) / spread.square()
+        finest = finest_scale(theta / spread, contexts / torch.where(scale > 0, scale, 1.0))
         # the median: noise that is rarely large leaves much, but narrow posteriors
-        return Prior(self.parts, ENDS_OF_REST * explained.clamp(0, 1) * rest.abs().median(0).values)
+        width = torch.minimum(rest.abs().median(0).values, finest * spread)
+        return Prior(self.parts, ENDS_OF_WIDTH * explained.clamp(0, 1) * width)
 
     def sample(self, n: int) -> Tensor:
         """Draw parameters, ``(n, D)``, by torch's default generator."""
