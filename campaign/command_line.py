@@ -177,7 +177,6 @@ BAD_DATA = [
     "\x1b[31mred.csv",
     "名前.csv",
     "\udcff.csv",
-    "t.csv/",
     "t.csv/x.csv",
     "one.csv",
     "texts.csv",

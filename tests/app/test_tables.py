@@ -137,8 +137,9 @@ def test_columns_can_be_said_to_be_something_else(
     Path("columns.json").write_text(json.dumps({"masss": "category"}))
     assert command("plan", run / "mixed.csv", "--columns", "columns.json") == 1
     assert "did you mean 'mass'" in capsys.readouterr().err
-    Path("columns.json").write_text("[1]")
-    assert command("plan", run / "mixed.csv", "--columns", "columns.json") == 2
+    for text in ("[1]", "{", "[" * 100_000):
+        Path("columns.json").write_text(text)
+        assert command("plan", run / "mixed.csv", "--columns", "columns.json") == 2
 
 
 def test_the_report_shows_columns_and_pairs(run: Path) -> None:

@@ -23,7 +23,7 @@ def looked_at(data: str, columns: Path | None) -> dict[str, Any] | None:
         return None
     try:
         said = json.loads(columns.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise typer.BadParameter(f"{columns} cannot be read as JSON: {error}", param_hint="--columns") from error
     if not isinstance(said, dict):
         raise typer.BadParameter(f"{columns} holds no object of columns and kinds", param_hint="--columns")

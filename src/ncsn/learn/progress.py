@@ -61,7 +61,7 @@ class Progress:
             return cls(path, {kind: {} for kind in KINDS})
         except OSError as error:
             _warn(f"progress cannot be read from {path} ({error.strerror or error}); the lesson goes on without it")
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             _put_aside(path, error)
         return cls(path, {kind: {} for kind in KINDS})
 

@@ -142,7 +142,7 @@ def _scheduler(scheduler: Any, diffusers: Any) -> Any:
 def _json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise RunError(f"{file} cannot be read or is damaged ({error}); get it anew") from error
     if not isinstance(content, dict):
         raise RunError(f"{file} is no configuration of diffusers. {READ}")

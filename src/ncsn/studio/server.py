@@ -111,7 +111,7 @@ def make_app() -> Starlette:
             return PlainTextResponse("a question needs the header X-Studio", 403, headers=_HEADERS)
         try:
             question = json.loads(await request.body())
-        except ValueError:
+        except (RecursionError, ValueError):
             question = None
         if not isinstance(question, dict):
             return PlainTextResponse("a question is a JSON object", 400, headers=_HEADERS)
