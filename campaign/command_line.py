@@ -279,7 +279,7 @@ def _of_runs() -> Iterator[Case]:
 def _of_commands() -> Iterator[Case]:
     yield from (
         Case(words, RUN)
-        for words in ([], ["nosuch"], ["--nosuch"], ["train"], ["sample"], ["sample", "run"], ["compare", "t.csv"])
+        for words in (["nosuch"], ["--nosuch"], ["train"], ["sample"], ["sample", "run"], ["compare", "t.csv"])
     )
     for command, words in COMMANDS.items():
         yield Case([*words, "--nosuch"], RUN)

@@ -79,8 +79,8 @@ class Posterior:
         self._own = settings.get("score_net") is None and settings.get("network") is None
         if exchangeable and not self._own:
             raise SettingError("exchangeable is told to the library's network: leave out network and score_net")
-        # nobody asks a posterior what it is without an observation
-        self.estimator = NCSN(random_state=random_state, **({"condition_dropout": 0.0} | settings))
+        # without an observation it is the prior, which is soon learned, and which several observations ask for
+        self.estimator = NCSN(random_state=random_state, **({"condition_dropout": 0.03} | settings))
 
     def fit(self, simulations: Simulations, *, progress: bool = False, **how: Any) -> Self:
         """Simulate parameters of the prior, and learn their posterior.

@@ -124,7 +124,7 @@ def _entries(text: str) -> dict[str, dict[str, dict[str, Any]]]:
     return entries
 
 
-def _put_aside(path: Path, error: ValueError) -> None:
+def _put_aside(path: Path, error: Exception) -> None:
     """Keep a damaged file under a name that is free."""
     count = 1
     while (aside := path.with_name(f"{path.stem}-damaged-{count}{path.suffix}")).exists():
