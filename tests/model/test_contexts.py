@@ -52,6 +52,30 @@ def exact() -> NCSN:
         return NCSN(ExactGivenContext(), **EXACT).fit(x, context=c)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_as_many_rows_as_asked_for_are_trained_without(share: float) -> None:
+    seen: list[Tensor] = []
+
+    class Recording(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x: Tensor, noise: Tensor, label: Tensor, context: Tensor) -> Tensor:
+            if self.training:
+                seen.append(torch.stack([label < 0, context[:, 0].isnan()]))
+            return self.weight * x
+
+    x, c = pairs()
+    y = np.arange(len(x)) % 3
+    model = NCSN(network=Recording(), training_steps=20, condition_dropout=share, random_state=0).fit(x, y, context=c)
+    label, context = torch.cat(seen, dim=1)
+    assert model.plan_.condition_dropout == share
+    # half of the rows without either are without both
+    for left_out, expected in ((label, share), (context, share), (label & context, share / 2)):
+        assert float(left_out.float().mean()) == pytest.approx(expected, abs=4 * 0.5 / len(label) ** 0.5 * (share > 0))
+
+
 def normal_log_density(x: Array, mean: Array | float, sd: float) -> Array:
     return np.asarray((-0.5 * ((x - mean) / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi))).sum(1))
 
