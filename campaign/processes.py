@@ -28,7 +28,7 @@ class Two:
 
     def __init__(self, arguments: list[str], folder: Path) -> None:
         self.folder = folder
-        launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", "-m", "ncsn"]
+        launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone", "-m", "ncsn"]
         with open(folder / "words", "wb") as words:
             options: dict[str, Any] = {"cwd": folder, "stdout": words, "stderr": words, "start_new_session": True}
             self.process = subprocess.Popen([sys.executable, *launch, *arguments], **options)
