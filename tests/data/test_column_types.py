@@ -382,3 +382,13 @@ def test_identifiers_with_gaps_and_of_categories() -> None:
     assert made.tolist() == ["a-10", "a-11"] and made.dtype == "category"
     assert Identifiers.of(pd.Series([], dtype="str")).cells(np.zeros(1)).tolist() == ["id_0001"]
     assert not math.isnan(Identifiers.of(pd.Series([1])).number_of("anything"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "dtype"), [([20, 30], "int8"), ([95, 20], "int8"), ([40.5, 20], "float64"), ([300, 20], "float64")]
+)
+def test_numbers_widened_hold_what_is_asked_for(asked: list[float], dtype: str) -> None:
+    seen = type_of(np.arange(20, 80, dtype=np.int8).repeat(2))
+    assert isinstance(seen, Numbers)
+    held = seen.widened(np.array([*asked, np.nan])).cells(np.array(asked, dtype=np.float64))
+    assert held.tolist() == asked and held.dtype == dtype
