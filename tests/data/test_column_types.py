@@ -392,3 +392,9 @@ def test_numbers_widened_hold_what_is_asked_for(asked: list[float], dtype: str) 
     assert isinstance(seen, Numbers)
     held = seen.widened(np.array([*asked, np.nan])).cells(np.array(asked, dtype=np.float64))
     assert held.tolist() == asked and held.dtype == dtype
+
+
+def test_dates_widened_hold_what_is_asked_for() -> None:
+    seen = type_of(pd.Series(pd.date_range("2020-01-01", periods=30).repeat(2)))
+    asked = pd.Series(pd.to_datetime(["2019-05-05", "2030-01-01"]))
+    assert seen.widened(seen.numbers(asked)).cells(seen.numbers(asked)).tolist() == asked.tolist()

@@ -291,6 +291,10 @@ def test_numbers_between_those_of_training_are_contexts_and_beyond_them_are_said
     for context in ({"age": 95}, pd.DataFrame({"age": [95]})):
         with pytest.warns(UserWarning, match="'age': 95 lies beyond what training had, 20 to 79, and is answered like"):
             model.sample(1, context=context, steps=2)
+    days = pd.DataFrame({"when": pd.date_range("2020-01-01", periods=60).repeat(2)})
+    dated = NCSN(**SMALL | {"training_steps": 1}).fit(white(120, 1), context=days)
+    with pytest.warns(UserWarning, match="'when': 2030-01-01 lies beyond what training had, 2020-01-01 to 2020-02-29"):
+        dated.sample(1, context={"when": "2030-01-01"}, steps=2)
     for cell in ("old", math.inf):
         with pytest.raises(SettingError, match=r"'age': .* is none of the whole numbers from 20 to 79"):
             model.sample(1, context={"age": cell}, steps=2)

@@ -15,7 +15,6 @@ from ncsn.app.origins import Origin
 from ncsn.app.planning import without_given
 from ncsn.app.runs import RunSettings, has_quick_density, known_labels, load_run
 from ncsn.data import Dataset, Dialect, Encoding, load, load_mask, save_samples
-from ncsn.data.column_types import Numbers
 from ncsn.data.formats import ending_of, has_labels
 from ncsn.errors import DataError, RunError, SettingError, in_one_line, unknown_name
 from ncsn.evaluation import Evaluation, judge
@@ -133,10 +132,7 @@ def beside(contexts: Encoding | None, context: Any, samples: Any) -> Any:
         return samples
     values: Any = context_values(contexts, context, len(samples))
     container, told_of = contexts.container, values.T.numpy()
-    types = [
-        type_.widened(column) if isinstance(type_, Numbers) else type_
-        for type_, column in zip(container.types, told_of, strict=True)
-    ]
+    types = [type_.widened(column) for type_, column in zip(container.types, told_of, strict=True)]
     told = replace(container, types=tuple(types)).restore(values.expand(len(samples), -1))
     return pd.concat([told.set_axis(samples.index), samples], axis=1)
 

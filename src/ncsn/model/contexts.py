@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncsn.data import Encoding, Rows, load
-from ncsn.data.column_types import ColumnType, Numbers
+from ncsn.data.column_types import ColumnType, Dates, Numbers
 from ncsn.data.columns import WithGaps
 from ncsn.data.frames import as_pandas
 from ncsn.data.labels import is_continuous
@@ -101,19 +101,20 @@ def _say_if_far(encoding: Encoding, values: Tensor, rows: Tensor) -> None:
 
 
 def _say_if_beyond(encoding: Encoding, values: Tensor, rows: Tensor) -> None:
-    """Warn of numbers beyond a column's range whose encoding is that of the range's end."""
+    """Warn of numbers and dates beyond a column's range whose encoding is that of the range's end."""
     told = encoding.data_values(rows)
     for place, type_ in enumerate(encoding.container.types):
-        if not isinstance(type_, Numbers):
+        if not isinstance(type_, Numbers | Dates):
             continue
         asked, read = values[:, place], told[:, place]
         beyond = ((asked < type_.low) | (asked > type_.high)) & ((asked - read).abs() > 0.01 * (type_.high - type_.low))
         if bool(beyond.any()):
             at = int(beyond.int().argmax())
             name = str(encoding.container.columns[place])  # type: ignore[index]  # set for a frame
+            ends = (float(asked[at]), type_.low, type_.high, float(read[at]))
+            it, low, high, end = (type_.written(x) if isinstance(type_, Dates) else f"{x:g}" for x in ends)
             warn(
-                f"context, column {name!r}: {float(asked[at]):g} lies beyond what training had, {type_.low:g} to "
-                f"{type_.high:g}, and is answered like {float(read[at]):g}"
+                f"context, column {name!r}: {it} lies beyond what training had, {low} to {high}, and is answered like {end}"
             )
 
 

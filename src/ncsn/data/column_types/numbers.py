@@ -102,7 +102,7 @@ class Numbers(ColumnType):
         return whole_ones.mask(missing) if missing.any() else whole_ones
 
     def widened(self, numbers: Values) -> Numbers:
-        """Return what also holds these numbers, as between and beyond those that were seen there may be some."""
+        """Return what also holds these numbers, with the decimals and the range that they take."""
         known = numbers[~np.isnan(numbers)]
         if not len(known) or np.allclose(self._rounded(known), known, rtol=1e-9, atol=0):
             return self
