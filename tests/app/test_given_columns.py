@@ -64,6 +64,10 @@ def test_samples_stand_beside_what_they_are_given(run: Path, command: Command) -
     assert each["dose"].tolist() == rows["dose"].tolist()
     means = each.groupby("dose")["response"].mean()
     np.testing.assert_allclose(means, [0, 1, 5], atol=0.5)
+    # a number between those of training, and one beyond them, stand there as they were asked for
+    for age in (40.25, 200.0):
+        assert command("sample", folder, "--given", "dose=50", "--given", f"age={age}", "-n", 3, "-o", "new.csv") == 0
+        assert pd.read_csv("new.csv")["age"].tolist() == [age] * 3
     # what is no context is known while it samples
     arguments = ["--given", "dose=0", "--given", "age=40", "--given", "better=yes"]
     assert command("sample", folder, *arguments, "-n", 5, "-o", "better.csv") == 0

@@ -382,3 +382,19 @@ def test_identifiers_with_gaps_and_of_categories() -> None:
     assert made.tolist() == ["a-10", "a-11"] and made.dtype == "category"
     assert Identifiers.of(pd.Series([], dtype="str")).cells(np.zeros(1)).tolist() == ["id_0001"]
     assert not math.isnan(Identifiers.of(pd.Series([1])).number_of("anything"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "dtype"), [([20, 30], "int8"), ([95, 20], "int8"), ([40.5, 20], "float64"), ([300, 20], "float64")]
+)
+def test_numbers_widened_hold_what_is_asked_for(asked: list[float], dtype: str) -> None:
+    seen = type_of(np.arange(20, 80, dtype=np.int8).repeat(2))
+    assert isinstance(seen, Numbers)
+    held = seen.widened(np.array([*asked, np.nan])).cells(np.array(asked, dtype=np.float64))
+    assert held.tolist() == asked and held.dtype == dtype
+
+
+def test_dates_widened_hold_what_is_asked_for() -> None:
+    seen = type_of(pd.Series(pd.date_range("2020-01-01", periods=30).repeat(2)))
+    asked = pd.Series(pd.to_datetime(["2019-05-05", "2030-01-01"]))
+    assert seen.widened(seen.numbers(asked)).cells(seen.numbers(asked)).tolist() == asked.tolist()

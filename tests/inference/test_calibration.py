@@ -64,6 +64,8 @@ def test_coverage_by_densities_is_exact_too_and_says_which_way_it_is_off() -> No
     narrow, wide = checked(0.8), checked(1.25)
     assert "REJECTED" in str(narrow) and "too narrow" in str(narrow)
     assert "REJECTED" in str(wide) and "too wide" in str(wide)
+    # of one name there is no worst
+    assert "worst" not in str(wide)
 
 
 def test_coverage_is_that_of_the_intervals() -> None:

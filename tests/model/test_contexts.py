@@ -1,5 +1,6 @@
 """Contexts: what is known of each row besides, told to the network, against closed forms."""
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,25 @@ def test_contexts_far_outside_of_those_of_training_are_said_to_be_so(exact: NCSN
     # grey levels where training had values from 0 to 1
     with pytest.warns(UserWarning, match=r"those of training had values from 0\.\d+ to 0\.\d+"):
         of_images.sample(1, context=x[0] * 255, steps=2)
+
+
+def test_numbers_between_those_of_training_are_contexts_and_beyond_them_are_said_to_be_so() -> None:
+    ages = pd.DataFrame({"age": np.arange(20, 80).repeat(2)})
+    model = NCSN(**SMALL | {"training_steps": 1}).fit(white(120, 1), context=ages)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model.sample(2, context={"age": "40.5"}, steps=2).shape == (2, 1)
+        model.sample(1, context={"age": 79}, steps=2)
+    for context in ({"age": 95}, pd.DataFrame({"age": [95]})):
+        with pytest.warns(UserWarning, match="'age': 95 lies beyond what training had, 20 to 79, and is answered like"):
+            model.sample(1, context=context, steps=2)
+    days = pd.DataFrame({"when": pd.date_range("2020-01-01", periods=60).repeat(2)})
+    dated = NCSN(**SMALL | {"training_steps": 1}).fit(white(120, 1), context=days)
+    with pytest.warns(UserWarning, match="'when': 2030-01-01 lies beyond what training had, 2020-01-01 to 2020-02-29"):
+        dated.sample(1, context={"when": "2030-01-01"}, steps=2)
+    for cell in ("old", math.inf):
+        with pytest.raises(SettingError, match=r"'age': .* is none of the whole numbers from 20 to 79"):
+            model.sample(1, context={"age": cell}, steps=2)
 
 
 def test_what_is_a_context_cannot_be_given_as_a_column() -> None:

@@ -79,3 +79,9 @@ def test_what_is_foretold_has_its_band_about_what_is_observed() -> None:
     np.testing.assert_allclose([end.y1 for end in ends], (check.band[1] - middle) / spread)
     assert "rejected" in ax.get_title()
     assert [text.get_text() for text in ax.get_xticklabels()] == ["near", "far", "same"]
+
+
+def test_of_one_value_that_is_foretold_the_title_is_beside_the_legend() -> None:
+    figure = rendered(plot_predictive(posterior_predictive([0.0], np.asarray(normal(400, 1)), names=["x"])))
+    (legend,) = figure.legends
+    assert not legend.get_window_extent().overlaps(figure.axes[0].title.get_window_extent())

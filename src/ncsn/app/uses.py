@@ -131,7 +131,9 @@ def beside(contexts: Encoding | None, context: Any, samples: Any) -> Any:
     if contexts is None or not isinstance(samples, pd.DataFrame):
         return samples
     values: Any = context_values(contexts, context, len(samples))
-    told = contexts.container.restore(values.expand(len(samples), -1))
+    container, told_of = contexts.container, values.T.numpy()
+    types = [type_.widened(column) for type_, column in zip(container.types, told_of, strict=True)]
+    told = replace(container, types=tuple(types)).restore(values.expand(len(samples), -1))
     return pd.concat([told.set_axis(samples.index), samples], axis=1)
 
 

@@ -123,8 +123,8 @@ class RankCheck(Verdict):
         if self.accepted:
             return said
         worst = int(self.p_values.argmin())
-        name = f" {self.names[worst]}" if len(self.names) > 1 else ""
-        return f"{said}: worst{name}; {_described(self.shares[:, worst], self.places)}{self.meaning}"
+        name = f"worst {self.names[worst]}; " if len(self.names) > 1 else ""
+        return f"{said}: {name}{_described(self.shares[:, worst], self.places)}{self.meaning}"
 
 
 def check_confidence(confidence: float) -> None:

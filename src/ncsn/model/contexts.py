@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncsn.data import Encoding, Rows, load
+from ncsn.data.column_types import ColumnType, Dates, Numbers
 from ncsn.data.columns import WithGaps
 from ncsn.data.frames import as_pandas
 from ncsn.data.labels import is_continuous
@@ -92,9 +94,28 @@ def _say_if_far(encoding: Encoding, values: Tensor, rows: Tensor) -> None:
         spread = rows.abs().nan_to_num()
         far, worst = (spread > FAR).any(1), int(spread.amax(0).argmax())
         where = f"its encoding lies {float(spread[:, worst].max()):.0f} standard deviations from the mean of training's"
+        _say_if_beyond(encoding, values, rows)
     if bool(far.any()):
         which = "the context lies" if len(far) == 1 else f"{int(far.sum())} of {len(far)} contexts lie"
         warn(f"{which} far outside of what training had ({where}): what is drawn or said given that is a guess")
+
+
+def _say_if_beyond(encoding: Encoding, values: Tensor, rows: Tensor) -> None:
+    """Warn of numbers and dates beyond a column's range whose encoding is that of the range's end."""
+    told = encoding.data_values(rows)
+    for place, type_ in enumerate(encoding.container.types):
+        if not isinstance(type_, Numbers | Dates):
+            continue
+        asked, read = values[:, place], told[:, place]
+        beyond = ((asked < type_.low) | (asked > type_.high)) & ((asked - read).abs() > 0.01 * (type_.high - type_.low))
+        if bool(beyond.any()):
+            at = int(beyond.int().argmax())
+            name = str(encoding.container.columns[place])  # type: ignore[index]  # set for a frame
+            ends = (float(asked[at]), type_.low, type_.high, float(read[at]))
+            it, low, high, end = (type_.written(x) if isinstance(type_, Dates) else f"{x:g}" for x in ends)
+            warn(
+                f"context, column {name!r}: {it} lies beyond what training had, {low} to {high}, and is answered like {end}"
+            )
 
 
 def context_values(encoding: Encoding | None, context: Any, n: int | None) -> Tensor | None:
@@ -198,10 +219,24 @@ def _named(encoding: Encoding, context: Mapping[Any, Any]) -> Tensor:
         if missing and not isinstance(column, WithGaps):
             raise SettingError(f"context, column {name!r}: no value is given, where training had no gaps")
         try:
-            numbers.append(np.nan if missing else type_.number_of(given[name]))
+            numbers.append(np.nan if missing else _number_of(type_, given[name]))
         except SettingError as error:
             raise SettingError(f"context, column {name!r}: {error}") from error
     return torch.tensor([numbers], dtype=torch.float64)
+
+
+def _number_of(type_: ColumnType, cell: Any) -> float:
+    """Return a cell as a number; of a column of numbers it may lie between and beyond those of training."""
+    try:
+        return type_.number_of(cell)
+    except SettingError:
+        try:
+            number = float(cell)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not isinstance(type_, Numbers) or not math.isfinite(number):
+            raise
+        return number
 
 
 def columns_of_both(

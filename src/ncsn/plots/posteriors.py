@@ -151,7 +151,7 @@ def plot_predictive(check: PredictiveCheck) -> Figure:
     unit = np.where(spread > 0, spread, 1.0)
     low, high, observed = ((values - middle) / unit for values in (*check.band, check.observed))
     places = np.arange(len(check.names))
-    figure, ((ax,),) = panels(1, 1, width=min(9.0, 2.4 + 0.35 * len(places)), height=2.6)
+    figure, ((ax,),) = panels(1, 1, width=min(9.0, 4.2 + 0.35 * len(places)), height=2.6)
     ax.bar(places, high - low, bottom=low, width=0.7, color=FLOOR, alpha=0.25, label="band")
     ax.hlines(
         np.zeros(len(places)), places - 0.35, places + 0.35, color=SAMPLES, linewidth=1.2, label="median foretold"

@@ -60,6 +60,10 @@ class ColumnType(abc.ABC):
         """Return which numbers stand for cells that the column can hold."""
         return np.isfinite(numbers)
 
+    def widened(self, numbers: Values) -> ColumnType:
+        """Return what also holds these numbers, where there may be some between and beyond those that were seen."""
+        return self
+
     @property
     @abc.abstractmethod
     def words(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -162,6 +162,14 @@ class Dates(ColumnType):
         elif zone is not None:
             dates = dates.dt.tz_localize("UTC").dt.tz_convert(zone)
         return dates.astype(dtype_of(self.dtype))
+
+    def widened(self, numbers: Values) -> Dates:
+        """Return what also holds these dates, with the range that they take."""
+        known = numbers[~np.isnan(numbers)]
+        if not len(known) or (self.low <= known.min() and known.max() <= self.high):
+            return self
+        low, high = np.fmin(self.low, known.min()), np.fmax(self.high, known.max())
+        return replace(self, step=0.0, low=float(low), high=float(high))
 
     def _read(self, cell: Any) -> float:
         if self._lasts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -100,6 +100,21 @@ class Numbers(ColumnType):
             return pd.Series(held)
         whole_ones = pd.Series(cast(np.where(missing, 0, held), numpy_of(dtype))).astype(dtype)
         return whole_ones.mask(missing) if missing.any() else whole_ones
+
+    def widened(self, numbers: Values) -> Numbers:
+        """Return what also holds these numbers, with the decimals and the range that they take."""
+        known = numbers[~np.isnan(numbers)]
+        if not len(known) or np.allclose(self._rounded(known), known, rtol=1e-9, atol=0):
+            return self
+        dtype = self.dtype
+        if dtype not in (DECIMAL, "object"):
+            held = numpy_of(dtype_of(dtype))
+            if held.kind in "iub" and not np.array_equal(cast(known, held), known):
+                dtype = "float64"
+        decimals = decimals_of(known)
+        decimals = None if self.decimals is None or decimals is None else max(decimals, self.decimals)
+        low, high = np.fmin(self.low, known.min()), np.fmax(self.high, known.max())
+        return replace(self, dtype=dtype, decimals=decimals, step=None, low=float(low), high=float(high))
 
     def _rounded(self, numbers: Values) -> Values:
         if not math.isnan(self.low):
