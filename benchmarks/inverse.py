@@ -197,13 +197,16 @@ def mixtures(dims: list[int], measured: list[int], seeds: range, n: int, peers: 
                 print(f"{name}: mean over the floor's {ratio:.3g}", flush=True)
 
 
-def digits(folder: Path, data: str, n: int, draws: int) -> None:
+def digits(folder: Path, data: str, n: int, steps: int | None, draws: int = 19) -> None:
     """Print what a judge reads in repaired digits, and how often 90% intervals of pixels hold the true ones.
+
+    Of 19 draws from the truth's own distribution the smallest and the largest hold it in 18 of 20 cases.
 
     Args:
         folder: A run on digits, with their labels.
         data: The digits, an ``.npz`` file of x, y, x_test and y_test.
         n: Digits to repair.
+        steps: Noise levels of the sampler; those of the run when None.
         draws: Draws of each, of which the intervals are.
     """
     from sklearn.neighbors import KNeighborsClassifier
@@ -224,10 +227,11 @@ def digits(folder: Path, data: str, n: int, draws: int) -> None:
     }
     for name, measurement in asked.items():
         start = time.process_time()
-        samples = np.asarray(model.sample(n * draws, measurement=measurement, random_state=0), dtype=np.float64)
+        samples = np.float64(model.sample(n * draws, measurement=measurement, steps=steps, random_state=0))
         read = judge.predict(samples.reshape(n * draws, -1))
         right = float((read == np.repeat(right_labels, draws)).mean())
-        low, high = np.quantile(samples.reshape(n, draws, *shape), [0.05, 0.95], axis=1)
+        each = samples.reshape(n, draws, *shape)
+        low, high = each.min(axis=1), each.max(axis=1)
         # of pixels that are always the same an interval says nothing
         vary = high - low > 0.02 * span
         held = float(((truth >= low) & (truth <= high))[vary].mean())
@@ -249,9 +253,10 @@ def main() -> None:
     parser.add_argument("--digits", type=Path)
     parser.add_argument("--data", help="an .npz file of x, y, x_test and y_test")
     parser.add_argument("--n", type=int, default=20)
+    parser.add_argument("--steps", type=int, help="noise levels that digits are repaired along")
     arguments = parser.parse_args()
     if arguments.digits is not None:
-        digits(arguments.digits, arguments.data, arguments.n, 20)
+        digits(arguments.digits, arguments.data, arguments.n, arguments.steps)
         return
     torch.set_num_threads(1)
     dims, measured = ([int(each) for each in text.split(",")] for text in (arguments.dims, arguments.measured))
