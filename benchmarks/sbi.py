@@ -163,9 +163,9 @@ def run(name: str, asked: argparse.Namespace, settings: dict[str, Any]) -> None:
         drawing += process_time() - start
         accuracies.append(c2st(reference, samples))
         print(f"  {name} {number}: {accuracies[-1]:.4f}", flush=True)
-    worst = f"{min(accuracies):.4f} to {max(accuracies):.4f}"
+    extent = f"{min(accuracies):.4f} to {max(accuracies):.4f}"
     print(
-        f"{name}: C2ST {np.mean(accuracies):.4f} ({worst}, {asked.observations} observations), "
+        f"{name}: C2ST {np.mean(accuracies):.4f} ({extent}, {asked.observations} observations), "
         f"published {PUBLISHED.get(name, math.nan)}; fit {fitted:.0f} CPU s, {drawing / asked.observations:.1f} s for "
         f"{len(reference):,} draws",
         flush=True,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from serving import free_port, served, wait_for
 
 from ncsn import GaussianMixtureScore
 from ncsn.studio.pages import FILES
@@ -35,19 +34,13 @@ expect.set_options(timeout=PATIENCE)
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Serve a studio, by the command."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "ncsn", "studio", "--no-open", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert f"http://127.0.0.1:{port}/" in line, line
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+        wait_for(port)
         yield f"http://127.0.0.1:{port}/"
         process.terminate()
 
@@ -443,18 +436,10 @@ def test_the_exact_score_without_python_is_the_librarys(open_page: Any) -> None:
 @pytest.fixture
 def site(site_folder: Path) -> Iterator[str]:
     """Serve the page of the site by a server that knows nothing but files."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "-d", str(site_folder), str(port)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/"
-        process.terminate()
+    with served(command, port) as address:
+        yield address
 
 
 def test_the_site_shows_what_was_recorded_and_computes_what_is_drawn(open_page: Any, site: str) -> None:
