@@ -72,6 +72,18 @@ def test_steps_with_contexts_have_bounds(n_rows: int, steps: int) -> None:
     assert make_plan(x, contexts=x[:, :1], n_rows=n_rows).training_steps == steps
 
 
+@pytest.mark.parametrize(("n_rows", "many"), [(3000, False), (3200, True)])
+def test_many_rows_with_contexts_in_the_plane_are_learned_by_more_and_in_large_steps(n_rows: int, many: bool) -> None:
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    alone, given = make_plan(x, n_rows=n_rows), make_plan(x, contexts=x[:, :1], n_rows=n_rows)
+    assert (given.n_blocks, given.learning_rate) == ((3, 0.004) if many else (alone.n_blocks, alone.learning_rate))
+    # on their own they want no dropout, or as much as nothing
+    assert given.dropout == 0.05 > alone.dropout
+    # of few rows it is what few rows want
+    few = make_plan(x, contexts=x[:, :1], n_rows=300)
+    assert few.dropout == make_plan(x, n_rows=300).dropout > 0.3
+
+
 def test_images_with_contexts_train_as_images_do() -> None:
     x = torch.randn(30, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     alone, given = make_plan(x), make_plan(x, contexts=torch.randn(30, 3, generator=torch.Generator().manual_seed(1)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncsn.data import Encoding, Rows, load
-from ncsn.data.column_types import ColumnType, Dates, Numbers
+from ncsn.data.column_types import Dates, Numbers
 from ncsn.data.columns import WithGaps
 from ncsn.data.frames import as_pandas
 from ncsn.data.labels import is_continuous
@@ -219,24 +218,10 @@ def _named(encoding: Encoding, context: Mapping[Any, Any]) -> Tensor:
         if missing and not isinstance(column, WithGaps):
             raise SettingError(f"context, column {name!r}: no value is given, where training had no gaps")
         try:
-            numbers.append(np.nan if missing else _number_of(type_, given[name]))
+            numbers.append(np.nan if missing else type_.number_of(given[name], unseen=True))
         except SettingError as error:
             raise SettingError(f"context, column {name!r}: {error}") from error
     return torch.tensor([numbers], dtype=torch.float64)
-
-
-def _number_of(type_: ColumnType, cell: Any) -> float:
-    """Return a cell as a number; of a column of numbers it may lie between and beyond those of training."""
-    try:
-        return type_.number_of(cell)
-    except SettingError:
-        try:
-            number = float(cell)
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if not isinstance(type_, Numbers) or not math.isfinite(number):
-            raise
-        return number
 
 
 def columns_of_both(

@@ -71,7 +71,12 @@ FINEST_GIVEN_TO_SIGMA_MIN = 20.0
 
 SIGMA_MIN_BOUNDS = (0.002, 0.1)
 LEAST_LEFT = 0.01
-LEAST_GIVEN_CONTEXTS = 0.1
+FEW_ROWS = 10**3.5
+"""Rows from which on dropout is not needed for being few."""
+
+LEAST_GIVEN_CONTEXTS = 0.05, 0.1
+"""Least dropout given contexts, in the plane and of tables."""
+
 STEPS_A_ROW, STEPS_A_FEATURE, LEAST_STEPS = 3, 32, 400
 MOST_HELD_OUT = 0.025
 LEAST_WATCHED = 80
@@ -280,7 +285,7 @@ def units_by_pairs(facts: Facts) -> Answer:
 
 def dropout_by_rows(facts: Facts) -> Answer:
     """Less for more rows, and for rows that are wide for their number."""
-    by_rows = min(0.5, max(0.0, 0.5 * (3.5 - math.log10(facts.n_rows)) / 1.5))
+    by_rows = min(0.5, max(0.0, 0.5 * math.log10(FEW_ROWS / facts.n_rows) / 1.5))
     wide = STEPS_A_FEATURE * facts.rows.shape[1] / max(LEAST_STEPS, STEPS_A_ROW * facts.n_rows)
     value = round(by_rows * min(1.0, max(0.4, 1 / wide)), 2)
     if wide > 1:
@@ -289,11 +294,20 @@ def dropout_by_rows(facts: Facts) -> Answer:
 
 
 def dropout_given_contexts(facts: Facts) -> Answer:
-    """A tenth at least, but where few features want their fine detail."""
+    """A tenth at least, half of that where few features want their fine detail."""
     value, rule, reason = constant("dropout", dropout_by_rows)(facts)
-    if facts.regime is not Regime.TABLE or float(value) >= LEAST_GIVEN_CONTEXTS:
+    if facts.regime > Regime.TABLE or float(value) >= LEAST_GIVEN_CONTEXTS[facts.regime]:
         return value, rule, reason
-    return LEAST_GIVEN_CONTEXTS, "a tenth at least", "each row has a context of its own, which can be learned by heart"
+    least = LEAST_GIVEN_CONTEXTS[facts.regime]
+    return least, f"{least:.0%} at least", "each row has a context of its own, which can be learned by heart"
+
+
+def blocks_given_contexts(facts: Facts) -> Answer:
+    """One more in the plane where rows are many."""
+    if facts.regime is not Regime.PLANE or facts.n_rows < FEW_ROWS:
+        return constant("n_blocks")(facts)
+    rule = f"1 more from {FEW_ROWS:,.0f} rows on"
+    return int(facts.constant("n_blocks")) + 1, rule, "many rows teach how points and contexts go together"
 
 
 def steps_by_rows(facts: Facts) -> Answer:
@@ -318,6 +332,15 @@ def steps_given_contexts(facts: Facts) -> Answer:
 def rate_by_width(facts: Facts) -> Answer:
     """In inverse proportion."""
     return 2e-3 * 128 / facts.chosen["width"], "0.002 at width 128", "wider layers take smaller steps"
+
+
+def rate_given_contexts(facts: Facts) -> Answer:
+    """Twice as large in the plane where rows are many."""
+    value, rule, reason = rate_by_width(facts)
+    if facts.regime is not Regime.PLANE or facts.n_rows < FEW_ROWS:
+        return value, rule, reason
+    rule = f"0.004 at width 128 from {FEW_ROWS:,.0f} rows on"
+    return 2 * value, rule, f"{reason}; in many large ones less is learned by heart"
 
 
 def few_of_many(facts: Facts) -> Answer:

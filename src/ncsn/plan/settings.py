@@ -185,7 +185,7 @@ class Plan:
     """Its standard deviation."""
     width: int = _setting(_count, rules.units_by_columns, images.channels_by_device, rules.units_by_pairs)
     """Width of the network; of a UNet, channels at the finest resolution."""
-    n_blocks: int = _setting(_count, constant("n_blocks"), images.blocks_by_device)
+    n_blocks: int = _setting(_count, constant("n_blocks"), images.blocks_by_device, rules.blocks_given_contexts)
     """Number of its residual blocks; of a UNet, at each resolution."""
     n_fourier: int = _setting(_whole, constant("n_fourier"))
     """Number of random Fourier projections of its input."""
@@ -199,7 +199,7 @@ class Plan:
         _count, constant("training_steps", rules.steps_by_rows), images.steps_by_images, rules.steps_given_contexts
     )
     """Optimiser steps."""
-    learning_rate: float = _setting(_positive, rules.rate_by_width, images.rate_by_channels)
+    learning_rate: float = _setting(_positive, rules.rate_by_width, images.rate_by_channels, rules.rate_given_contexts)
     """Highest learning rate."""
     validation_fraction: float = _setting(_share, rules.few_of_many)
     """Share of the rows that training does not see, whose loss says which of its averaged weights are kept; 0 for none."""

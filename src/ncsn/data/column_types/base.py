@@ -38,14 +38,18 @@ class ColumnType(abc.ABC):
     def cells(self, numbers: Values) -> pd.Series[Any]:
         """Return numbers as cells of the column, missing where they are NaN."""
 
-    def number_of(self, cell: Any) -> float:
+    def number_of(self, cell: Any, *, unseen: bool = False) -> float:
         """Return one cell, perhaps written as text, as a number.
+
+        Args:
+            cell: The cell.
+            unseen: Whether a number may lie between those that were seen.
 
         Raises:
             SettingError: The column cannot hold it.
         """
         try:
-            number = self._read(cell)
+            number = self._read_unseen(cell) if unseen else self._read(cell)
         except (TypeError, ValueError, OverflowError):
             number = np.nan
         if not self.holds(np.array([number])).all():
@@ -55,6 +59,10 @@ class ColumnType(abc.ABC):
     @abc.abstractmethod
     def _read(self, cell: Any) -> float:
         """Return a cell, perhaps written as text, as a number; NaN where the column cannot hold it, or an error."""
+
+    def _read_unseen(self, cell: Any) -> float:
+        """Return a cell as `_read` does, and any number of a column of numbers."""
+        return self._read(cell)
 
     def holds(self, numbers: Values) -> NDArray[np.bool_]:
         """Return which numbers stand for cells that the column can hold."""

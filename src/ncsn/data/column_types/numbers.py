@@ -136,6 +136,9 @@ class Numbers(ColumnType):
         held = np.dtype(np.float64) if self.dtype == DECIMAL else numpy_of(dtype_of(self.dtype))
         return float(held.type(number)) if held.kind == "f" else number
 
+    def _read_unseen(self, cell: Any) -> float:
+        return float(cell)
+
     @property
     def words(self) -> str:
         """Whole or not, from where to where."""
