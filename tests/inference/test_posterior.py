@@ -133,13 +133,15 @@ def test_simulators_of_arrays_of_vectors_and_of_sets() -> None:
         kinds.append((type(theta), theta.shape))
         return np.sin(theta)
 
-    assert quick(of_arrays, numpy=True, batch_size=30).fit(50).shape_ == (2,)
+    assert quick(of_arrays, numpy=True, simulation_batch_size=30).fit(50).shape_ == (2,)
     assert kinds == [(np.ndarray, (30, 2)), (np.ndarray, (20, 2))]
+    # the training's own batch size is another
+    assert quick(torch.sin, batch_size=7, simulation_batch_size=30).fit(50).estimator.plan_.batch_size == 7
 
     def of_one(theta: Tensor) -> float:
         return float(theta @ theta)
 
-    posterior = quick(of_one, batch_size=1).fit(20)
+    posterior = quick(of_one, simulation_batch_size=1).fit(20)
     assert posterior.sample(3, x=[1.0]).shape == (3, 2)
     sets = quick(lambda theta: theta[:, None] + torch.randn(len(theta), 4, 2)).fit(20)
     assert sets.sample(3, x=torch.zeros(4, 2)).shape == (3, 2)

@@ -41,11 +41,12 @@ class Posterior:
             given to `fit`.
         prior: A `torch.distributions.Distribution` of vectors, or one of one number for each parameter.
         numpy: Whether the simulator is called with arrays; with tensors else.
-        batch_size: Parameters that it is called with at once; 1 calls it with one vector at a time.
+        simulation_batch_size: Parameters that it is called with at once; 1 calls it with one vector at a time.
         exchangeable: Whether an observation, ``(k, d)``, is a set of k that came about alike and independently of each other,
             so that their order means nothing; training then draws it anew, and so has more to learn from.
         random_state: Seed of simulations that draw by torch's default generator, of the training and of the draws.
-        **settings: Those of `NCSN`, such as ``training_steps``; the network is an `ObservationAtInput` unless told.
+        **settings: Those of `NCSN`, such as ``training_steps`` and ``batch_size``; the network is an
+            `ObservationAtInput` unless told.
 
     Raises:
         SettingError: The prior is none, or a setting is out of range.
@@ -64,16 +65,16 @@ class Posterior:
     def __init__(
         self,
         simulate: Callable[[Any], Any] | None,
-        prior: AnyPrior,
+        prior: AnyPrior | Prior,
         *,
         numpy: bool = False,
-        batch_size: int = 1000,
+        simulation_batch_size: int = 1000,
         exchangeable: bool = False,
         random_state: Any = None,
         **settings: Any,
     ) -> None:
-        self.prior = Prior(prior)
-        self.simulate = None if simulate is None else Simulator(simulate, numpy, batch_size)
+        self.prior = prior if isinstance(prior, Prior) else Prior(prior)
+        self.simulate = None if simulate is None else Simulator(simulate, numpy, simulation_batch_size)
         self.random_state = random_state
         self.exchangeable = exchangeable
         self._own = settings.get("score_net") is None and settings.get("network") is None
@@ -190,7 +191,7 @@ class Posterior:
         simulate: Callable[[Any], Any] | None = None,
         prior: AnyPrior | None = None,
         numpy: bool = False,
-        batch_size: int = 1000,
+        simulation_batch_size: int = 1000,
         score_net: nn.Module | None = None,
         network: nn.Module | None = None,
         allow: Iterable[Any] = (),
@@ -199,11 +200,10 @@ class Posterior:
 
         Args:
             folder: The folder.
-            simulate: The simulator, for what needs it, such as `simulated`; as in `Posterior`, like ``numpy`` and
-                ``batch_size``.
+            simulate: The simulator, for what needs it, such as `simulated`.
             prior: The prior, where it was not saved.
-            numpy: Whether the simulator is called with arrays.
-            batch_size: Parameters that it is called with at once.
+            numpy: As in `Posterior`, like ``simulation_batch_size``.
+            simulation_batch_size: As in `Posterior`.
             score_net: As in `NCSN.load`, like ``network`` and ``allow``.
             network: As in `NCSN.load`.
             allow: As in `NCSN.load`.
@@ -229,10 +229,10 @@ class Posterior:
             scale = None if entry["scale"] is None else torch.tensor(entry["scale"], dtype=torch.float64)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{folder} is damaged or another version's ({error}); restore it or train anew") from error
-        loaded = cls(simulate, known.parts, numpy=numpy, batch_size=batch_size, random_state=estimator.random_state)
-        loaded.prior, loaded.exchangeable, loaded.estimator = known, exchangeable, estimator
+        how: Any = {"numpy": numpy, "simulation_batch_size": simulation_batch_size}
+        loaded = cls(simulate, known, exchangeable=exchangeable, random_state=estimator.random_state, **how)
         loaded._own = isinstance(estimator.network, ObservationFactory)
-        loaded.shape_, loaded._scale = shape, scale
+        loaded.estimator, loaded.shape_, loaded._scale = estimator, shape, scale
         return loaded
 
     # Draws and densities

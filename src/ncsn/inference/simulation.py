@@ -23,7 +23,8 @@ class Simulator:
     Args:
         simulate: Called with parameters ``(n, D)``; returns what is observed of each, ``(n, *shape)``, as a tensor or an array.
         numpy: Whether it is called with arrays; with tensors else.
-        batch_size: Parameters that it is called with at once; 1 calls it with one vector, ``(D,)``, for one observation.
+        simulation_batch_size: Parameters that it is called with at once; 1 calls it with one vector, ``(D,)``, for one
+            observation.
 
     Raises:
         SettingError: It cannot be called, or the batch size is no count.
@@ -31,12 +32,12 @@ class Simulator:
 
     simulate: Callable[[Any], Any]
     numpy: bool = False
-    batch_size: int = 1000
+    simulation_batch_size: int = 1000
 
     def __post_init__(self) -> None:
         if not callable(self.simulate):
             raise SettingError(f"simulate must be callable, as simulate(theta) -> x, not {self.simulate!r}")
-        check_count("batch_size", self.batch_size)
+        check_count("simulation_batch_size", self.simulation_batch_size)
 
     def __call__(self, theta: Tensor, told: Callable[[int], None] | None = None) -> Tensor:
         """Return what is observed of each row of parameters, ``(N, *shape)``, float64.
@@ -49,14 +50,14 @@ class Simulator:
             DataError: The simulator returns another number of rows, or what is not finite.
         """
         parts, done = [], 0
-        for some in theta.split(self.batch_size):
-            asked = some[0] if self.batch_size == 1 else some
+        for some in theta.split(self.simulation_batch_size):
+            asked = some[0] if self.simulation_batch_size == 1 else some
             answer = as_float64(self.simulate(asked.numpy() if self.numpy else asked)).cpu()
-            answer = answer[None] if self.batch_size == 1 else answer
+            answer = answer[None] if self.simulation_batch_size == 1 else answer
             if answer.ndim == 0 or len(answer) != len(some):
                 raise DataError(
                     f"the simulator returned shape {tuple(answer.shape)} for {len(some)} rows of parameters: one for each is "
-                    "needed; with batch_size=1 it is called with one vector at a time"
+                    "needed; with simulation_batch_size=1 it is called with one vector at a time"
                 )
             parts.append(answer)
             done += len(some)
