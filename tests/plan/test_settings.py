@@ -255,6 +255,16 @@ def test_few_rows_get_dropout_and_images_none() -> None:
     assert make_plan(normal(100, 4).reshape(100, 2, 2)).dropout == 0.0
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "steps"), [(100, 400), (1000, 3000), (1100, 3200), (3200, 3200), (9000, 9000), (1_000_000, 12_000)]
+)
+def test_a_table_takes_three_steps_a_row_and_one_where_rows_are_many(n_rows: int, steps: int) -> None:
+    rows = torch.randn(100, 8, generator=torch.Generator().manual_seed(0))
+    assert make_plan(rows, n_rows=n_rows).training_steps == steps
+    # points in the plane as many as ever
+    assert make_plan(rows[:, :2], n_rows=n_rows).training_steps == 2600
+
+
 def test_width_grows_with_the_features_and_the_learning_rate_falls_with_it() -> None:
     plans = [make_plan(normal(50, dim)) for dim in (1, 16, 32, 64, 200)]
     assert [plan.width for plan in plans] == [128, 128, 256, 256, 256]

@@ -311,12 +311,14 @@ def blocks_given_contexts(facts: Facts) -> Answer:
 
 
 def steps_by_rows(facts: Facts) -> Answer:
-    """Three a row, more where rows are wide for their number."""
+    """Three a row, more where rows are wide for their number; one a row where rows are many."""
     by_rows, by_features = STEPS_A_ROW * facts.n_rows, STEPS_A_FEATURE * facts.rows.shape[1]
     value = int(min(3200, max(LEAST_STEPS, by_rows, by_features)))
+    if facts.n_rows > value:
+        return min(12_000, facts.n_rows), "1 a row, up to 12,000", "many rows go on to teach"
     if by_features > max(LEAST_STEPS, by_rows):
         return value, "32 a feature, up to 3,200", "many features take steps to learn, however few the rows"
-    return value, "3 a row, 400 to 3,200", "few rows overfit when trained long; more gains little"
+    return value, "3 a row, 400 to 3,200", "few rows overfit when trained long"
 
 
 def steps_given_contexts(facts: Facts) -> Answer:
