@@ -1,7 +1,7 @@
 """Build the site, in site/: what is computed for it, the generator, and what the generator leaves to do.
 
     python docs/build_site.py            # notebooks are run, and the studio's sets recorded, where the library has changed
-    python docs/build_site.py --quick    # notebooks unrun and no sets for the studio, unless they are there: half a minute
+    python docs/build_site.py --quick    # notebooks unrun unless pages of them are there, no sets for the studio: half a minute
 
 The generator, MkDocs with the theme Material, reads `mkdocs.yml` and knows nothing of the other steps. They read and write
 files alone, so that another generator can take its place which reads the same.

@@ -2,7 +2,7 @@
 
     python docs/notebooks.py          # docs/notebooks/*.md: one to two minutes; nothing where nothing has changed
     python docs/notebooks.py 01 03    # these alone
-    python docs/notebooks.py --unrun  # the pages without what the notebooks print and draw, where there are none: seconds
+    python docs/notebooks.py --unrun  # the pages without what the notebooks print and draw, where none is of them: seconds
 
 A page is made again where its notebook or the library has changed.
 """
@@ -98,7 +98,7 @@ def _plain(text: str) -> str:
 def main() -> None:
     """Make the pages that are not up to date."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    library = digest(*sorted((ROOT / "src").rglob("*.py")), Path(__file__))
+    library = digest(*sorted((ROOT / "src").rglob("*.py")))
     PAGES.mkdir(exist_ok=True)
     chosen, run = tuple(word for word in sys.argv[1:] if word != "--unrun"), "--unrun" not in sys.argv
     with tempfile.TemporaryDirectory() as folder:
@@ -112,10 +112,13 @@ def main() -> None:
                 left_over.unlink()
         for notebook in notebooks:
             target = PAGES / f"{notebook.stem}.md"
-            mark = f"{digest(notebook)} {library}" if run else "unrun"
+            made_from = digest(notebook, Path(__file__))
+            mark = f"{made_from} {library if run else 'unrun'}"
             if chosen and not notebook.name.startswith(chosen):
                 continue
-            if target.exists() and (not run or target.read_text(encoding="utf-8").endswith(f"<!-- {mark} -->\n")):
+            there = target.read_text(encoding="utf-8").splitlines()[-1] if target.exists() else ""
+            # by another library's run it will do where nothing is to be run
+            if there == f"<!-- {mark} -->" or (not run and there.startswith(f"<!-- {made_from} ")):
                 continue
             print(f"{'running' if run else 'writing'} {notebook.stem}", flush=True)
             text, figures = page(executed(notebook, run), notebook.stem, mark)
