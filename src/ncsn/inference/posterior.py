@@ -39,7 +39,8 @@ class Posterior:
     Args:
         simulate: The simulator, called with parameters ``(n, D)`` for observations ``(n, *shape)``; None where simulations are
             given to `fit`.
-        prior: A `torch.distributions.Distribution` of vectors, or one of one number for each parameter.
+        prior: A `torch.distributions.Distribution` of vectors, or one of one number for each parameter; or
+            a `Prior`.
         numpy: Whether the simulator is called with arrays; with tensors else.
         simulation_batch_size: Parameters that it is called with at once; 1 calls it with one vector at a time.
         exchangeable: Whether an observation, ``(k, d)``, is a set of k that came about alike and independently of each other,

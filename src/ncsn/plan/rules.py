@@ -71,13 +71,14 @@ FINEST_GIVEN_TO_SIGMA_MIN = 20.0
 
 SIGMA_MIN_BOUNDS = (0.002, 0.1)
 LEAST_LEFT = 0.01
-FEW_ROWS = 10**3.5
-"""Rows from which on dropout is not needed for being few."""
+MANY_ROWS = 10**3.5
+"""Rows from which on they are not few, and want no dropout for it."""
 
 LEAST_GIVEN_CONTEXTS = 0.05, 0.1
 """Least dropout given contexts, in the plane and of tables."""
 
 STEPS_A_ROW, STEPS_A_FEATURE, LEAST_STEPS = 3, 32, 400
+MOST_STEPS = 12_000
 MOST_HELD_OUT = 0.025
 LEAST_WATCHED = 80
 LANGEVIN_BUDGET = 300
@@ -117,6 +118,11 @@ class Facts:
         """The ratio of neighbouring noise levels, as chosen."""
         whole = self.chosen["sigma_max"] / self.chosen["sigma_min"]
         return float(whole ** (1 / max(1, self.chosen["n_sigmas"] - 1)))
+
+    @property
+    def many_in_plane(self) -> bool:
+        """Whether they are many points in the plane."""
+        return self.regime is Regime.PLANE and self.n_rows >= MANY_ROWS
 
     def constant(self, name: str) -> float:
         """Return the constant for this kind of data."""
@@ -285,7 +291,7 @@ def units_by_pairs(facts: Facts) -> Answer:
 
 def dropout_by_rows(facts: Facts) -> Answer:
     """Less for more rows, and for rows that are wide for their number."""
-    by_rows = min(0.5, max(0.0, 0.5 * math.log10(FEW_ROWS / facts.n_rows) / 1.5))
+    by_rows = min(0.5, max(0.0, 0.5 * math.log10(MANY_ROWS / facts.n_rows) / 1.5))
     wide = STEPS_A_FEATURE * facts.rows.shape[1] / max(LEAST_STEPS, STEPS_A_ROW * facts.n_rows)
     value = round(by_rows * min(1.0, max(0.4, 1 / wide)), 2)
     if wide > 1:
@@ -304,9 +310,9 @@ def dropout_given_contexts(facts: Facts) -> Answer:
 
 def blocks_given_contexts(facts: Facts) -> Answer:
     """One more in the plane where rows are many."""
-    if facts.regime is not Regime.PLANE or facts.n_rows < FEW_ROWS:
+    if not facts.many_in_plane:
         return constant("n_blocks")(facts)
-    rule = f"1 more from {FEW_ROWS:,.0f} rows on"
+    rule = f"1 more from {MANY_ROWS:,.0f} rows on"
     return int(facts.constant("n_blocks")) + 1, rule, "many rows teach how points and contexts go together"
 
 
@@ -315,7 +321,7 @@ def steps_by_rows(facts: Facts) -> Answer:
     by_rows, by_features = STEPS_A_ROW * facts.n_rows, STEPS_A_FEATURE * facts.rows.shape[1]
     value = int(min(3200, max(LEAST_STEPS, by_rows, by_features)))
     if facts.n_rows > value:
-        return min(12_000, facts.n_rows), "1 a row, up to 12,000", "many rows go on to teach"
+        return min(MOST_STEPS, facts.n_rows), f"1 a row, up to {MOST_STEPS:,}", "many rows go on to teach"
     if by_features > max(LEAST_STEPS, by_rows):
         return value, "32 a feature, up to 3,200", "many features take steps to learn, however few the rows"
     return value, "3 a row, 400 to 3,200", "few rows overfit when trained long"
@@ -323,7 +329,7 @@ def steps_by_rows(facts: Facts) -> Answer:
 
 def steps_given_contexts(facts: Facts) -> Answer:
     """Three hundred passes over the rows, and more where batches are large."""
-    value = int(min(12_000, max(300, facts.n_rows, 300 * facts.n_rows / facts.chosen["batch_size"])))
+    value = int(min(MOST_STEPS, max(300, facts.n_rows, 300 * facts.n_rows / facts.chosen["batch_size"])))
     return (
         value,
         "300 passes, one a row at least",
@@ -339,9 +345,9 @@ def rate_by_width(facts: Facts) -> Answer:
 def rate_given_contexts(facts: Facts) -> Answer:
     """Twice as large in the plane where rows are many."""
     value, rule, reason = rate_by_width(facts)
-    if facts.regime is not Regime.PLANE or facts.n_rows < FEW_ROWS:
+    if not facts.many_in_plane:
         return value, rule, reason
-    rule = f"0.004 at width 128 from {FEW_ROWS:,.0f} rows on"
+    rule = f"0.004 at width 128 from {MANY_ROWS:,.0f} rows on"
     return 2 * value, rule, f"{reason}; in many large ones less is learned by heart"
 
 

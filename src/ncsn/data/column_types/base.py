@@ -43,7 +43,7 @@ class ColumnType(abc.ABC):
 
         Args:
             cell: The cell.
-            unseen: Whether a number may lie between those that were seen.
+            unseen: Whether a number may lie between and beyond those that were seen.
 
         Raises:
             SettingError: The column cannot hold it.
